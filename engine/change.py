@@ -1,0 +1,53 @@
+"""A change: one intended remote call and its effects, each with the value before and after (design §2)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import ClassVar
+
+from pydantic import Field, JsonValue
+
+from datasets.record import Record
+
+
+class Effect(Record):
+    """One attribute of one object, before and after; documented side effects are effects too.
+
+    `object` is `user:<object id>`, `number:<E.164>`, `ad:<sAMAccountName>`; values are JSON.
+    """
+
+    identity: ClassVar[tuple[str, ...]] = ("object", "attribute")
+
+    object: str
+    attribute: str
+    before: JsonValue = None
+    after: JsonValue = None
+
+    def inverted(self) -> Effect:
+        """Swap before and after."""
+        return self.model_copy(update={"before": self.after, "after": self.before})
+
+
+class Change(Record):
+    """One intended remote call.
+
+    `kind` names an entry of `engine.kinds.KINDS`; `parameters` are what its writer sends, never a secret;
+    `target` is the object whose lease the writer must hold; `reason` is shown to people.
+    """
+
+    kind: str
+    target: str
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    effects: tuple[Effect, ...] = ()
+    reason: str = ""
+
+
+def canonical(value: object) -> bytes:
+    """Encode a JSON value in the one form that is hashed: sorted keys, no spaces, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def fingerprint(values: object) -> str:
+    """Give the SHA-256 (hex) of a JSON value in canonical form."""
+    return hashlib.sha256(canonical(values)).hexdigest()
