@@ -33,7 +33,8 @@ class Change(Record):
     """One intended remote call.
 
     `kind` names an entry of `engine.kinds.KINDS`; `parameters` are what its writer sends, never a secret;
-    `target` is the object whose lease the writer must hold; `reason` is shown to people.
+    `target` is the object whose lease the writer must hold; `reason` is shown to people; `waits_for` names a condition
+    of `engine.conditions` that must hold before the call is worth sending.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Change(Record):
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     effects: tuple[Effect, ...] = ()
     reason: str = ""
+    waits_for: str | None = None
 
 
 def canonical(value: object) -> bytes:
