@@ -24,6 +24,11 @@ class Effect(Record):
     before: JsonValue = None
     after: JsonValue = None
 
+    @property
+    def key_pair(self) -> tuple[str, str]:
+        """Give (object, attribute)."""
+        return self.object, self.attribute
+
     def inverted(self) -> Effect:
         """Swap before and after."""
         return self.model_copy(update={"before": self.after, "after": self.before})

@@ -1,0 +1,82 @@
+"""The kinds of change: what may be repeated, what can be taken back, and how long a read may lag behind a write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from engine.change import Change
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the engine must know about one kind of remote call.
+
+    `lag_s` is the time after which a read that still shows no effect counts as absence; the figures are ours, since
+    Microsoft documents none (reference: Teams PowerShell, documented delays). `fresh_users_lag` says that NotFound may
+    only mean that a freshly licensed user is not provisioned yet.
+    """
+
+    name: str
+    idempotent: bool
+    lag_s: float
+    invert: Callable[[Change], Change] | None
+    irreversible: str = ""
+    fresh_users_lag: bool = False
+    is_local: bool = False
+
+
+def _inverted(change: Change, kind: str, **parameters: JsonValue) -> Change:
+    return Change(
+        kind=kind,
+        target=change.target,
+        parameters={**change.parameters, **parameters},
+        effects=tuple(effect.inverted() for effect in change.effects),
+        reason=f"takes back: {change.reason or change.kind}",
+    )
+
+
+def _invert_usage_location(change: Change) -> Change:
+    return _inverted(change, "set_usage_location", country=change.effects[0].before)
+
+
+def _invert_policies(change: Change) -> Change:
+    """Give back what was there; types that had no direct policy are revoked by the same change."""
+    before: dict[str, JsonValue] = {e.attribute.removeprefix("policy:"): e.before for e in change.effects}
+    return _inverted(change, "set_policies", policies=before)
+
+
+def _invert_directory(change: Change) -> Change:
+    before: dict[str, JsonValue] = {e.attribute: e.before for e in change.effects}
+    return _inverted(change, "write_directory", attributes=before)
+
+
+def _invert_voice(change: Change) -> Change:
+    return _inverted(change, "set_enterprise_voice", enabled=change.effects[0].before)
+
+
+def _to(kind: str) -> Callable[[Change], Change]:
+    return lambda change: _inverted(change, kind)
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("set_usage_location", True, 60, _invert_usage_location),
+        Kind("assign_licence", True, 60, _to("remove_licence")),
+        Kind("remove_licence", True, 60, _to("assign_licence")),
+        Kind("assign_number", False, 120, _to("unassign_number"), fresh_users_lag=True),
+        Kind("unassign_number", False, 120, _to("assign_number")),
+        Kind("set_enterprise_voice", True, 120, _invert_voice, fresh_users_lag=True),
+        Kind("set_policies", True, 120, _invert_policies, fresh_users_lag=True),
+        Kind("write_directory", True, 60, _invert_directory),
+        Kind("reserve_number", True, 0, None, "a reservation ends by itself", is_local=True),
+    )
+}
+
+
+def kind_of(change: Change) -> Kind:
+    """Give the kind of a change; raises KeyError for a kind that nobody defined."""
+    return KINDS[change.kind]

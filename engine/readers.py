@@ -1,0 +1,95 @@
+"""Read back: the current value of each effect, from the authority of its attribute (design §5).
+
+`user:` usage location and licences come from Graph, number, Enterprise Voice and policies from Teams administration;
+`number:` owner and location from the Teams number list; `ad:` attributes from Active Directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeVar
+
+from pydantic import JsonValue
+
+from datasets.users import AdUser, DirectoryUser, NumberAssignment, VoiceUser
+from engine.change import Effect
+from engine.systems import Systems
+
+Observed = dict[tuple[str, str], JsonValue]
+K = TypeVar("K")
+V = TypeVar("V")
+
+_AD_FIELDS = {
+    "telephoneNumber": "telephone_number",
+    "ipPhone": "ip_phone",
+    "mobile": "mobile",
+    "homePhone": "home_phone",
+}
+
+
+class Reader:
+    """Reads the objects behind effects, each at most once; make a new one for each look at the world."""
+
+    def __init__(self, systems: Systems) -> None:
+        self._systems = systems
+        self._users: dict[str, DirectoryUser | None] = {}
+        self._voices: dict[str, VoiceUser | None] = {}
+        self._numbers: dict[str, NumberAssignment | None] = {}
+        self._ad: dict[str, AdUser | None] = {}
+
+    def observe(self, effects: Iterable[Effect]) -> Observed:
+        """Give the current value of each effect's attribute; an object that does not exist has None everywhere."""
+        return {effect.key_pair: self._value(effect) for effect in effects}
+
+    def _value(self, effect: Effect) -> JsonValue:
+        prefix, _, name = effect.object.partition(":")
+        return {"user": self._of_user, "number": self._of_number, "ad": self._of_ad}[prefix](name, effect.attribute)
+
+    def _of_user(self, user_id: str, attribute: str) -> JsonValue:
+        if attribute == "usage_location" or attribute.startswith("licence:"):
+            return directory_value(self.directory_user(user_id), attribute)
+        return voice_value(self.voice_user(user_id), attribute)
+
+    def _of_number(self, number: str, attribute: str) -> JsonValue:
+        row = _once(self._numbers, number, partial(self._systems.teams.number, number))
+        if row is None:
+            return None
+        return row.assignment_target_id if attribute == "owner" else row.location_id
+
+    def _of_ad(self, sam: str, attribute: str) -> JsonValue:
+        directory = self._systems.directory
+        user = None if directory is None else _once(self._ad, sam, partial(directory.user, sam))
+        return None if user is None else getattr(user, _AD_FIELDS[attribute]) or None
+
+    def directory_user(self, user_id: str) -> DirectoryUser | None:
+        """Read a Graph user once."""
+        return _once(self._users, user_id, partial(self._systems.graph.user, user_id))
+
+    def voice_user(self, user_id: str) -> VoiceUser | None:
+        """Read a Teams user once."""
+        return _once(self._voices, user_id, partial(self._systems.teams.voice_user, user_id))
+
+
+def _once(cache: dict[K, V], key: K, read: Callable[[], V]) -> V:
+    if key not in cache:
+        cache[key] = read()
+    return cache[key]
+
+
+def directory_value(user: DirectoryUser | None, attribute: str) -> JsonValue:
+    """Give one attribute of a Graph user in the form effects use."""
+    if user is None:
+        return None
+    if attribute == "usage_location":
+        return user.usage_location
+    return attribute.removeprefix("licence:") in user.sku_ids
+
+
+def voice_value(user: VoiceUser | None, attribute: str) -> JsonValue:
+    """Give one attribute of a Teams user in the form effects use."""
+    if attribute == "enterprise_voice":
+        return user is not None and user.is_enterprise_voice_enabled
+    if user is None:
+        return None
+    return user.number if attribute == "number" else user.policies.get(attribute.removeprefix("policy:"))

@@ -1,0 +1,83 @@
+"""What the engine needs of the outside systems, as protocols: connectors fit them, and so do the fakes of the tests.
+
+Methods that change a system are called by `engine/writers.py` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from datasets.users import AdUser, DirectoryUser, NumberAssignment, VoiceUser
+
+
+class GraphSystem(Protocol):
+    """Users and licences."""
+
+    def user(self, user: str) -> DirectoryUser | None:
+        """Read one user by object id or UPN."""
+
+    def set_usage_location(self, user_id: str, country: str) -> None:
+        """Write the usage location."""
+
+    def assign_licence(self, user_id: str, sku_id: str) -> None:
+        """Give a licence."""
+
+    def remove_licence(self, user_id: str, sku_id: str) -> None:
+        """Take a licence away."""
+
+
+class TeamsSystem(Protocol):
+    """Numbers and policies of users."""
+
+    def number(self, number: str) -> NumberAssignment | None:
+        """Read one number; None when the tenant does not list it."""
+
+    def voice_user(self, user_id: str) -> VoiceUser | None:
+        """Read what Teams Phone knows about a user; None before it is provisioned."""
+
+    def policy_id(self, policy_type: str, name: str) -> str | None:
+        """Find the opaque id of a policy by type and name."""
+
+    def assign_number(self, number: str, user_id: str, number_type: str, location_id: str | None = None) -> str:
+        """Start the assignment of a number and give the operation's id."""
+
+    def wait_for_operation(self, operation_id: str, deadline_s: float) -> None:
+        """Wait for a number operation; raises what its failure means."""
+
+    def unassign_number(self, number: str, number_type: str) -> str:
+        """Start taking a number away and give the operation's id."""
+
+    def grant_policies(self, user_id: str, policies: Mapping[str, str]) -> None:
+        """Assign policies directly: type → policy id."""
+
+    def revoke_policies(self, user_id: str, policy_types: Sequence[str]) -> None:
+        """Remove direct policy assignments."""
+
+
+class DirectorySystem(Protocol):
+    """Telephone attributes in Active Directory."""
+
+    def user(self, sam_account_name: str) -> AdUser | None:
+        """Read one user."""
+
+    def write_phone_attributes(self, sam_account_name: str, attributes: Mapping[str, str | None]) -> None:
+        """Set or clear (None) telephone attributes of one user."""
+
+
+class ShellSystem(Protocol):
+    """The parts of Teams that only PowerShell reaches."""
+
+    def enable_enterprise_voice(self, user_id: str, *, enabled: bool) -> None:
+        """Switch Enterprise Voice of a user who has no number."""
+
+
+@dataclass(frozen=True)
+class Systems:
+    """The outside systems of one tenant; a part that a site does not have is None."""
+
+    graph: GraphSystem
+    teams: TeamsSystem
+    directory: DirectorySystem | None = None
+    shell: ShellSystem | None = None

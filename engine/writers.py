@@ -1,0 +1,97 @@
+"""The one module that calls the write methods of connectors, itself called by `engine/line.py` after the intent.
+
+Each writer sends the one remote call that a change stands for and returns when the system has accepted it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from connectors.errors import Invalid, Unsupported
+from engine.change import Change
+from engine.systems import Systems
+
+Writer = Callable[[Systems, Change, float], None]
+
+
+def write(systems: Systems, change: Change, deadline_s: float) -> None:
+    """Send one change. Raises errors of `connectors.errors`."""
+    _WRITERS[change.kind](systems, change, deadline_s)
+
+
+def _text(change: Change, name: str) -> str:
+    return cast(str, change.parameters[name])
+
+
+def _set_usage_location(systems: Systems, change: Change, _deadline_s: float) -> None:
+    systems.graph.set_usage_location(_text(change, "user_id"), _text(change, "country"))
+
+
+def _assign_licence(systems: Systems, change: Change, _deadline_s: float) -> None:
+    systems.graph.assign_licence(_text(change, "user_id"), _text(change, "sku_id"))
+
+
+def _remove_licence(systems: Systems, change: Change, _deadline_s: float) -> None:
+    systems.graph.remove_licence(_text(change, "user_id"), _text(change, "sku_id"))
+
+
+def _assign_number(systems: Systems, change: Change, deadline_s: float) -> None:
+    location = cast("str | None", change.parameters.get("location_id"))
+    operation = systems.teams.assign_number(
+        _text(change, "number"), _text(change, "user_id"), _text(change, "number_type"), location
+    )
+    systems.teams.wait_for_operation(operation, deadline_s)
+
+
+def _unassign_number(systems: Systems, change: Change, deadline_s: float) -> None:
+    operation = systems.teams.unassign_number(_text(change, "number"), _text(change, "number_type"))
+    systems.teams.wait_for_operation(operation, deadline_s)
+
+
+def _set_policies(systems: Systems, change: Change, _deadline_s: float) -> None:
+    """Grant the named policies and revoke those set to None; both calls are idempotent, so the pair may be repeated."""
+    policies = cast("dict[str, str | None]", change.parameters["policies"])
+    grants = {kind: _policy_id(systems, kind, name) for kind, name in policies.items() if name is not None}
+    revokes = [kind for kind, name in policies.items() if name is None]
+    if grants:
+        systems.teams.grant_policies(_text(change, "user_id"), grants)
+    if revokes:
+        systems.teams.revoke_policies(_text(change, "user_id"), revokes)
+
+
+def _policy_id(systems: Systems, policy_type: str, name: str) -> str:
+    found = systems.teams.policy_id(policy_type, name)
+    if found is None:
+        raise Invalid(f"{policy_type} '{name}' does not exist in the tenant ; create it or correct the template")
+    return found
+
+
+def _set_enterprise_voice(systems: Systems, change: Change, _deadline_s: float) -> None:
+    if systems.shell is None:
+        raise Unsupported("Enterprise Voice without a number needs Teams PowerShell ; set powershell.server")
+    systems.shell.enable_enterprise_voice(_text(change, "user_id"), enabled=bool(change.parameters["enabled"]))
+
+
+def _write_directory(systems: Systems, change: Change, _deadline_s: float) -> None:
+    if systems.directory is None:
+        raise Unsupported("the write-back to Active Directory needs the PowerShell endpoint ; set powershell.server")
+    attributes = cast("dict[str, str | None]", change.parameters["attributes"])
+    systems.directory.write_phone_attributes(_text(change, "sam_account_name"), attributes)
+
+
+def _reserve_number(_systems: Systems, _change: Change, _deadline_s: float) -> None:
+    """Do nothing outside: a reservation lives in our inventory and is made in the outcome's transaction."""
+
+
+_WRITERS: dict[str, Writer] = {
+    "set_usage_location": _set_usage_location,
+    "assign_licence": _assign_licence,
+    "remove_licence": _remove_licence,
+    "assign_number": _assign_number,
+    "unassign_number": _unassign_number,
+    "set_policies": _set_policies,
+    "set_enterprise_voice": _set_enterprise_voice,
+    "write_directory": _write_directory,
+    "reserve_number": _reserve_number,
+}
