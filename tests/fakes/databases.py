@@ -1,0 +1,159 @@
+"""Databases for tests: SQLite files and a private PostgreSQL, both with every table in place.
+
+The server runs without a network port, in a folder of its own, as an unprivileged account when the tests run as root.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import os
+import pkgutil
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+
+import datasets.tables
+from connectors.database import Database
+from datasets.tables.metadata import metadata
+
+START_WITHIN_S = 60.0
+_UNPRIVILEGED = "nobody"
+_TEMPLATE = "with_tables"
+
+
+def import_tables() -> None:
+    """Import every module of table definitions, so that the one MetaData knows them all."""
+    for module in pkgutil.iter_modules(datasets.tables.__path__, "datasets.tables."):
+        importlib.import_module(module.name)
+
+
+def sqlite_database(folder: Path) -> Database:
+    """Make an SQLite database with every table in the folder; close it yourself."""
+    import_tables()
+    database = Database(f"sqlite:///{folder / 'callwright.db'}")
+    metadata.create_all(database.engine)
+    return database
+
+
+def require(name: str, reason: str) -> None:
+    """Skip the test, or fail it when CALLWRIGHT_REQUIRE names what is missing."""
+    if name in os.environ.get("CALLWRIGHT_REQUIRE", "").split():
+        pytest.fail(f"{name} is required: {reason}")
+    pytest.skip(reason)
+
+
+class PrivatePostgres:
+    """A PostgreSQL server that lives as long as the tests; each test gets a database of its own."""
+
+    def __init__(self, programs: Path) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="callwright-pg-"))
+        self._programs, self._names = programs, itertools.count(1)
+        self._prefix = ["setpriv", "--pdeathsig=INT"] if shutil.which("setpriv") else []  # stops with the tests
+        if os.getuid() == 0:
+            shutil.chown(self.folder, _UNPRIVILEGED)
+            self._prefix += [f"--reuid={_UNPRIVILEGED}", "--clear-groups"]
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Make the cluster, start the server and prepare the template with every table."""
+        data, log = self.folder / "data", self.folder / "server.log"
+        made = [
+            *self._prefix,
+            self._program("initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "callwright",
+            "--auth=trust",
+            "--no-sync",
+        ]
+        subprocess.run([*made, "--encoding=UTF8", "--locale=C"], check=True, capture_output=True, cwd=self.folder)
+        options = {"listen_addresses": "", "unix_socket_directories": str(self.folder), "fsync": "off"}
+        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with log.open("wb") as output:
+            self._server = subprocess.Popen(
+                [*self._prefix, self._program("postgres"), "-D", str(data), "-c", "max_connections=200", *settings],
+                stdout=output,
+                stderr=output,
+                cwd=self.folder,
+            )
+        self._wait()
+        self._make_template()
+
+    def stop(self) -> None:
+        """Stop the server and remove its folder."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGINT)  # "fast shutdown": ends sessions, keeps no wait
+            try:
+                self._server.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self._server.kill()
+                self._server.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, name: str) -> str:
+        """Give the address of one database of this server."""
+        return f"postgresql+psycopg://callwright@/{name}?host={self.folder}"
+
+    def new_database(self) -> Database:
+        """Make a database with every table; close it yourself."""
+        name = f"test_{next(self._names)}"
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE {_TEMPLATE}')
+        return Database(self.url(name))
+
+    def _program(self, name: str) -> str:
+        return str(self._programs / name)
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(f"host={self.folder} user=callwright dbname=postgres", autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def _wait(self) -> None:
+        give_up_at = time.monotonic() + START_WITHIN_S
+        while True:
+            try:
+                self._execute("SELECT 1")
+            except psycopg.OperationalError:
+                if time.monotonic() > give_up_at:
+                    raise
+                time.sleep(0.05)  # a real server starts when it starts
+            else:
+                return
+
+    def _make_template(self) -> None:
+        import_tables()
+        self._execute(f"CREATE DATABASE {_TEMPLATE}")
+        engine = create_engine(self.url(_TEMPLATE))
+        metadata.create_all(engine)
+        engine.dispose()
+
+
+def start_postgres() -> PrivatePostgres:
+    """Start a private server; skips (or fails, see `require`) when PostgreSQL is not installed."""
+    programs = _postgres_programs()
+    if programs is None:
+        require("postgres", "PostgreSQL is not installed")
+        raise AssertionError("unreachable: require() never returns")
+    server = PrivatePostgres(programs)
+    try:
+        server.start()
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def _postgres_programs() -> Path | None:
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[-3]))
+    on_path = shutil.which("postgres")
+    if on_path and shutil.which("initdb"):
+        return Path(on_path).resolve().parent
+    return installed[-1].parent if installed else None
