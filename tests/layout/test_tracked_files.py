@@ -1,0 +1,91 @@
+"""What must never be committed: secrets, hosts of registries, paths of a machine, weakened policies (M81)."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from functools import cache
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.fakes.checkout import text_of, tracked
+
+# written in pieces, or this file would find itself
+REGISTRIES = ("pypi" + r"\.org", "python" + r"hosted\.org", "find" + "-links", "index" + "-url")
+MACHINE = re.compile(r"(?<![\w.:])/(?:" + "|".join(("wo" + "rk", "tm" + "p", "ro" + "ot")) + r")/\w")
+PRIVATE_KEY = re.compile("-----BEGIN [A-Z ]*PRIV" + "ATE KEY-----")
+WEAKENED = re.compile("(?i)execution" + r"policy\s+['\"]?(bypass|unrestricted)")
+SECRET = re.compile(
+    r"""(?ix)\b[\w-]*(?:password|passwd|passphrase|client_?secret|api_?key|access_?token|\bpin)\b
+    \s*[:=]\s*(?:f|r|b)?["'](?P<value>[^"'\s]{4,})["']"""
+)
+TOKEN = re.compile(
+    r"(?:eyJ[\w-]{15,}\.[\w-]{10,}|AKIA[0-9A-Z]{16}|ghp_\w{30,}|xox[abp]-\w{10,}|[\w~.]{3}8Q~[\w~.-]{30,})"
+)
+URL_PASSWORD = re.compile(r"\w+://[^\s:/@{}<>]+:(?P<value>[^\s@/{}<>*]{3,})@")
+KEY_FILES = (".pem", ".key", ".pfx", ".p12", ".jks", ".kdbx", ".ppk")
+REFERENCES = ("env:", "file:", "$", "{", "<", "*", "%", "…")
+
+TEXTS = [name for name in tracked() if not name.endswith((".png", ".jpg", ".ico", ".woff2"))]
+
+
+@cache
+def _registry_hosts() -> tuple[str, ...]:
+    """Name the package hosts this machine is set up with, whatever they are."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    )
+    settings = [value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_"))]
+    words = " ".join([listed.stdout, *settings]).replace("'", " ").split()
+    return tuple({host for word in words if "://" in word and (host := urlsplit(word).hostname)})
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_file_names_no_registry_and_no_machine(name: str) -> None:
+    """No tracked file names a package registry's host or a path of one machine."""
+    text = text_of(name)
+    assert not [pattern for pattern in REGISTRIES if re.search(pattern, text)]
+    assert not MACHINE.findall(text)
+    assert not [host for host in _registry_hosts() if host in text]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_file_holds_no_secret(name: str) -> None:
+    """No tracked file holds a private key, a token or a password; samples hold references (M81)."""
+    text = text_of(name)
+    assert not name.endswith(KEY_FILES)
+    assert not PRIVATE_KEY.search(text)
+    assert not TOKEN.search(text)
+    if not name.startswith("tests/"):
+        assert not [found.group() for found in SECRET.finditer(text) if _looks_secret(found["value"])]
+        assert not [found.group() for found in URL_PASSWORD.finditer(text) if _looks_secret(found["value"])]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_file_weakens_no_execution_policy(name: str) -> None:
+    """No tracked file asks for a weaker PowerShell execution policy (M81)."""
+    assert not WEAKENED.search(text_of(name))
+
+
+def test_the_scan_finds_what_it_is_for() -> None:
+    """The patterns catch a planted password, key, token and path, and pass a reference."""
+    assert _looks_secret(SECRET.search("password = 'Tr0ub4dor&3'")["value"])  # type: ignore[index] # it matches
+    assert not _looks_secret(SECRET.search("client_secret = 'env:CLIENT_SECRET'")["value"])  # type: ignore[index]
+    assert PRIVATE_KEY.search("-----BEGIN RSA PRIV" + "ATE KEY-----")
+    assert URL_PASSWORD.search("postgresql://app:" + "hunter22@db/callwright")
+    assert MACHINE.search("see " + "/ro" + "ot/x")
+    assert WEAKENED.search("powershell -Execution" + "Policy Bypass")
+
+
+def _looks_secret(value: str) -> bool:
+    """Tell a literal from a reference or a field name: references have a scheme, names have no variety."""
+    if value.startswith(REFERENCES) or value.lower() in {"password", "secret", "basic", "client_secret"}:
+        return False
+    counts = Counter(value)
+    entropy = -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
+    return entropy > 2.0
