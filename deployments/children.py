@@ -13,16 +13,25 @@ from typing import Self
 from config.errors import InputRefused
 
 HOST = "127.0.0.1"
-TERMINATE_S = 10.0
+GRACE_S = 10.0
 _POLL_S = 0.05
 
 
 class Child:
     """One child process; leaving the context terminates it, and kills it when it does not go."""
 
-    def __init__(self, name: str, command: Sequence[str], *, log: Path, folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        folder: Path,
+        env: Mapping[str, str],
+        grace_s: float = GRACE_S,
+    ) -> None:
         self.name, self.command, self.log, self.folder = name, list(command), log, folder
-        self.env = dict(env)
+        self.env, self.grace_s = dict(env), grace_s
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
@@ -66,7 +75,7 @@ class Child:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            self.process.wait(TERMINATE_S)
+            self.process.wait(self.grace_s)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

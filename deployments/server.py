@@ -9,7 +9,7 @@ from typing import Self
 
 import httpx
 
-from deployments.children import Child, free_port
+from deployments.children import Child, free_port, require_free
 from deployments.environment import STARTUP_TIMEOUT_S, Place, child_environment
 
 
@@ -27,7 +27,8 @@ class PrefectServer:
         )
 
     def start(self) -> Self:
-        """Start the process without waiting for it."""
+        """Start the process without waiting for it. Raises InputRefused when its port is taken."""
+        require_free(self.place.port, "--prefect-port")  # or another server would answer our health question
         self.child.start()
         return self
 
