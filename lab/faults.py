@@ -1,0 +1,158 @@
+"""The fault plan: what goes wrong for which calls. Every protocol asks it once per call and plays the verdict.
+
+Names and parameters: latency(seconds) · lag(seconds) · drop_reply() · error(status, code, message) · false_success()
+· throttle(retry_after_s) · unavailable() · token_down(). A fault applies to calls whose operation and target match its
+globs, after letting `after` of them pass, for `times` calls (None: until removed), each with `probability`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+
+from lab.records import Json
+from lab.rules import bad_request
+
+NAMES = frozenset({"latency", "lag", "drop_reply", "error", "false_success", "throttle", "unavailable", "token_down"})
+_KEYS = frozenset({"name", "match", "times", "after", "probability"})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with one call: wait, then refuse, pretend, or do it and say nothing."""
+
+    latency_s: float = 0.0  # real seconds, before anything else
+    lag_s: float = 0.0  # a read answers with the state of that many lab seconds ago
+    drop_reply: bool = False  # the effect happens, then the connection is closed without an answer
+    false_success: bool = False  # says yes, does nothing
+    throttle_s: float | None = None  # refuse with "wait that long", nothing is done
+    unavailable: bool = False  # refuse as 503, nothing is done
+    error: tuple[int, str, str] | None = None  # refuse with status, code, message; nothing is done
+
+
+@dataclass(slots=True)
+class Fault:
+    """One entry of the plan."""
+
+    id: int
+    name: str
+    operation: str = "*"
+    target: str = "*"
+    times: int | None = None
+    after: int = 0
+    probability: float = 1.0
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    seen: int = 0
+    played: int = 0
+
+    def matches(self, operation: str, targets: Sequence[str]) -> bool:
+        """Tell whether the globs fit this call; case does not matter."""
+        if not fnmatchcase(operation.casefold(), self.operation.casefold()):
+            return False
+        return self.target == "*" or any(fnmatchcase(t.casefold(), self.target.casefold()) for t in targets)
+
+    def as_json(self) -> dict[str, Json]:
+        """Give the form of the control port."""
+        shown: dict[str, Json] = {"id": self.id, "name": self.name}
+        shown["match"] = {"operation": self.operation, "target": self.target}
+        shown |= {"times": self.times, "after": self.after, "probability": self.probability}
+        return shown | {"seen": self.seen, "played": self.played} | dict(self.parameters)
+
+
+class Faults:
+    """The plan as a whole; safe for threads, cheap while empty."""
+
+    def __init__(self, *, seed: int = 1) -> None:
+        self._lock = threading.Lock()
+        self._plan: dict[int, Fault] = {}
+        self._ids = itertools.count(1)
+        self._random = random.Random(seed)
+
+    def add(self, body: Mapping[str, Json]) -> int:
+        """Add a fault as the control port describes it; gives its id."""
+        fault = _fault(next(self._ids), body)
+        with self._lock:
+            self._plan[fault.id] = fault
+        return fault.id
+
+    def remove(self, fault_id: int) -> bool:
+        """Remove one fault; tells whether it was there."""
+        with self._lock:
+            return self._plan.pop(fault_id, None) is not None
+
+    def clear(self) -> None:
+        """Remove all faults."""
+        with self._lock:
+            self._plan.clear()
+
+    def listed(self) -> list[dict[str, Json]]:
+        """Give all faults with how often they were seen and played."""
+        with self._lock:
+            return [fault.as_json() for fault in self._plan.values()]
+
+    def before(self, operation: str, *targets: str) -> Verdict:
+        """Decide what happens to a call; `targets` are all names of what it touches."""
+        verdict = Verdict()
+        if not self._plan:
+            return verdict
+        with self._lock:
+            for fault in self._plan.values():
+                if fault.matches(operation, targets) and self._plays(fault):
+                    verdict = _apply(verdict, fault)
+        return verdict
+
+    def _plays(self, fault: Fault) -> bool:
+        fault.seen += 1
+        if fault.seen <= fault.after or (fault.times is not None and fault.played >= fault.times):
+            return False
+        if fault.probability < 1 and self._random.random() >= fault.probability:
+            return False
+        fault.played += 1
+        return True
+
+
+def _fault(fault_id: int, body: Mapping[str, Json]) -> Fault:
+    """Read a fault from JSON; refuses unknown names."""
+    name = str(body.get("name"))
+    if name not in NAMES:
+        raise bad_request(f"there is no fault '{name}'; known: {', '.join(sorted(NAMES))}")
+    raw = body.get("match")
+    match: Mapping[str, Json] = raw if isinstance(raw, Mapping) else {}
+    default = "token*" if name == "token_down" else "*"
+    times = body.get("times")
+    return Fault(
+        id=fault_id,
+        name=name,
+        operation=str(match.get("operation", default)),
+        target=str(match.get("target", "*")),
+        times=None if times is None else int(str(times)),
+        after=int(str(body.get("after") or 0)),
+        probability=float(str(body.get("probability", 1.0))),
+        parameters={key: value for key, value in body.items() if key not in _KEYS},
+    )
+
+
+def _apply(verdict: Verdict, fault: Fault) -> Verdict:
+    """Add one played fault to a verdict."""
+    given = fault.parameters
+    seconds = float(str(given.get("seconds", 1.0)))
+    match fault.name:
+        case "latency":
+            return replace(verdict, latency_s=verdict.latency_s + seconds)
+        case "lag":
+            return replace(verdict, lag_s=max(verdict.lag_s, seconds))
+        case "throttle":
+            return replace(verdict, throttle_s=float(str(given.get("retry_after_s", 1.0))))
+        case "error":
+            code, message = str(given.get("code", "BadRequest")), str(given.get("message", "The request failed"))
+            return replace(verdict, error=(int(str(given.get("status", 400))), code, message))
+        case "unavailable" | "token_down":
+            return replace(verdict, unavailable=True)
+        case "drop_reply":
+            return replace(verdict, drop_reply=True)
+        case _:
+            return replace(verdict, false_success=True)

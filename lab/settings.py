@@ -1,0 +1,64 @@
+"""What can be turned in the stand-in tenant while it runs; the control port shows and changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from lab.records import Json
+from lab.rules import bad_request
+
+GRAPH_ROLES = (
+    "User.Read.All",
+    "User.ReadWrite.All",
+    "Group.Read.All",
+    "GroupMember.Read.All",
+    "GroupMember.ReadWrite.All",
+    "Organization.Read.All",
+    "LicenseAssignment.ReadWrite.All",
+    "TeamsTelephoneNumber.ReadWrite.All",
+    "TeamsUserConfiguration.Read.All",
+    "TeamsPolicyUserAssign.ReadWrite.All",
+)
+
+
+@dataclass(slots=True)
+class Settings:
+    """Delays are lab seconds, except `operation_delay_s`: real seconds for each call."""
+
+    licence_delay_s: float = 0.0
+    assignment_delay_s: float = 0.0
+    replication_lag_s: float = 0.0
+    directory_sync_delay_s: float = 0.0
+    operation_delay_s: float = 0.0
+    module_version: str = "7.4.0"
+    shells_per_user: int = 3
+    extension_clashes: bool = False
+    token_lifetime_s: int = 3599
+    token_refresh_in_s: int = 0
+    delta_token_days: int = 7
+    roles: tuple[str, ...] = GRAPH_ROLES
+
+    def as_json(self) -> dict[str, Json]:
+        """Give every setting."""
+        return asdict(self)
+
+    def change(self, values: Mapping[str, Json]) -> None:
+        """Change some settings; refuses unknown names and wrong types, then nothing is changed."""
+        kinds = {item.name: type(getattr(self, item.name)) for item in fields(self)}
+        checked = {name: _convert(name, value, kinds.get(name)) for name, value in values.items()}
+        for name, value in checked.items():
+            setattr(self, name, value)
+
+
+def _convert(name: str, value: Json, kind: type | None) -> object:
+    """Bring a JSON value to a setting's type."""
+    if kind is None:
+        raise bad_request(f"there is no setting '{name}'")
+    if kind is tuple and isinstance(value, list):
+        return tuple(str(item) for item in value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise bad_request(f"setting '{name}' wants {kind.__name__}, not {value!r}")
+    return value

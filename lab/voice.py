@@ -1,0 +1,276 @@
+"""Telephony of the stand-in tenant: numbers, Enterprise Voice and policies, with the rules that couple them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from lab import rules
+from lab.accounts import Accounts
+from lab.records import CALLING_PLAN, DIRECT_ROUTING, NUMBER_TYPES, PRIMARY, Effect, GroupPolicy, Number, Policy, User
+from lab.rules import bad_request
+from lab.store import diff
+
+# Not grantable to groups (Grant-Cs… -Group refuses them).
+DIRECT_ONLY = frozenset(
+    {
+        "TeamsUpgradePolicy",
+        "TeamsEmergencyCallRoutingPolicy",
+        "TeamsVoiceApplicationsPolicy",
+        "TeamsAppPermissionPolicy",
+        "TeamsNetworkRoamingPolicy",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EffectivePolicy:
+    """A policy that works for a user, directly or through a group."""
+
+    policy: Policy
+    group_id: str | None = None
+
+
+class Telephony(Accounts):
+    """The mutations of numbers, Enterprise Voice and policies; they return effects."""
+
+    # Numbers
+
+    def assign_number(
+        self,
+        identity: str,
+        telephone_number: str,
+        number_type: str,
+        *,
+        location_id: str | None = None,
+        category: str = PRIMARY,
+        network_site_id: str | None = None,
+    ) -> list[Effect]:
+        """Give a number: replaces one of the same category, switches Enterprise Voice on."""
+        with self.lock:
+            user = self.telephony_user(identity)
+            key, kind = rules.telephone_number(telephone_number), rules.number_type(number_type)
+            self.check_assignment(user, key, kind, location_id)
+            number = self.numbers.get(key) or Number(key, kind, uploaded=False)
+            after = replace(
+                number,
+                target_id=user.id,
+                target_type=user.account_type,
+                category=category,
+                location_id=location_id or number.location_id,
+                network_site_id=network_site_id or number.network_site_id,
+            )
+            effects = self._free_others(user, after) + self._put(number, after)
+            return effects + self.change_voice(self.voice(user.id), enterprise_voice=True)
+
+    def check_assignment(self, user: User, key: str, kind: str, location_id: str | None) -> None:
+        """Refuse an assignment the service would refuse, with its words."""
+        number = self.numbers.get(key)
+        if number and number.target_id not in (None, user.id):
+            raise rules.already_assigned(key)
+        if number is None and kind != DIRECT_ROUTING:
+            raise rules.not_in_inventory(key, self.tenant_id)
+        if number and number.number_type != kind:
+            raise rules.not_in_inventory(key, self.tenant_id)
+        if self.voice(user.id).on_prem_line_uri or (number and number.source == "onPremises"):
+            raise rules.on_premises_number(user.upn)
+        if not self.may_hold(user, kind):
+            raise rules.lacks_licence(user.upn, kind)
+        self._check_clash(user, key)
+        self._check_block(number)
+        self._check_location(kind, key, location_id or (number.location_id if number else None))
+
+    def unassign_number(
+        self, telephone_number: str, number_type: str, *, identity: str | None = None, block_days: int | None = None
+    ) -> list[Effect]:
+        """Take a number from its holder, and Enterprise Voice with it; block days 0: forever."""
+        with self.lock:
+            key = rules.telephone_number(telephone_number)
+            number = self._inventory_row(key, rules.number_type(number_type))
+            if number.source == "onPremises":
+                raise rules.on_premises_number(number.target_id or key)
+            if number.target_id is None or (identity and self.telephony_user(identity).id != number.target_id):
+                raise bad_request(f"Telephone Number '{key}' is not assigned to the user")
+            effects = self.free(number)
+            if number.category == PRIMARY and number.target_id in self.voices:
+                effects += self.change_voice(self.voice(number.target_id), enterprise_voice=False)
+            if block_days is not None:
+                effects += self.block_number(key, days=block_days)
+            return effects
+
+    def unassign_all(self, identity: str) -> list[Effect]:
+        """Take every online number from a user; one owned on-premises stays, as in life."""
+        with self.lock:
+            user = self.telephony_user(identity)
+            effects: list[Effect] = []
+            for number in self.numbers_held_by(user.id):
+                if number.source == "online":
+                    effects += self.unassign_number(number.telephone_number, number.number_type)
+            return effects
+
+    def update_number(
+        self,
+        telephone_number: str,
+        *,
+        location_id: str | None = None,
+        network_site_id: str | None = None,
+        reverse_lookup: Sequence[str] | None = None,
+    ) -> list[Effect]:
+        """Change attributes of a number; an empty string clears, None keeps."""
+        with self.lock:
+            number = self._inventory_row(rules.telephone_number(telephone_number))
+            if location_id:
+                self._check_location(number.number_type, number.telephone_number, location_id)
+            if location_id == "" and number.number_type == CALLING_PLAN:
+                raise bad_request(f"Telephone Number '{number.telephone_number}' requires an emergency location")
+            after = replace(
+                number,
+                location_id=number.location_id if location_id is None else location_id or None,
+                network_site_id=number.network_site_id if network_site_id is None else network_site_id or None,
+                reverse_lookup=number.reverse_lookup if reverse_lookup is None else tuple(reverse_lookup),
+            )
+            return self._put(number, after)
+
+    def block_number(self, telephone_number: str, *, days: int) -> list[Effect]:
+        """Block a number for some days; 0 means forever, a negative number lifts it."""
+        with self.lock:
+            key = rules.telephone_number(telephone_number)
+            number = self.numbers.get(key) or Number(key, DIRECT_ROUTING, uploaded=True)
+            until = self.clock.now() + timedelta(days=days) if days > 0 else None
+            return self._put(number, replace(number, blocked_until=until, blocked_forever=days == 0, uploaded=True))
+
+    def tag_number(self, telephone_number: str, tags: Sequence[str]) -> list[Effect]:
+        """Replace the tags of a number."""
+        with self.lock:
+            number = self._inventory_row(rules.telephone_number(telephone_number))
+            return self._put(number, replace(number, tags=tuple(tags)))
+
+    def is_blocked(self, number: Number, at: datetime | None = None) -> bool:
+        """Tell whether the assignment block of a number still holds."""
+        moment = at or self.clock.now()
+        return number.blocked_forever or (number.blocked_until is not None and number.blocked_until > moment)
+
+    # Enterprise Voice and policies
+
+    def set_enterprise_voice(self, identity: str, *, enabled: bool) -> list[Effect]:
+        """Switch Enterprise Voice without touching a number; on needs the licence."""
+        with self.lock:
+            user = self.telephony_user(identity)
+            if enabled and not any(self.may_hold(user, kind) for kind in NUMBER_TYPES):
+                raise rules.lacks_licence(user.upn, DIRECT_ROUTING)
+            return self.change_voice(self.voice(user.id), enterprise_voice=enabled)
+
+    def grant_policy(self, identity: str, policy_type: str, name: str | None) -> list[Effect]:
+        """Grant a policy directly; None or `Global` removes the direct grant."""
+        with self.lock:
+            user, voice = self.telephony_user(identity), None
+            policies = dict(self.voice(user.id).policies)
+            known = self.policy_type(policy_type)
+            if name is None or name.casefold() in ("", "global"):
+                policies.pop(known, None)
+            else:
+                policies[known] = self.policy(known, name).name
+                self._check_upgrade(user, known, policies[known])
+            voice = self.voice(user.id)
+            return self.change_voice(voice, policies=policies)
+
+    def grant_policy_to_group(self, group_id: str, policy_type: str, name: str | None, rank: int = 1) -> list[Effect]:
+        """Grant a policy to the direct members of a group; None removes the grant."""
+        with self.lock:
+            known = self.policy_type(policy_type)
+            if group_id not in self.groups:
+                raise rules.not_found(f"Group '{group_id}' is not found")
+            if known in DIRECT_ONLY:
+                raise bad_request(f"Policy type '{known}' can not be assigned to a group")
+            others = [g for g in self.group_policies if (g.group_id, g.policy_type) != (group_id, known)]
+            before = [g.name for g in self.group_policies if (g.group_id, g.policy_type) == (group_id, known)]
+            if name is not None:
+                others.append(GroupPolicy(group_id, known, self.policy(known, name).name, rank))
+            self.group_policies = others
+            return diff(f"group:{group_id}", {f"policy:{known}": (before[0] if before else None, name)})
+
+    def effective_policies(self, user_id: str) -> list[EffectivePolicy]:
+        """Give a user's policies: direct before group, rank 1 first; Global is not named."""
+        found: dict[str, EffectivePolicy] = {}
+        for kind, name in self.voice(user_id).policies.items():
+            found[kind] = EffectivePolicy(self.policy(kind, name))
+        groups = self.groups_of.get(user_id, {})
+        for grant in sorted(self.group_policies, key=lambda g: g.rank) if groups else ():
+            if grant.group_id in groups and grant.policy_type not in found:
+                found[grant.policy_type] = EffectivePolicy(self.policy(grant.policy_type, grant.name), grant.group_id)
+        return list(found.values())
+
+    def policy(self, policy_type: str, name: str) -> Policy:
+        """Find a policy instance or refuse."""
+        found = self.find_policy(policy_type, name)
+        if found is None:
+            raise rules.not_found(f"Policy '{name}' of type '{policy_type}' is not found")
+        return found
+
+    def policy_type(self, text: str) -> str:
+        """Give the proper spelling of a policy type or refuse."""
+        known = self.find_policy(text, "Global")
+        if known is None:
+            raise bad_request(f"'{text}' is not a valid policy type")
+        return known.policy_type
+
+    def telephony_user(self, identity: str) -> User:
+        """Find a user as the telephony service does."""
+        found = self.find_user(identity)
+        if found is None:
+            raise rules.unknown_user(identity)
+        return found
+
+    def _put(self, before: Number, after: Number) -> list[Effect]:
+        self.put_number(after)
+        names = {"target_id": "assignmentTargetId", "category": "assignmentCategory", "location_id": "locationId"}
+        names |= {
+            "network_site_id": "networkSiteId",
+            "blocked_until": "blockedUntil",
+            "blocked_forever": "blockedForever",
+        }
+        names |= {"reverse_lookup": "reverseNumberLookupOptions", "tags": "tags"}
+        pairs = {shown: (getattr(before, name), getattr(after, name)) for name, shown in names.items()}
+        return diff(f"number:{after.telephone_number}", pairs)
+
+    def _free_others(self, user: User, number: Number) -> list[Effect]:
+        """Free the number this one replaces."""
+        effects: list[Effect] = []
+        for held in self.numbers_held_by(user.id):
+            if held.category == number.category and held.telephone_number != number.telephone_number:
+                effects += self.free(held)
+        return effects
+
+    def _inventory_row(self, key: str, kind: str | None = None) -> Number:
+        number = self.numbers.get(key)
+        if number is None or kind not in (None, number.number_type):
+            raise rules.not_in_inventory(key, self.tenant_id)
+        return number
+
+    def _check_clash(self, user: User, key: str) -> None:
+        """Refuse a base number next to its extension, where the tenant is set to."""
+        if not self.settings.extension_clashes:
+            return
+        for other in self.by_base.get(key.partition(";")[0], ()):
+            if self.numbers[other].target_id not in (None, user.id) and (";" in other) != (";" in key):
+                raise rules.already_assigned(key)
+
+    def _check_block(self, number: Number | None) -> None:
+        if number and number.target_id is None and self.is_blocked(number):
+            raise bad_request(f"Telephone Number '{number.telephone_number}' is blocked from assignment")
+
+    def _check_location(self, kind: str, key: str, location_id: str | None) -> None:
+        if location_id and location_id not in self.locations:
+            raise bad_request(f"Location '{location_id}' is not found")
+        if kind == DIRECT_ROUTING:
+            return
+        if location_id is None:
+            raise bad_request(f"Telephone Number '{key}' requires an emergency location")
+        country = self.numbers[key].country
+        if country and self.locations[location_id].country != country:
+            raise bad_request(f"Location '{location_id}' is not in the country of Telephone Number '{key}'")
+
+    def _check_upgrade(self, user: User, policy_type: str, name: str) -> None:
+        if policy_type == "TeamsUpgradePolicy" and name == "UpgradeToTeams" and self.voice(user.id).homed_on_premises:
+            raise bad_request(f"User '{user.upn}' is homed on-premises: move the user before granting UpgradeToTeams")
