@@ -1,0 +1,188 @@
+"""Microsoft Graph's directory: users, licences and groups. Numbers and policies are in `connectors/teams.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Self, TypeVar
+
+import httpx
+
+from connectors import graph_parsing
+from connectors.errors import Invalid, NotFound
+from connectors.graph_calls import SYSTEM, Call, Json, literal, parsed, segment
+from connectors.graph_probes import probe_call, probe_permissions, probe_time
+from connectors.rest import GraphEndpoint, Rest
+from connectors.throttle import SHARED_PAUSES, Clock, HoldSource
+from connectors.tokens import Tokens
+from connectors.writes import writes
+from datasets.directory import DeltaPage, DirectoryGroup, Organization
+from datasets.findings import Finding
+from datasets.users import DirectoryUser, SubscribedSku
+
+# Graph allows fifteen values in one `in` list.
+IN_LIST = 15
+_READ_USERS, _WRITE_USERS = "User.Read.All", "User.ReadWrite.All"
+# The cast to users counts as an advanced query.
+_ADVANCED = {"ConsistencyLevel": "eventual"}
+R = TypeVar("R")
+
+
+class Graph:
+    """The directory of one tenant; safe to share between threads. An injected transport is closed with it."""
+
+    def __init__(
+        self,
+        endpoint: GraphEndpoint,
+        tokens: Tokens,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        pauses: HoldSource = SHARED_PAUSES,
+        clock: Clock | None = None,
+    ) -> None:
+        self.rest = Rest(endpoint, tokens, transport=transport, pauses=pauses, clock=clock)
+
+    def __enter__(self) -> Self:
+        """Give itself; connections are made when first needed."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        self.rest.close()
+
+    def users(self, filter: str | None = None) -> Iterator[DirectoryUser]:
+        """Read all users, or those of an OData filter, page by page."""
+        params = {"$select": graph_parsing.USER_SELECT, "$top": "999"} | ({"$filter": filter} if filter else {})
+        call = Call("read the users", "users", params=params, permission=_READ_USERS)
+        return self._each(call, graph_parsing.directory_user)
+
+    def user(self, id_or_upn: str) -> DirectoryUser | None:
+        """Read one user, or None when there is none."""
+        path = f"users/{segment(id_or_upn)}"
+        params = {"$select": graph_parsing.USER_SELECT}
+        call = Call(f"read user {id_or_upn}", path, what=id_or_upn, params=params, permission=_READ_USERS)
+        try:
+            return parsed(call, graph_parsing.directory_user, self.rest.send(call).body)
+        except NotFound:
+            return None
+
+    def users_by_ids(self, ids: Iterable[str]) -> dict[str, DirectoryUser]:
+        """Read many users by object id; those that do not exist are left out."""
+        asked = list(ids)
+        found = _by(self._users_where("id", asked), lambda user: user.id, asked)
+        return {user_id: users[0] for user_id, users in found.items()}
+
+    def users_by_employee_ids(self, ids: Iterable[str]) -> dict[str, list[DirectoryUser]]:
+        """Read the accounts that carry these employee ids; the caller judges an id that several carry."""
+        asked = list(ids)
+        return _by(self._users_where("employeeId", asked), lambda user: user.employee_id, asked)
+
+    def users_delta(self, link: str | None = None) -> Iterator[DeltaPage]:
+        """Read what changed since a delta link, or everything; the last page carries the next link.
+
+        Raises NotFound when the link has expired: read everything again.
+        """
+        call = Call("read the changed users", link or "users/delta", permission=_READ_USERS)
+        if not link:
+            call = call.with_params({"$select": graph_parsing.USER_SELECT})
+        for page in self.rest.pages(call):
+            yield parsed(call, graph_parsing.delta_page, page)
+
+    def group_by_name(self, name: str) -> DirectoryGroup | None:
+        """Find a group by display name; raises Invalid when several carry it."""
+        params = {"$select": graph_parsing.GROUP_SELECT, "$filter": f"displayName eq {literal(name)}"}
+        call = Call(f"find group {name}", "groups", what=name, params=params, permission="GroupMember.Read.All")
+        found = list(self._each(call, graph_parsing.directory_group))
+        if len(found) > 1:
+            message = f"could not find group {name}: {len(found)} groups have this name ; rename all but one"
+            raise Invalid(message, system=SYSTEM, what=name)
+        return found[0] if found else None
+
+    def transitive_members(self, group_id: str) -> Iterator[str]:
+        """Read the object ids of all users in a group, however deeply nested, each once."""
+        path = f"groups/{segment(group_id)}/transitiveMembers/microsoft.graph.user"
+        params = {"$select": "id", "$top": "999", "$count": "true"}
+        call = Call(f"read the members of group {group_id}", path, what=group_id, params=params, headers=_ADVANCED)
+        return iter(dict.fromkeys(self._each(call, lambda raw: str(raw["id"]))))
+
+    def subscribed_skus(self) -> list[SubscribedSku]:
+        """Read the licence products of the tenant and how many are left."""
+        call = Call("read the licences of the tenant", "subscribedSkus", permission="Organization.Read.All")
+        return list(self._each(call, graph_parsing.subscribed_sku))
+
+    def organization(self) -> Organization:
+        """Read the tenant's own name."""
+        call = Call("read the tenant", "organization", permission="Organization.Read.All")
+        found = list(self._each(call, graph_parsing.organization))
+        if not found:
+            raise NotFound("could not read the tenant: the answer is empty ; check graph_url", system=SYSTEM)
+        return found[0]
+
+    @writes
+    def set_usage_location(self, user_id: str, country: str) -> None:
+        """Set the two-letter country in which a user's licences are used."""
+        doing = f"set the usage location of user {user_id} to {country}"
+        self._change_user("PATCH", user_id, "", doing, {"usageLocation": country})
+
+    @writes
+    def assign_licence(self, user_id: str, sku_id: str) -> None:
+        """Give a user a licence; giving it again changes nothing."""
+        body: Json = {"addLicenses": [{"skuId": sku_id, "disabledPlans": []}], "removeLicenses": []}
+        self._change_user("POST", user_id, "/assignLicense", f"give licence {sku_id} to user {user_id}", body)
+
+    @writes
+    def remove_licence(self, user_id: str, sku_id: str) -> None:
+        """Take a licence from a user; raises NotFound when the user has none."""
+        body: Json = {"addLicenses": [], "removeLicenses": [sku_id]}
+        self._change_user("POST", user_id, "/assignLicense", f"take licence {sku_id} from user {user_id}", body)
+
+    def probe(self) -> list[Finding]:
+        """Tell whether sign-in, time, address and permissions are right; asks no more once sign-in fails."""
+        signed_in = self.rest.tokens.probe(name="graph sign-in")
+        if not all(finding.ok for finding in signed_in):
+            return signed_in
+        return [
+            *signed_in,
+            probe_call("graph tenant", lambda: self.organization().display_name),
+            probe_call("graph users", lambda: _first_user(self)),
+            probe_call("graph licences", lambda: f"{len(self.subscribed_skus())} products"),
+            *probe_time(self.rest),
+            *probe_permissions(self.rest),
+        ]
+
+    def _change_user(self, method: str, user_id: str, action: str, doing: str, body: Json) -> None:
+        path = f"users/{segment(user_id)}{action}"
+        self.rest.send(Call(doing, path, method=method, what=user_id, body=body, permission=_WRITE_USERS))
+
+    def _each(self, call: Call, parse: Callable[[Json], R]) -> Iterator[R]:
+        for page in self.rest.pages(call):
+            for raw in page.get("value", ()):
+                yield parsed(call, parse, raw)
+
+    def _users_where(self, attribute: str, values: Iterable[str]) -> Iterator[DirectoryUser]:
+        for some in slices(values, IN_LIST):
+            yield from self.users(f"{attribute} in ({','.join(map(literal, some))})")
+
+
+def slices(values: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Cut values, each once, into lists of at most `size`."""
+    unique = list(dict.fromkeys(value for value in values if value))
+    return (unique[start : start + size] for start in range(0, len(unique), size))
+
+
+def _by(
+    users: Iterator[DirectoryUser], key: Callable[[DirectoryUser], str | None], asked: Iterable[str]
+) -> dict[str, list[DirectoryUser]]:
+    """Group users under the value that was asked for; the directory compares without regard to case."""
+    found: dict[str, list[DirectoryUser]] = {}
+    for user in users:
+        found.setdefault((key(user) or "").casefold(), []).append(user)
+    return {value: found[value.casefold()] for value in dict.fromkeys(asked) if value.casefold() in found}
+
+
+def _first_user(graph: Graph) -> str:
+    call = Call("read the users", "users", params={"$select": "id", "$top": "1"}, permission=_READ_USERS)
+    return f"{len(graph.rest.send(call).body.get('value', ()))} read"

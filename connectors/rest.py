@@ -1,0 +1,209 @@
+"""HTTPS calls to Graph: token, pauses, repeats and the error tree.
+
+Reads are repeated. A write is repeated only when the answer proves that nothing was done: told to wait, token refused,
+no connection made. Everything else about a write is the engine's decision, from the kind of error.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import orjson
+
+from connectors.errors import Ambiguous, ConnectorError, Invalid, NotAllowed, Retryable, Throttled, Unreachable
+from connectors.graph_calls import SYSTEM, Answer, Call, Json, Reason, error_for, reason
+from connectors.throttle import SHARED_PAUSES, Clock, Hold, HoldSource
+from connectors.tokens import GRAPH_SCOPE, Tokens
+from connectors.trust import tls_context
+
+_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+# The pool never makes a call wait that has already passed the pause.
+_LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=15.0)
+_ATTEMPTS = 5
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 20.0
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+@dataclass(frozen=True)
+class GraphEndpoint:
+    """Where Graph is (`https://graph.microsoft.com/v1.0`), and how long one call may take with all its waiting."""
+
+    url: str
+    ca_bundle: Path | None = None
+    deadline_s: float = 300.0
+
+
+class Rest:
+    """The request core that Graph and Teams share; safe to share between threads."""
+
+    def __init__(
+        self,
+        endpoint: GraphEndpoint,
+        tokens: Tokens,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        pauses: HoldSource = SHARED_PAUSES,
+        clock: Clock | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.tokens = tokens
+        self._root = httpx.URL(endpoint.url.rstrip("/") + "/")
+        self._transport = transport
+        self._pauses = pauses
+        self._clock = clock or Clock()
+        self._client: httpx.Client | None = None
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def send(self, call: Call) -> Answer:
+        """Carry out one call. Raises any error of the tree; a lost reply to a write is Ambiguous."""
+        attempt = _Attempts(call, self._clock, self.endpoint.deadline_s)
+        pause = self._pauses(self.tokens.app.tenant, call.endpoint)
+        while True:
+            token = self.tokens.token(GRAPH_SCOPE)
+            pause.wait(attempt.left_s())
+            try:
+                response = self._exchange(call, token)
+            except httpx.TransportError as error:
+                attempt.after_lost(error)
+                continue
+            if response.is_success:
+                return _answer(call, response)
+            self._after_refusal(attempt, reason(response), pause, token)
+
+    def pages(self, call: Call) -> Iterator[Json]:
+        """Read a collection page by page."""
+        while True:
+            page = self.send(call).body
+            yield page
+            link = page.get("@odata.nextLink")
+            if not link:
+                return
+            if link == call.path:
+                raise Invalid(f"could not {call.doing}: the next page is the page itself ; report it", system=SYSTEM)
+            call = call.following(link)
+
+    def _after_refusal(self, attempt: _Attempts, why: Reason, pause: Hold, token: str) -> None:
+        """Prepare the next attempt, or raise what the answer means."""
+        if why.status == 401 and not attempt.token_renewed:
+            attempt.token_renewed = True
+            self.tokens.refuse(GRAPH_SCOPE, token)
+            return
+        if why.status == 429 or why.retry_after_s is not None:
+            pause.hold(attempt.pause_s(why))
+        error = error_for(attempt.call, why)
+        if why.status == 429 or (isinstance(error, Throttled) and not attempt.call.is_write):
+            return  # the pause decides how long, the deadline whether
+        if attempt.call.is_write or not isinstance(error, Retryable):
+            raise error
+        attempt.again_or(error)
+
+    def _exchange(self, call: Call, token: str) -> httpx.Response:
+        headers = {**(call.headers or {}), "Authorization": f"Bearer {token}", "client-request-id": str(uuid4())}
+        content = None
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+            content = orjson.dumps(call.body)
+        return self._opened().request(
+            call.method, self._url(call), params=call.params, headers=headers, content=content
+        )
+
+    def _url(self, call: Call) -> httpx.URL:
+        """Give the whole address; a link to elsewhere is refused, because the token would go with it."""
+        url = self._root.join(call.path.lstrip("/"))
+        if (url.scheme, url.host, url.port) != (self._root.scheme, self._root.host, self._root.port):
+            raise Invalid(
+                f"could not {call.doing}: the service links to {url.host}, which is not {self._root.host} ; report it",
+                system=SYSTEM,
+            )
+        return url
+
+    def _opened(self) -> httpx.Client:
+        with self._lock:
+            if self._client is None:
+                transport = self._transport or httpx.HTTPTransport(
+                    verify=tls_context(self.endpoint.ca_bundle), limits=_LIMITS, trust_env=False
+                )
+                self._client = httpx.Client(
+                    transport=transport, timeout=_TIMEOUT, trust_env=False, headers={"Accept": "application/json"}
+                )
+            return self._client
+
+
+class _Attempts:
+    """The attempts of one call: how many, how long, and whether another is allowed."""
+
+    def __init__(self, call: Call, clock: Clock, deadline_s: float) -> None:
+        self.call = call
+        self.token_renewed = False
+        self._clock = clock
+        self._give_up_at = clock.now() + deadline_s
+        self._failures = 0
+        self._throttled = 0
+
+    def left_s(self) -> float:
+        return self._give_up_at - self._clock.now()
+
+    def pause_s(self, why: Reason) -> float:
+        """Give the pause asked for; some resources name none, then it doubles from two seconds."""
+        self._throttled += 1
+        return max(0.1, why.retry_after_s) if why.retry_after_s is not None else min(60.0, 2.0**self._throttled)
+
+    def after_lost(self, error: httpx.TransportError) -> None:
+        """Wait before the next attempt, or raise what a missing reply means."""
+        doing = self.call.doing
+        if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+            raise self._error(Invalid, f"could not {doing}: {error} ; correct the address or value") from error
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            remedy = "set ca_bundle to the file of its issuer"
+            raise self._error(
+                NotAllowed, f"could not {doing}: the TLS certificate is not trusted ; {remedy}"
+            ) from error
+        if self.call.is_write and not isinstance(error, _NOT_SENT):
+            remedy = "read the object to see whether it happened"
+            raise self._error(Ambiguous, f"sent, but lost the reply: {doing} ({_named(error)}) ; {remedy}") from error
+        remedy = "check the network and graph_url"
+        self.again_or(self._error(Unreachable, f"could not {doing}: no answer ({_named(error)}) ; {remedy}"), error)
+
+    def again_or(self, failure: ConnectorError, cause: Exception | None = None) -> None:
+        """Wait, longer each time, or raise the failure when it was the last attempt."""
+        self._failures += 1
+        backoff_s = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** (self._failures - 1))
+        backoff_s *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not cryptography
+        if self._failures >= _ATTEMPTS or self.left_s() < backoff_s:
+            raise failure from cause
+        self._clock.sleep(backoff_s)
+
+    def _error(self, kind: type[ConnectorError], message: str) -> ConnectorError:
+        return kind(message, system=SYSTEM, what=self.call.what)
+
+
+def _named(error: httpx.TransportError) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _answer(call: Call, response: httpx.Response) -> Answer:
+    """Read a success; a body that is no JSON object does not undo a write."""
+    body: Json = {}
+    if response.content:
+        try:
+            parsed = orjson.loads(response.content)
+        except ValueError as error:
+            if not call.is_write:
+                message = f"could not {call.doing}: the answer is no JSON ; check graph_url, and proxies on the way"
+                raise Unreachable(message, system=SYSTEM, what=call.what) from error
+        else:
+            body = parsed if isinstance(parsed, dict) else {}
+    return Answer(response.status_code, response.headers, body)
