@@ -1,0 +1,152 @@
+"""Apply a stored plan, chunk by chunk: take leases, work on the lines in parallel, let go. Safe to run twice, anywhere.
+
+A chunk continues from the journal: what is verified is not repeated, what is in doubt is settled first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from config.errors import InputRefused
+from connectors.errors import ConnectorError
+from engine import inventory, journal, leases, plan_store
+from engine.journal import Stream
+from engine.leases import Lease, LeaseHeld
+from engine.line import LineWork
+from engine.plan import OPEN_LINES, LineState
+from engine.plan_store import StoredLine
+from engine.runtime import Runtime
+
+_LARGEST_CHUNK = 50
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A contiguous part of a plan's due lines: what one task works on."""
+
+    plan_id: str
+    first: int
+    last: int
+
+    @property
+    def name(self) -> str:
+        """Give the lease key."""
+        return f"{self.plan_id}:{self.first}-{self.last}"
+
+
+def chunks(runtime: Runtime, plan_id: str, sessions: int) -> list[Chunk]:
+    """Cut the due lines into chunks of guided size: remaining ÷ 2 sessions, between 1 and 50."""
+    with runtime.database.read() as connection:
+        due = plan_store.due_lines(connection, plan_id, runtime.now())
+    found: list[Chunk] = []
+    while due:
+        size = max(1, min(_LARGEST_CHUNK, len(due) // (2 * sessions)))
+        part, due = due[:size], due[size:]
+        found.append(Chunk(plan_id, part[0], part[-1]))
+    return found
+
+
+def start(runtime: Runtime, plan_id: str) -> None:
+    """Mark a plan as being applied; one without open lines settles at once."""
+    with runtime.database.write() as connection:
+        if plan_store.header(connection, plan_id).state == "planned":
+            plan_store.set_plan_state(connection, plan_id, "applying")
+        plan_store.settle_plan_if_done(connection, plan_id)
+
+
+def apply_chunk(runtime: Runtime, chunk: Chunk) -> Counter[str]:
+    """Work on a chunk's due lines and count where they stand.
+
+    Raises LeaseHeld while another process has the chunk, Unreachable when a system is down (the lines wait then).
+    """
+    work = _open(runtime, chunk)
+    try:
+        errors = _work(runtime, work)
+    finally:
+        _close(runtime, work)
+    if errors:
+        raise errors[0]
+    return Counter(line.state.value for line in work.lines)
+
+
+@dataclass
+class _Open:
+    stream: Stream
+    lease: Lease
+    objects: dict[str, Lease]
+    lines: list[StoredLine]
+
+
+def _open(runtime: Runtime, chunk: Chunk) -> _Open:
+    now, holder = runtime.now(), runtime.new_holder()
+    with runtime.database.write() as connection:
+        lease = leases.acquire(connection, "chunk", chunk.name, holder, now=now, ttl=runtime.lease)
+        if lease is None:
+            held = leases.holder_of(connection, "chunk", chunk.name, now=now)
+            raise LeaseHeld(f"another process applies {chunk.name}", held[1] if held else None)
+        objects = _lease_objects(connection, runtime, chunk, holder)
+        # Loaded under the leases: what another process finished meanwhile is seen as finished.
+        lines = [line for line in _due(connection, runtime, chunk) if line.object in objects]
+        stream = journal.open_stream(connection, chunk.plan_id, chunk.name, epoch=lease.epoch, holder=holder, now=now)
+    return _Open(stream, lease, objects, lines)
+
+
+def _due(connection: Connection, runtime: Runtime, chunk: Chunk) -> list[StoredLine]:
+    due = plan_store.due_lines(connection, chunk.plan_id, runtime.now())
+    return plan_store.load_lines(connection, chunk.plan_id, [n for n in due if chunk.first <= n <= chunk.last])
+
+
+def _lease_objects(connection: Connection, runtime: Runtime, chunk: Chunk, holder: str) -> dict[str, Lease]:
+    """Take the objects that are free; lines of the others stay as they are for whoever works on them."""
+    taken: dict[str, Lease] = {}
+    for name in sorted({line.object for line in _due(connection, runtime, chunk)}):
+        lease = leases.acquire(connection, "object", name, holder, now=runtime.now(), ttl=runtime.lease)
+        if lease is not None:
+            taken[name] = lease
+    return taken
+
+
+def _work(runtime: Runtime, work: _Open) -> list[ConnectorError]:
+    if not work.lines:
+        return []
+    if runtime.limits.workers == 1:
+        return [error for line in work.lines if (error := _work_on(runtime, work, line)) is not None]
+    with ThreadPoolExecutor(min(runtime.limits.workers, len(work.lines)), thread_name_prefix="line") as pool:
+        return [error for error in pool.map(lambda line: _work_on(runtime, work, line), work.lines) if error]
+
+
+def _work_on(runtime: Runtime, work: _Open, line: StoredLine) -> ConnectorError | None:
+    """Work on one line; an unreachable system or a lost lease ends it here and is reported to the chunk."""
+    try:
+        LineWork(runtime, work.stream, (work.lease, work.objects[line.object]), line).run()
+    except ConnectorError as error:
+        return error
+    return None
+
+
+def _close(runtime: Runtime, work: _Open) -> None:
+    with runtime.database.write() as connection:
+        now = runtime.now()
+        journal.close_stream(connection, work.stream, now)
+        leases.release(connection, [work.lease, *work.objects.values()], now=now)
+        plan_store.settle_plan_if_done(connection, work.stream.plan_id)
+
+
+def discard(runtime: Runtime, plan_id: str) -> int:
+    """Discard a plan that was never started and give its claimed numbers back; tells how many lines it had."""
+    with runtime.database.write() as connection:
+        state = plan_store.header(connection, plan_id).state
+        if state != "planned":
+            raise InputRefused(f"plan {plan_id} is {state}", remedy="only a plan that was not started can be discarded")
+        lines = plan_store.load_lines(connection, plan_id)
+        for line in lines:
+            if line.state in OPEN_LINES:
+                line.state, line.reason = LineState.DISCARDED, "the plan was discarded"
+                plan_store.set_line(connection, line)
+        inventory.give_back_plan(connection, plan_id, runtime.now())
+        plan_store.set_plan_state(connection, plan_id, "discarded")
+    return len(lines)

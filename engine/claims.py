@@ -1,0 +1,50 @@
+"""What an outcome means for the number inventory; called in the transaction that records the outcome."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import Connection
+
+from datasets.numbering import PhoneNumber
+from engine import inventory
+from engine.change import Change
+from engine.readers import Observed
+
+
+def person(employee_id: str) -> str:
+    """Name the owner of a reservation: a person who may not have an account yet."""
+    return f"person:{employee_id}"
+
+
+def user(user_id: str) -> str:
+    """Name the owner of an assigned number."""
+    return f"user:{user_id}"
+
+
+def settle_done(connection: Connection, change: Change, plan_id: str, now: datetime) -> None:
+    """Turn the claim of a verified change into what it was for."""
+    if change.kind == "assign_number":
+        owner = user(cast(str, change.parameters["user_id"]))
+        inventory.confirm(connection, _number(change), owner, plan_id, now)
+    elif change.kind == "reserve_number":
+        values = {name: cast(str, change.parameters[name]) for name in ("owner", "reason", "until")}
+        until = datetime.fromisoformat(values["until"])
+        inventory.reserve(connection, _number(change), values["owner"], values["reason"], until, now, plan_id)
+
+
+def settle_undone(connection: Connection, change: Change, plan_id: str, now: datetime, observed: Observed) -> None:
+    """Give a claimed number back, or record who holds it when reading showed an owner."""
+    if change.kind not in ("assign_number", "reserve_number"):
+        return
+    number = _number(change)
+    holder = observed.get((f"number:{number.e164}", "owner"))
+    if holder is None:
+        inventory.give_back(connection, number, plan_id, now)
+    else:
+        inventory.record_assigned(connection, number, user(str(holder)), now)
+
+
+def _number(change: Change) -> PhoneNumber:
+    return PhoneNumber.from_e164(cast(str, change.parameters["number"]))

@@ -1,0 +1,182 @@
+"""Work on one line of a plan: settle what was sent, check that the plan still fits, send, look, record.
+
+Every remote write stands between two committed journal entries. What a reply left open is settled by reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from connectors.errors import AlreadyThere, Busy, NotFound, Refused, Throttled, Unreachable
+from engine.change import Effect
+from engine.conditions import CONDITIONS
+from engine.journal import Stream
+from engine.kinds import kind_of
+from engine.leases import Lease
+from engine.line_record import LineRecord
+from engine.overlay import recent_effects
+from engine.plan import ChangeState, LineState
+from engine.plan_store import StoredChange, StoredLine
+from engine.readers import Observed, Reader
+from engine.runtime import Runtime
+from engine.writers import write
+
+IN_DOUBT = (ChangeState.SENT, ChangeState.APPLIED, ChangeState.UNKNOWN)
+REPLAN = "replan"
+SYSTEM = "system"
+BUSY = "busy"
+
+
+class LineWork:
+    """One attempt to bring one line to its end; the line's state says afterwards how far it came."""
+
+    def __init__(self, runtime: Runtime, stream: Stream, held: Iterable[Lease], line: StoredLine) -> None:
+        self._runtime, self.line = runtime, line
+        self._record = LineRecord(runtime, stream, list(held), line)
+
+    def run(self) -> None:
+        """Go as far as possible. Raises Unreachable or LeaseLost; the line can then be continued by anybody."""
+        try:
+            self._run()
+        except Unreachable as error:
+            self._record.wait(SYSTEM, str(error), self._runtime.limits.unreachable_give_up_s)
+            raise
+
+    def _run(self) -> None:
+        in_doubt = [change for change in self.line.changes if change.state in IN_DOUBT]
+        if not all(self._settle(change) for change in in_doubt) or not self._is_fresh():
+            return
+        for change in self._record.to_do():
+            if not (self._is_ready(change) and self._send(change)):
+                return
+
+    # ---- before sending
+
+    def _is_fresh(self) -> bool:
+        """Compare the world with what the plan saw; refuse the line by name when somebody else changed it."""
+        remote = [change for change in self._record.to_do() if not kind_of(change.change).is_local]
+        observed = self._observe(remote)
+        for change in remote:
+            effects = change.change.effects
+            if effects and all(observed[e.key_pair] == e.after for e in effects):
+                self._record.verified(change, "already", "was already so")
+                continue
+            stale = [e for e in effects if observed[e.key_pair] not in (e.before, e.after)]
+            if stale:
+                return self._stale(change, observed, stale[0].key_pair)
+        return True
+
+    def _observe(self, changes: Iterable[StoredChange]) -> Observed:
+        effects = [effect for change in changes for effect in change.change.effects]
+        observed = Reader(self._runtime.systems).observe(effects)
+        with self._runtime.database.read() as connection:
+            objects = {effect.object for effect in effects}
+            ours = recent_effects(connection, objects, now=self._runtime.now(), limits=self._runtime.limits)
+        return observed | {key: value for key, value in ours.items() if key in observed}
+
+    def _stale(self, change: StoredChange, observed: Observed, key: tuple[str, str]) -> bool:
+        obj, attribute = key
+        if obj.startswith("number:"):
+            return self._held_by_other(change, observed)
+        said = f"{attribute} of {self.line.label} is now {observed[key]!r}, which the plan did not expect"
+        return self._record.end(change, LineState.REFUSED, f"{said} ; run the feed again to plan anew", observed)
+
+    def _is_ready(self, change: StoredChange) -> bool:
+        if change.change.waits_for is None:
+            return True
+        condition = CONDITIONS[change.change.waits_for]
+        if condition.holds(Reader(self._runtime.systems), change.change):
+            return True
+        give_up_s = condition.give_up(self._runtime.limits)
+        return self._record.wait(change.change.waits_for, condition.says, give_up_s, remedy=condition.remedy)
+
+    # ---- sending
+
+    def _send(self, change: StoredChange) -> bool:
+        """Send one change, again after a pause while the system is busy; tells whether it is verified."""
+        for pause_s in (*self._runtime.limits.retry_after_s, None):
+            self._record.intent(change)
+            try:
+                write(self._runtime.systems, change.change, self._runtime.limits.write_deadline_s)
+            except Exception as error:  # noqa: BLE001 - the one place where one user's failure becomes an outcome
+                again = self._judge(change, error)
+            else:
+                return self._look(change)
+            if again is not None:
+                return again
+            if pause_s is not None:
+                self._runtime.sleep(pause_s)
+        return self._record.wait(BUSY, self.line.reason, self._runtime.limits.busy_give_up_s)
+
+    def _judge(self, change: StoredChange, error: Exception) -> bool | None:
+        """Turn an error into an outcome: None means try again, otherwise whether the line goes on."""
+        lags = isinstance(error, NotFound) and kind_of(change.change).fresh_users_lag
+        if isinstance(error, (Busy, Throttled, Unreachable)) or lags:
+            self._record.not_done(change, str(error))
+            if isinstance(error, Unreachable):
+                raise error
+            return None
+        if isinstance(error, AlreadyThere):
+            observed = Reader(self._runtime.systems).observe(change.change.effects)
+            if self._shown(change, observed):
+                return self._record.verified(change, "verified", str(error))
+            if change.change.kind == "assign_number":
+                return self._held_by_other(change, observed)
+        if isinstance(error, (Refused, NotFound, AlreadyThere)):
+            return self._record.end(change, LineState.FAILED, str(error), Observed())
+        self._record.outcome(change, ChangeState.UNKNOWN, "unknown", f"{type(error).__name__}: {error}")
+        return self._settle(change)
+
+    # ---- after sending
+
+    def _look(self, change: StoredChange) -> bool:
+        """Read the accepted change back; what does not show yet is looked at again later, not believed."""
+        for pause_s in (0.0, *self._runtime.limits.look_again_s):
+            if pause_s:
+                self._runtime.sleep(pause_s)
+            if self._shown(change, Reader(self._runtime.systems).observe(self._remote_effects(change))):
+                return self._record.verified(change, "verified", "")
+        self._record.outcome(change, ChangeState.APPLIED, "applied", "accepted, not visible yet")
+        return self._record.doubt("accepted, but reading does not show it yet")
+
+    def _settle(self, change: StoredChange) -> bool:
+        """Decide by reading what became of a sent change; absence needs the lag window and two reads."""
+        observed = Reader(self._runtime.systems).observe(self._remote_effects(change))
+        if self._shown(change, observed):
+            return self._record.verified(change, "verified", "settled by reading")
+        now, lag = self._runtime.now(), self._runtime.limits.lag(kind_of(change.change))
+        assert change.sent_at is not None
+        if now < change.sent_at + lag:
+            return self._record.doubt(
+                "the reply was lost and reading does not show the effect yet", change.sent_at + lag - now
+            )
+        self._record.absent_read(change)
+        if change.absent_reads < 2:
+            return self._record.doubt("one more read decides whether it happened")
+        return self._absent(change, observed)
+
+    def _absent(self, change: StoredChange, observed: Observed) -> bool:
+        """Record that a change surely did not happen; it may be sent again, a few times."""
+        self.line.attempts += 1
+        if change.state == ChangeState.APPLIED or self.line.attempts > self._runtime.limits.repeats:
+            said = f"{change.change.kind} was accepted but never took effect"
+            return self._record.end(
+                change, LineState.FAILED, f"{said} ; check {self.line.label} in the tenant", observed
+            )
+        self._record.not_done(change, "settled by reading: it did not happen")
+        return True
+
+    def _shown(self, change: StoredChange, observed: Observed) -> bool:
+        return all(observed[effect.key_pair] == effect.after for effect in self._remote_effects(change))
+
+    @staticmethod
+    def _remote_effects(change: StoredChange) -> tuple[Effect, ...]:
+        return () if kind_of(change.change).is_local else change.change.effects
+
+    def _held_by_other(self, change: StoredChange, observed: Observed) -> bool:
+        """Learn who holds the number, and let the line be planned anew with another one."""
+        number = change.change.parameters.get("number")
+        self._record.end(
+            change, LineState.WAITING, f"{number} is held by somebody else ; planned anew with another", observed
+        )
+        return self._record.wait(REPLAN, self.line.reason, self._runtime.limits.busy_give_up_s, at_once=True)

@@ -1,0 +1,232 @@
+"""Plans as rows: store them before they are actions, load lines to apply them, move their states. SQL only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import JsonValue
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.engine import Row
+
+from config.errors import InputRefused
+from datasets.tables.plans import plan_changes, plan_lines, plans
+from engine.change import Change
+from engine.plan import OPEN_LINES, ChangeState, LineState, Plan
+
+_SLICE = 200
+PLANNED_ANEW = ("account", "other_plan", "replan")
+
+
+@dataclass
+class StoredChange:
+    """A change of a stored plan with its state; `sent_at` is when its latest intent was committed."""
+
+    seq: int
+    change: Change
+    state: ChangeState
+    sent_at: datetime | None
+    absent_reads: int
+
+
+@dataclass
+class StoredLine:
+    """A line of a stored plan."""
+
+    plan_id: str
+    line: int
+    object: str
+    label: str
+    success: str
+    source: dict[str, JsonValue]
+    state: LineState
+    reason: str
+    condition: str | None
+    not_before: datetime | None
+    give_up_at: datetime | None
+    attempts: int
+    changes: list[StoredChange]
+
+
+def save(connection: Connection, plan: Plan, now: datetime) -> None:
+    """Store a plan whole, in the caller's transaction."""
+    connection.execute(
+        insert(plans).values(id=plan.id, request_id=plan.request_id, created_at=now, hash=plan.hash, state="planned")
+    )
+    line_rows: list[dict[str, Any]] = []
+    change_rows: list[dict[str, Any]] = []
+    for number, line in enumerate(plan.lines, start=1):
+        values = line.model_dump(exclude={"changes", "state"})
+        line_rows.append(
+            values
+            | {"plan_id": plan.id, "line": number, "fingerprint": line.fingerprint, "state": line.state, "attempts": 0}
+        )
+        change_rows += [_change_row(plan.id, number, seq, change) for seq, change in enumerate(line.changes, start=1)]
+    for start in range(0, len(line_rows), _SLICE):
+        connection.execute(insert(plan_lines), line_rows[start : start + _SLICE])
+    for start in range(0, len(change_rows), _SLICE):
+        connection.execute(insert(plan_changes), change_rows[start : start + _SLICE])
+
+
+def _change_row(plan_id: str, line: int, seq: int, change: Change) -> dict[str, Any]:
+    return change.model_dump(mode="json") | {
+        "plan_id": plan_id,
+        "line": line,
+        "seq": seq,
+        "state": ChangeState.PLANNED,
+        "absent_reads": 0,
+        "sent_at": None,
+    }
+
+
+def header(connection: Connection, plan_id: str) -> Row[Any]:
+    """Give the plan's own row; raises InputRefused for an id that nobody knows."""
+    row = connection.execute(select(plans).where(plans.c.id == plan_id)).one_or_none()
+    if row is None:
+        raise InputRefused(f"no plan {plan_id}", remedy="see ./callwright plan list")
+    return row
+
+
+def latest(connection: Connection, limit: int) -> Sequence[Row[Any]]:
+    """List the newest plans with their line counts, newest first."""
+    lines = select(plan_lines.c.plan_id, func.count().label("lines")).group_by(plan_lines.c.plan_id).subquery()
+    query = select(plans, lines.c.lines).outerjoin(lines, lines.c.plan_id == plans.c.id)
+    return connection.execute(query.order_by(plans.c.created_at.desc()).limit(limit)).all()
+
+
+def load_lines(connection: Connection, plan_id: str, numbers: Iterable[int] | None = None) -> list[StoredLine]:
+    """Load lines (all when no numbers are named) with their changes, in order."""
+    chosen = None if numbers is None else list(numbers)
+    lines = select(plan_lines).where(plan_lines.c.plan_id == plan_id).order_by(plan_lines.c.line)
+    changes = select(plan_changes).where(plan_changes.c.plan_id == plan_id).order_by("line", "seq")
+    if chosen is not None:
+        lines = lines.where(plan_lines.c.line.in_(chosen))
+        changes = changes.where(plan_changes.c.line.in_(chosen))
+    by_line: dict[int, list[StoredChange]] = {}
+    for row in connection.execute(changes):
+        by_line.setdefault(row.line, []).append(_stored_change(row))
+    return [_stored_line(row, by_line.get(row.line, [])) for row in connection.execute(lines)]
+
+
+def _stored_change(row: Row[Any]) -> StoredChange:
+    names = ("kind", "target", "parameters", "effects", "reason", "waits_for")
+    change = Change.model_validate({name: getattr(row, name) for name in names})
+    return StoredChange(row.seq, change, ChangeState(row.state), row.sent_at, row.absent_reads)
+
+
+def _stored_line(row: Row[Any], changes: list[StoredChange]) -> StoredLine:
+    values = row._asdict()
+    values.pop("fingerprint")
+    return StoredLine(**values | {"state": LineState(row.state)}, changes=changes)
+
+
+def due_lines(connection: Connection, plan_id: str, now: datetime) -> list[int]:
+    """List the lines that may be worked on now: planned ones and waiting or unknown ones whose moment has come.
+
+    Lines that must be planned anew are left out; `lines_to_replan` lists those.
+    """
+    c = plan_lines.c
+    in_time = (c.not_before <= now) | c.not_before.is_(None)
+    parked = c.state.in_([LineState.WAITING, LineState.UNKNOWN]) & in_time
+    due = (c.state == LineState.PLANNED) | (parked & (c.condition.is_(None) | c.condition.not_in(PLANNED_ANEW)))
+    return list(connection.execute(select(c.line).where((c.plan_id == plan_id) & due).order_by(c.line)).scalars())
+
+
+def lines_to_replan(connection: Connection, now: datetime) -> list[StoredLine]:
+    """Load the lines whose condition is met by planning them anew, once their moment has come."""
+    c = plan_lines.c
+    query = select(plan_lines).where(
+        c.state == LineState.WAITING, c.condition.in_(PLANNED_ANEW), (c.not_before <= now) | c.not_before.is_(None)
+    )
+    return [_stored_line(row, []) for row in connection.execute(query.order_by(c.plan_id, c.line))]
+
+
+def due_plans(connection: Connection, now: datetime) -> list[str]:
+    """List the plans with waiting or unknown lines whose moment has come, oldest first."""
+    c = plan_lines.c
+    query = (
+        select(plans.c.id)
+        .where(
+            plans.c.state == "applying",
+            plans.c.id.in_(
+                select(c.plan_id).where(c.state.in_(OPEN_LINES), (c.not_before <= now) | c.not_before.is_(None))
+            ),
+        )
+        .order_by(plans.c.created_at)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def set_plan_state(connection: Connection, plan_id: str, state: str) -> None:
+    """Move a plan: planned → applying → settled, or planned → discarded."""
+    connection.execute(update(plans).where(plans.c.id == plan_id).values(state=state))
+
+
+def set_line(connection: Connection, line: StoredLine) -> None:
+    """Write a line's state, reason and waiting condition back."""
+    here = (plan_lines.c.plan_id == line.plan_id) & (plan_lines.c.line == line.line)
+    connection.execute(
+        update(plan_lines)
+        .where(here)
+        .values(
+            state=line.state,
+            reason=line.reason,
+            condition=line.condition,
+            not_before=line.not_before,
+            give_up_at=line.give_up_at,
+            attempts=line.attempts,
+        )
+    )
+
+
+def set_change(connection: Connection, line: StoredLine, change: StoredChange) -> None:
+    """Write a change's state back."""
+    c = plan_changes.c
+    here = (c.plan_id == line.plan_id) & (c.line == line.line) & (c.seq == change.seq)
+    values = {"state": change.state, "sent_at": change.sent_at, "absent_reads": change.absent_reads}
+    connection.execute(update(plan_changes).where(here).values(values))
+
+
+def settle_plan_if_done(connection: Connection, plan_id: str) -> bool:
+    """Mark a plan as settled when no line is open any more; tells whether it is."""
+    c = plan_lines.c
+    is_open = (c.plan_id == plan_id) & c.state.in_(OPEN_LINES)
+    if connection.execute(select(func.count()).select_from(plan_lines).where(is_open)).scalar_one():
+        return False
+    set_plan_state(connection, plan_id, "settled")
+    return True
+
+
+def counts(connection: Connection, plan_id: str) -> Counter[str]:
+    """Count lines by state; verified ones under what they are called."""
+    c = plan_lines.c
+    query = select(c.state, c.success, func.count()).where(c.plan_id == plan_id).group_by(c.state, c.success)
+    result: Counter[str] = Counter()
+    for state, success, number in connection.execute(query):
+        result[success if state == LineState.VERIFIED else state] += number
+    return result
+
+
+def supersede(connection: Connection, objects: Iterable[str], by_plan: str) -> list[tuple[str, int]]:
+    """Close open lines of other plans that never sent anything and whose object is planned anew; returns which.
+
+    A line that has sent a change is left to finish: its user is protected by the object lease and the stale check.
+    """
+    c, k = plan_lines.c, plan_changes.c
+    sent = select(k.plan_id, k.line).where(k.state != ChangeState.PLANNED).subquery()
+    query = (
+        select(c.plan_id, c.line)
+        .outerjoin(sent, (sent.c.plan_id == c.plan_id) & (sent.c.line == c.line))
+        .where(c.object.in_(list(objects)), c.plan_id != by_plan, c.state.in_(OPEN_LINES), sent.c.plan_id.is_(None))
+    )
+    found = [(row.plan_id, row.line) for row in connection.execute(query).unique()]
+    for plan_id, line in found:
+        connection.execute(
+            update(plan_lines)
+            .where((c.plan_id == plan_id) & (c.line == line))
+            .values(state=LineState.SUPERSEDED, reason=f"planned anew by plan {by_plan}")
+        )
+    return found

@@ -1,0 +1,92 @@
+"""Requests as rows: the first act of every run, its state and its summary, and the alerts it raises. SQL only."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import JsonValue
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.engine import Row
+
+from datasets.record import Record
+from datasets.tables.requests import alerts, requests
+
+ActorKind = Literal["person", "os_user", "hr_feed", "prefect-ui", "schedule"]
+
+
+class Actor(Record):
+    """Who asked: kind, name, and whether somebody verified it."""
+
+    kind: ActorKind
+    name: str
+    verified: bool = False
+
+
+def new_id(prefix: str) -> str:
+    """Give a fresh id such as `r-1f2e…`; the prefix tells people what it names."""
+    return f"{prefix}-{uuid.uuid4().hex[:20]}"
+
+
+def open_request(
+    connection: Connection,
+    kind: str,
+    actor: Actor,
+    *,
+    parameters: Mapping[str, JsonValue],
+    flow_run_id: str | None,
+    now: datetime,
+) -> str:
+    """Write the request row and give its id. A flow run that is started again finds its own row."""
+    if flow_run_id is not None:
+        query = select(requests.c.id).where((requests.c.flow_run_id == flow_run_id) & (requests.c.kind == kind))
+        known = connection.execute(query).scalar_one_or_none()
+        if known is not None:
+            return str(known)
+    request_id = new_id("r")
+    connection.execute(
+        insert(requests).values(
+            id=request_id,
+            kind=kind,
+            actor_kind=actor.kind,
+            actor_name=actor.name,
+            actor_verified=actor.verified,
+            parameters=dict(parameters),
+            flow_run_id=flow_run_id,
+            state="open",
+            created_at=now,
+        )
+    )
+    return request_id
+
+
+def load(connection: Connection, request_id: str) -> Row[Any]:
+    """Give a request's row; raises NoResultFound for an unknown id."""
+    return connection.execute(select(requests).where(requests.c.id == request_id)).one()
+
+
+def close_request(
+    connection: Connection, request_id: str, state: str, summary: Mapping[str, JsonValue], now: datetime
+) -> None:
+    """Record how a request stands: finished, waiting, refused or failed, with its summary."""
+    connection.execute(
+        update(requests).where(requests.c.id == request_id).values(state=state, summary=dict(summary), finished_at=now)
+    )
+
+
+def raise_alert(connection: Connection, cause: str, message: str, request_id: str | None, now: datetime) -> bool:
+    """Raise an alert once per cause; tells whether it is new."""
+    standing = select(alerts.c.id).where((alerts.c.cause == cause) & alerts.c.cleared_at.is_(None))
+    if connection.execute(standing).first() is not None:
+        return False
+    row = {"id": new_id("a"), "cause": cause, "message": message, "request_id": request_id, "raised_at": now}
+    connection.execute(insert(alerts).values(row))
+    return True
+
+
+def clear_alert(connection: Connection, cause: str, now: datetime) -> None:
+    """Clear the standing alert of a cause, if there is one."""
+    standing = (alerts.c.cause == cause) & alerts.c.cleared_at.is_(None)
+    connection.execute(update(alerts).where(standing).values(cleared_at=now))

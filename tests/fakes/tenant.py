@@ -1,0 +1,331 @@
+"""A tenant in memory that fits the engine's protocols: state rules without protocols, a log of calls, and hooks for faults.
+
+Its rules are those of the reference: one owner per number, a number switches Enterprise Voice on, a licence takes effect
+after a delay, and reads may lag behind writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from connectors.errors import AlreadyThere, Invalid, NotFound
+from datasets.users import AdUser, DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
+from engine.systems import Systems
+
+START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+SKU = "e43b5b99-8dfb-405f-9987-dc307f34bcbd"
+
+
+class FakeClock:
+    """A clock that moves only when told to, or when somebody sleeps."""
+
+    def __init__(self, now: datetime = START) -> None:
+        self.now_at = now
+
+    def now(self) -> datetime:
+        """Give the moment."""
+        return self.now_at
+
+    def sleep(self, seconds: float) -> None:
+        """Let the time pass at once."""
+        self.now_at += timedelta(seconds=seconds)
+
+
+@dataclass
+class FakeUser:
+    """One user of the fake tenant."""
+
+    id: str
+    upn: str
+    employee_id: str
+    sam: str
+    usage_location: str | None = None
+    skus: tuple[str, ...] = ()
+    licensed_at: datetime | None = None
+    number: str | None = None
+    enterprise_voice: bool = False
+    policies: dict[str, str] = field(default_factory=dict)
+    telephone_number: str | None = None
+    ip_phone: str | None = None
+
+
+class FakeTenant:
+    """Users, numbers, policies and AD attributes in memory; `before` and `after` are called around each call."""
+
+    def __init__(self, clock: FakeClock, users: int = 3, *, licence_delay_s: float = 60.0, lag_s: float = 0.0) -> None:
+        self.clock, self.licence_delay_s, self.lag_s = clock, licence_delay_s, lag_s
+        self.users = {f"id-{n}": FakeUser(f"id-{n}", f"user{n}@lab.test", f"{n:05}", f"user{n}") for n in range(1, users + 1)}
+        self.policy_ids = {("OnlineVoiceRoutingPolicy", "Vienna"): "p-vienna", ("TenantDialPlan", "AT"): "p-at"}
+        self.groups: dict[str, set[str]] = {}
+        self.calls: list[tuple[str, str, bool]] = []
+        self.double_owners = 0
+        self.before: Callable[[str, str], None] = lambda name, target: None
+        self.after: Callable[[str, str], None] = lambda name, target: None
+        self.ignored: set[tuple[str, str]] = set()
+        self._history: list[tuple[datetime, dict[str, FakeUser]]] = []
+
+    # ---- machinery
+
+    def systems(self) -> Systems:
+        """Give the protocols' view of this tenant."""
+        return Systems(graph=FakeGraph(self), teams=FakeTeams(self), directory=FakeDirectory(self), shell=FakeShell(self))
+
+    def writes(self) -> list[tuple[str, str]]:
+        """List the write calls that had an effect, in order."""
+        return [(name, target) for name, target, is_write in self.calls if is_write]
+
+    def call(self, name: str, target: str, effect: Callable[[], None]) -> None:
+        """Carry out a write between the hooks; an ignored one says yes and does nothing."""
+        self.before(name, target)
+        if (name, target) not in self.ignored:
+            self._remember()
+            effect()
+            self.calls.append((name, target, True))
+        self.after(name, target)
+
+    def read(self, name: str, target: str) -> dict[str, FakeUser]:
+        """Give the users as a read sees them: perhaps as they were before the latest writes."""
+        self.before(name, target)
+        self.calls.append((name, target, False))
+        seen, shown_until = self.users, self.clock.now() - timedelta(seconds=self.lag_s)
+        for at, users in reversed(self._history if self.lag_s else []):
+            if at <= shown_until:
+                break
+            seen = users
+        self.after(name, target)
+        return seen
+
+    def _remember(self) -> None:
+        if self.lag_s:
+            state = {key: replace(user, policies=dict(user.policies)) for key, user in self.users.items()}
+            self._history.append((self.clock.now(), state))
+
+    def user(self, user_id: str) -> FakeUser:
+        """Give a user that must exist; raises NotFound."""
+        if user_id not in self.users:
+            raise NotFound(f"user {user_id} does not exist")
+        return self.users[user_id]
+
+    def owners(self) -> dict[str, list[str]]:
+        """Give the owners of each assigned number."""
+        found: dict[str, list[str]] = {}
+        for user in self.users.values():
+            if user.number:
+                found.setdefault(user.number, []).append(user.id)
+        return found
+
+    def has_phone_system(self, user: FakeUser) -> bool:
+        """Tell whether the licence has taken effect."""
+        delay = timedelta(seconds=self.licence_delay_s)
+        return user.licensed_at is not None and self.clock.now() >= user.licensed_at + delay
+
+
+def shown(user: FakeUser) -> DirectoryUser:
+    """Show a user as Graph does."""
+    return DirectoryUser(
+        id=user.id,
+        user_principal_name=user.upn,
+        display_name=user.upn,
+        usage_location=user.usage_location,
+        employee_id=user.employee_id,
+        on_premises_sam_account_name=user.sam,
+        sku_ids=user.skus,
+    )
+
+
+class FakeGraph:
+    """Graph's part of the tenant."""
+
+    def __init__(self, tenant: FakeTenant) -> None:
+        self._tenant = tenant
+
+    def user(self, user: str) -> DirectoryUser | None:
+        """Read one user by id or UPN."""
+        seen = self._tenant.read("graph.user", user)
+        found = seen.get(user) or next((u for u in seen.values() if u.upn == user), None)
+        return None if found is None else shown(found)
+
+    def users_by_employee_ids(self, ids: Sequence[str]) -> dict[str, list[DirectoryUser]]:
+        """Read users by employee id."""
+        seen = self._tenant.read("graph.users", "")
+        found: dict[str, list[DirectoryUser]] = {}
+        for user in seen.values():
+            if user.employee_id in ids:
+                found.setdefault(user.employee_id, []).append(shown(user))
+        return found
+
+    def members_of(self, groups: Sequence[str]) -> dict[str, set[str]]:
+        """Read the members of groups by name, nested ones included."""
+        return {name: self._tenant.groups.get(name, set()) for name in groups}
+
+    def subscribed_skus(self) -> list[SubscribedSku]:
+        """Read the tenant's licences."""
+        used = sum(SKU in user.skus for user in self._tenant.users.values())
+        return [SubscribedSku(sku_id=SKU, sku_part_number="MCOEV", consumed_units=used, enabled_units=1000)]
+
+    def set_usage_location(self, user_id: str, country: str) -> None:
+        """Write the usage location."""
+        self._tenant.call(
+            "set_usage_location", user_id, lambda: setattr(self._tenant.user(user_id), "usage_location", country)
+        )
+
+    def assign_licence(self, user_id: str, sku_id: str) -> None:
+        """Give a licence; the user needs a usage location first."""
+        user = self._tenant.user(user_id)
+        if not user.usage_location:
+            raise Invalid("License assignment cannot be done for user with invalid usage location.")
+        self._tenant.call("assign_licence", user_id, lambda: self._give(user, sku_id))
+
+    def _give(self, user: FakeUser, sku_id: str) -> None:
+        if sku_id not in user.skus:
+            user.skus, user.licensed_at = (*user.skus, sku_id), self._tenant.clock.now()
+
+    def remove_licence(self, user_id: str, sku_id: str) -> None:
+        """Take a licence away, and with it the number."""
+        user = self._tenant.user(user_id)
+        self._tenant.call("remove_licence", user_id, lambda: self._take(user, sku_id))
+
+    @staticmethod
+    def _take(user: FakeUser, sku_id: str) -> None:
+        user.skus = tuple(sku for sku in user.skus if sku != sku_id)
+        user.licensed_at, user.number, user.enterprise_voice = None, None, False
+
+
+class FakeTeams:
+    """Teams' part of the tenant."""
+
+    def __init__(self, tenant: FakeTenant) -> None:
+        self._tenant = tenant
+
+    def number(self, number: str) -> NumberAssignment | None:
+        """Read a number; a Direct Routing number nobody holds has no row."""
+        seen = self._tenant.read("teams.number", number)
+        owner = next((user.id for user in seen.values() if user.number == number), None)
+        if owner is None:
+            return None
+        return NumberAssignment(telephone_number=number, number_type="directRouting", assignment_target_id=owner)
+
+    def voice_user(self, user_id: str) -> VoiceUser | None:
+        """Read what Teams Phone knows about a user."""
+        user = self._tenant.read("teams.voice_user", user_id).get(user_id)
+        return None if user is None else self._voice(user)
+
+    def voice_users_by_id(self, user_ids: Sequence[str]) -> dict[str, VoiceUser]:
+        """Read several users."""
+        seen = self._tenant.read("teams.voice_users", "")
+        return {name: self._voice(seen[name]) for name in user_ids if name in seen}
+
+    def _voice(self, user: FakeUser) -> VoiceUser:
+        return VoiceUser(
+            id=user.id,
+            user_principal_name=user.upn,
+            is_enterprise_voice_enabled=user.enterprise_voice,
+            feature_types=("Teams", "PhoneSystem") if self._tenant.has_phone_system(user) else ("Teams",),
+            telephone_numbers=(user.number,) if user.number else (),
+            policies=dict(user.policies),
+        )
+
+    def policy_id(self, policy_type: str, name: str) -> str | None:
+        """Find a policy's id."""
+        return self._tenant.policy_ids.get((policy_type, name))
+
+    def assign_number(self, number: str, user_id: str, number_type: str, location_id: str | None = None) -> str:
+        """Assign a number; not idempotent for others, counted when it would double one."""
+        user = self._tenant.user(user_id)
+        if not self._tenant.has_phone_system(user):
+            raise Invalid(f"User '{user.upn}' lacks appropriate licenses to assign a '{number_type}' number")
+        if any(owner != user_id for owner in self._tenant.owners().get(number, [])):
+            self._tenant.double_owners += 1
+            raise AlreadyThere(f"Telephone Number '{number}' has already been assigned to another user")
+        self._tenant.call("assign_number", user_id, lambda: self._assign(user, number))
+        return f"operation-{number}"
+
+    @staticmethod
+    def _assign(user: FakeUser, number: str) -> None:
+        user.number, user.enterprise_voice = number, True
+
+    def wait_for_operation(self, operation_id: str, deadline_s: float) -> None:
+        """Return at once: the fake carries out operations synchronously."""
+
+    def unassign_number(self, number: str, number_type: str) -> str:
+        """Take a number away."""
+        owners = self._tenant.owners().get(number, [])
+        if not owners:
+            raise NotFound(f"Telephone Number '{number}' is not assigned")
+        user = self._tenant.user(owners[0])
+        self._tenant.call("unassign_number", user.id, lambda: self._unassign(user))
+        return f"operation-{number}"
+
+    @staticmethod
+    def _unassign(user: FakeUser) -> None:
+        user.number, user.enterprise_voice = None, False
+
+    def grant_policies(self, user_id: str, policies: Mapping[str, str]) -> None:
+        """Assign policies."""
+        names = {policy: name for (_, name), policy in self._tenant.policy_ids.items()}
+        user = self._tenant.user(user_id)
+        granted = {kind: names[policy] for kind, policy in policies.items()}
+        self._tenant.call("grant_policies", user_id, lambda: user.policies.update(granted))
+
+    def revoke_policies(self, user_id: str, policy_types: Sequence[str]) -> None:
+        """Remove direct assignments."""
+        user = self._tenant.user(user_id)
+        self._tenant.call("revoke_policies", user_id, lambda: [user.policies.pop(kind, None) for kind in policy_types] and None)
+
+
+class FakeDirectory:
+    """Active Directory's part of the tenant."""
+
+    def __init__(self, tenant: FakeTenant) -> None:
+        self._tenant = tenant
+
+    def _by_sam(self, users: dict[str, FakeUser], sam: str) -> FakeUser | None:
+        return next((user for user in users.values() if user.sam == sam), None)
+
+    def user(self, sam_account_name: str) -> AdUser | None:
+        """Read one user."""
+        user = self._by_sam(self._tenant.read("ad.user", sam_account_name), sam_account_name)
+        return None if user is None else self._shown(user)
+
+    @staticmethod
+    def _shown(user: FakeUser) -> AdUser:
+        return AdUser(
+            sam_account_name=user.sam,
+            user_principal_name=user.upn,
+            telephone_number=user.telephone_number,
+            ip_phone=user.ip_phone,
+            employee_id=user.employee_id,
+        )
+
+    def users(self, sam_account_names: Sequence[str]) -> dict[str, AdUser]:
+        """Read several users."""
+        seen = self._tenant.read("ad.users", "")
+        found = [self._by_sam(seen, sam) for sam in sam_account_names]
+        return {user.sam: self._shown(user) for user in found if user is not None}
+
+    def write_phone_attributes(self, sam_account_name: str, attributes: Mapping[str, str | None]) -> None:
+        """Set or clear attributes."""
+        user = self._by_sam(self._tenant.users, sam_account_name)
+        if user is None:
+            raise NotFound(f"{sam_account_name} does not exist")
+        fields = {"telephoneNumber": "telephone_number", "ipPhone": "ip_phone"}
+        self._tenant.call(
+            "write_directory",
+            user.id,
+            lambda: [setattr(user, fields[name], value) for name, value in attributes.items()] and None,
+        )
+
+
+class FakeShell:
+    """The PowerShell-only part of the tenant."""
+
+    def __init__(self, tenant: FakeTenant) -> None:
+        self._tenant = tenant
+
+    def enable_enterprise_voice(self, user_id: str, *, enabled: bool) -> None:
+        """Switch Enterprise Voice."""
+        self._tenant.call(
+            "set_enterprise_voice", user_id, lambda: setattr(self._tenant.user(user_id), "enterprise_voice", enabled)
+        )
