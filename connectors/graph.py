@@ -21,6 +21,7 @@ from datasets.users import DirectoryUser, SubscribedSku
 
 # Graph allows fifteen values in one `in` list.
 IN_LIST = 15
+_READ_GROUPS = "GroupMember.Read.All"
 _READ_USERS, _WRITE_USERS = "User.Read.All", "User.ReadWrite.All"
 # The cast to users counts as an advanced query.
 _ADVANCED = {"ConsistencyLevel": "eventual"}
@@ -59,11 +60,11 @@ class Graph:
         call = Call("read the users", "users", params=params, permission=_READ_USERS)
         return self._each(call, graph_parsing.directory_user)
 
-    def user(self, id_or_upn: str) -> DirectoryUser | None:
-        """Read one user, or None when there is none."""
-        path = f"users/{segment(id_or_upn)}"
+    def user(self, user: str) -> DirectoryUser | None:
+        """Read one user by object id or user principal name, or None when there is none."""
+        path = f"users/{segment(user)}"
         params = {"$select": graph_parsing.USER_SELECT}
-        call = Call(f"read user {id_or_upn}", path, what=id_or_upn, params=params, permission=_READ_USERS)
+        call = Call(f"read user {user}", path, what=user, params=params, permission=_READ_USERS)
         try:
             return parsed(call, graph_parsing.directory_user, self.rest.send(call).body)
         except NotFound:
@@ -94,7 +95,7 @@ class Graph:
     def group_by_name(self, name: str) -> DirectoryGroup | None:
         """Find a group by display name; raises Invalid when several carry it."""
         params = {"$select": graph_parsing.GROUP_SELECT, "$filter": f"displayName eq {literal(name)}"}
-        call = Call(f"find group {name}", "groups", what=name, params=params, permission="GroupMember.Read.All")
+        call = Call(f"find group {name}", "groups", what=name, params=params, permission=_READ_GROUPS)
         found = list(self._each(call, graph_parsing.directory_group))
         if len(found) > 1:
             message = f"could not find group {name}: {len(found)} groups have this name ; rename all but one"

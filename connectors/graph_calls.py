@@ -64,7 +64,7 @@ class Call:
     @property
     def endpoint(self) -> str:
         """Give the class of endpoints that is throttled together with this one."""
-        return "teams" if "/admin/teams/" in self.path else "directory"
+        return "teams" if "admin/teams/" in self.path else "directory"
 
     def with_params(self, params: Mapping[str, str]) -> Call:
         """Give the same call with parameters."""

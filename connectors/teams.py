@@ -17,7 +17,7 @@ from connectors.graph_probes import probe_call
 from connectors.throttle import Clock
 from connectors.writes import writes
 from datasets.findings import Finding
-from datasets.users import NumberAssignment, NumberOperation, NumberType, VoiceUser
+from datasets.users import NumberAssignment, NumberOperation, VoiceUser
 
 _NUMBERS = "admin/teams/telephoneNumberManagement/numberAssignments"
 _OPERATIONS = "admin/teams/telephoneNumberManagement/operations"
@@ -65,8 +65,11 @@ class Teams:
         """Read the numbers these users hold; users without one are left out."""
         found: dict[str, list[NumberAssignment]] = {}
         for some in slices(user_ids, _TARGETS):
+            asked = {user.casefold(): user for user in some}
             for number in self.numbers(" or ".join(f"assignmentTargetId eq {literal(user)}" for user in some)):
-                found.setdefault(number.assignment_target_id or "", []).append(number)
+                holder = asked.get((number.assignment_target_id or "").casefold())
+                if holder is not None:
+                    found.setdefault(holder, []).append(number)
         return found
 
     def voice_user(self, user_id: str) -> VoiceUser | None:
@@ -104,7 +107,7 @@ class Teams:
         call = Call(f"read number operation {operation_id}", path, what=operation_id, permission=_READ_NUMBERS)
         return parsed(call, teams_parsing.number_operation, self._rest.send(call).body)
 
-    def wait_for_operation(self, operation_id: str, deadline_s: float = 600.0) -> NumberOperation:
+    def wait_for_operation(self, operation_id: str, deadline_s: float = 600.0) -> None:
         """Wait until a number operation has ended; asks after 2 s, then ever less often.
 
         Raises the error its failure stands for, or Ambiguous when the end is not seen within `deadline_s`.
@@ -119,7 +122,7 @@ class Teams:
                 trouble = error  # whatever it is, the operation itself goes on
             else:
                 if operation.status in _DONE:
-                    return operation
+                    return
                 if operation.status == "failed":
                     raise _failure(operation)
             if self._clock.now() + pause_s > give_up_at:
@@ -128,7 +131,7 @@ class Teams:
             pause_s = min(_LONGEST_POLL_S, pause_s * 2)
 
     @writes
-    def assign_number(self, number: str, user_id: str, number_type: NumberType, location_id: str | None = None) -> str:
+    def assign_number(self, number: str, user_id: str, number_type: str, location_id: str | None = None) -> str:
         """Start giving a number to a user and return the operation's id; see `wait_for_operation`."""
         body: Json = {"telephoneNumber": number, "assignmentTargetId": user_id, "numberType": number_type}
         if location_id is not None:
@@ -136,7 +139,7 @@ class Teams:
         return self._start(self._number_call("assignNumber", f"give {number} to user {user_id}", number, body))
 
     @writes
-    def unassign_number(self, number: str, number_type: NumberType) -> str:
+    def unassign_number(self, number: str, number_type: str) -> str:
         """Start taking a number from its user and return the operation's id; see `wait_for_operation`."""
         body: Json = {"telephoneNumber": number, "numberType": number_type}
         return self._start(self._number_call("unassignNumber", f"take {number} from its user", number, body))
@@ -148,9 +151,9 @@ class Teams:
         self._rest.send(self._number_call("updateNumber", f"set the location of {number}", number, body))
 
     @writes
-    def grant_policies(self, user_id: str, policy_ids: Mapping[str, str]) -> None:
+    def grant_policies(self, user_id: str, policies: Mapping[str, str]) -> None:
         """Give a user policies, policy id by policy type, in one call."""
-        self._assign_policies("assign", user_id, [{"policyType": t, "policyId": p} for t, p in policy_ids.items()])
+        self._assign_policies("assign", user_id, [{"policyType": t, "policyId": p} for t, p in policies.items()])
 
     @writes
     def revoke_policies(self, user_id: str, policy_types: Iterable[str]) -> None:
