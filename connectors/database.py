@@ -95,7 +95,14 @@ def _sqlite_engine(url: str) -> Engine:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions are begun by us, not by the driver
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    # A new file is locked for a moment while another process turns it to WAL; our own wait begins after that.
+    for pragma in (
+        f"busy_timeout={int(WAIT_FOR_WRITER_S * 1000)}",
+        "journal_mode=WAL",
+        "busy_timeout=0",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
         connection.execute(f"PRAGMA {pragma}")
 
 
