@@ -1,0 +1,71 @@
+"""The list of everything that is deployed: which flow, under which name, when, and what happens on a collision.
+
+Plain data without Prefect, so that tests and documents can read it; `deployments/serve.py` turns it into deployments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+# A run that a person or a file asked for waits for its turn; a scheduled one gives way, the next does the same work.
+Collision = Literal["ENQUEUE", "CANCEL_NEW"]
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """One deployment of one flow; `flow` is an entry point such as `flows.onboarding:onboard`."""
+
+    name: str
+    flow: str
+    description: str
+    tags: tuple[str, ...] = ()
+    cron: str | None = None
+    collision: Collision = "ENQUEUE"
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+
+ONBOARDING = Deployed(
+    name="onboarding",
+    flow="flows.onboarding:onboard",
+    description="Give the people of a feed file their numbers and policies. Started by hand or by a file in the drop "
+    "folder; with *dry run* it stops after the plan. One run at a time, the next one waits.",
+    tags=("voice", "onboarding"),
+)
+
+NIGHTLY = Deployed(
+    name="onboarding-nightly",
+    flow="flows.onboarding:onboard",
+    description="Read the feed again every night, so that a missed file or a corrected account is caught up with. "
+    "A feed without news changes nothing.",
+    tags=("voice", "onboarding", "nightly"),
+    cron="15 2 * * *",
+    collision="CANCEL_NEW",
+)
+
+CONTINUE = Deployed(
+    name="continue-waiting",
+    flow="flows.continue_waiting:continue_waiting",
+    description="Go on with every line that waits for a licence, an account or a directory sync, as soon as it is due.",
+    tags=("voice", "waiting"),
+    cron="*/5 * * * *",
+    collision="CANCEL_NEW",
+)
+
+CATALOG = (ONBOARDING, NIGHTLY, CONTINUE)
+
+
+def onboarding_parameters(feed: Path, mapping: Path, requested_by: str) -> dict[str, object]:
+    """Give the parameters of an onboarding run; a run may be started in any folder, so paths are absolute."""
+    request = {"feed": str(feed.resolve()), "mapping": str(mapping.resolve()), "requested_by": requested_by}
+    return {"request": request}
+
+
+def with_nightly_feed(feed: Path | None, mapping: Path) -> tuple[Deployed, ...]:
+    """Give the catalog for a site: the nightly run needs a feed that lies at a fixed place, else it is left out."""
+    if feed is None:
+        return tuple(each for each in CATALOG if each is not NIGHTLY)
+    parameters = onboarding_parameters(feed, mapping, "nightly schedule")
+    return tuple(replace(each, parameters=parameters) if each is NIGHTLY else each for each in CATALOG)
