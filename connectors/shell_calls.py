@@ -1,0 +1,84 @@
+"""When a PowerShell pipeline is repeated, and what its failure means to the caller.
+
+A connect and a read are repeated once with a new session, a write never: once it may have been sent it is Ambiguous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import JsonValue
+
+from connectors.errors import Ambiguous, Busy, ConnectorError, Refused, Throttled, Unreachable
+from connectors.shell_errors import SYSTEM, classify, micro_delay_s, sign_in_ended
+from connectors.shell_sessions import (
+    Call,
+    PipelineFailedError,
+    PipelineLateError,
+    Session,
+    SessionLostError,
+    Sessions,
+)
+from connectors.throttle import Clock, Hold
+
+
+class Calls:
+    """Pipelines over borrowed sessions; safe to share between threads."""
+
+    def __init__(self, sessions: Sessions, address: str, *, clock: Clock, hold: Hold) -> None:
+        self._sessions, self._address, self._clock, self._hold = sessions, address, clock, hold
+
+    def objects(self, call: Call, deadline_s: float, *, writes: bool) -> Iterator[JsonValue]:
+        """Run a pipeline and give its objects as they come. Raises errors of the connectors only."""
+        deadline = self._clock.now() + deadline_s
+        ended = is_last_try = False
+        while not ended:
+            self._hold.wait(max(0.0, deadline - self._clock.now()))
+            delivered = False
+            try:
+                with self._sessions.borrowed(deadline) as session:
+                    for value in session.stream(call, deadline):
+                        delivered = True
+                        yield value
+                    self._heed(session)
+                ended = True
+            except Throttled as asked:  # before the command was accepted
+                self._hold.hold(asked.retry_after_s)
+            except SessionLostError as lost:
+                if delivered or is_last_try or (writes and lost.sent):
+                    raise self._lost(call, lost, writes=writes) from lost
+                is_last_try = True
+            except PipelineLateError as late:
+                raise self._late(call, deadline_s, writes=writes) from late
+            except PipelineFailedError as failed:
+                if delivered or is_last_try or not self._may_sign_in_again(failed):
+                    raise self._failed(call, failed, writes=writes, delivered=delivered) from failed
+                is_last_try = True
+
+    def _may_sign_in_again(self, failed: PipelineFailedError) -> bool:
+        return self._sessions.prepare is not None and sign_in_ended(failed.failure)
+
+    def _heed(self, session: Session) -> None:
+        """Slow down by as much as the service says it slowed us down, or it escalates to refusals."""
+        self._hold.hold(sum(micro_delay_s(warning) for warning in session.warnings()))
+
+    def _lost(self, call: Call, lost: SessionLostError, *, writes: bool) -> ConnectorError:
+        if writes and lost.sent:
+            return Ambiguous(f"{call.name}: {lost} ; it is settled by reading", system=SYSTEM, what=call.name)
+        where = self._address
+        return Unreachable(f"{call.name}: {lost} ; check that {where} can be reached", system=SYSTEM, what=call.name)
+
+    def _late(self, call: Call, deadline_s: float, *, writes: bool) -> ConnectorError:
+        message = f"{call.name}: no end within {deadline_s:.0f} s, so it was stopped"
+        return _ambiguous(call, message) if writes else Busy(f"{message} ; it is tried again", system=SYSTEM)
+
+    def _failed(self, call: Call, failed: PipelineFailedError, *, writes: bool, delivered: bool) -> ConnectorError:
+        error = classify(failed.failure, attempt=call.name, writes=writes)
+        # A script that ends early has done some of its rows, unless it was refused before it began.
+        if writes and call.script is not None and (delivered or not isinstance(error, Refused)):
+            return _ambiguous(call, str(error))
+        return error
+
+
+def _ambiguous(call: Call, message: str) -> Ambiguous:
+    return Ambiguous(f"{message} ; it is settled by reading", system=SYSTEM, what=call.name)

@@ -1,0 +1,156 @@
+"""Sessions with a PowerShell endpoint: how many, who uses which, and when one must be replaced.
+
+A session is lent to one thread at a time and kept for the next; what travels over it is left to its maker.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from connectors.clixml import Sendable
+from connectors.errors import Busy, NotAllowed, Throttled
+from connectors.scripts import Script
+from connectors.shell_errors import SYSTEM, Failure, sign_in_ended
+from connectors.throttle import Clock, Hold
+
+
+class SessionLostError(Exception):
+    """The session is gone; `sent` tells whether the command may have reached the system."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        self.sent = sent
+        super().__init__(message)
+
+
+class PipelineLateError(Exception):
+    """The deadline passed before the pipeline ended; it was told to stop."""
+
+
+class PipelineFailedError(Exception):
+    """The pipeline ended with an error."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(failure.message)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One pipeline: a cmdlet, or a constant script, with typed parameters."""
+
+    name: str
+    parameters: Mapping[str, Sendable] = field(default_factory=dict)
+    script: Script | None = None
+
+
+class Session(Protocol):
+    """One connection with one runspace, used by one thread at a time."""
+
+    broken: bool
+
+    def stream(self, call: Call, deadline: float) -> Iterator[JsonValue]:
+        """Run a pipeline and give its objects as they come. Raises the three errors above, or a connector error."""
+
+    def warnings(self) -> list[str]:
+        """Give the warnings of the last pipeline."""
+
+    def is_alive(self) -> bool:
+        """Ask the other side whether it still knows the session."""
+
+    def close(self) -> None:
+        """End the session on both sides; never raises."""
+
+
+OpenSession = Callable[[float], Session]
+# Called with every session that is lent: gets what it answered last time for this session, answers the new state.
+Prepare = Callable[[object, "Session", float], object]
+
+
+@dataclass
+class _Kept:
+    session: Session
+    used_at: float
+    state: object = None
+
+
+class Sessions:
+    """At most `limit` sessions with one endpoint; safe to share between threads."""
+
+    def __init__(self, opener: OpenSession, *, limit: int, idle_s: float, clock: Clock, hold: Hold) -> None:
+        self.prepare: Prepare | None = None
+        self._opener, self._idle_s, self._clock, self._hold = opener, idle_s, clock, hold
+        self._slots = threading.BoundedSemaphore(limit)
+        self._lock = threading.Lock()
+        self._idle: list[_Kept] = []
+        self._closed = False
+        self._refusal: str | None = None
+
+    @contextmanager
+    def borrowed(self, deadline: float) -> Iterator[Session]:
+        """Lend a live session. Raises Busy, Throttled, Unreachable or NotAllowed when there is none in time."""
+        if not self._slots.acquire(timeout=max(0.0, deadline - self._clock.now())):
+            raise Busy("all sessions of the PowerShell endpoint stayed in use ; raise `sessions` if it allows more")
+        kept: _Kept | None = None
+        try:
+            kept = self._reusable() or self._opened(deadline)
+            if self.prepare is not None:
+                kept.state = self.prepare(kept.state, kept.session, deadline)
+            yield kept.session
+        except PipelineFailedError as error:
+            if kept is not None and sign_in_ended(error.failure):
+                kept.state = None
+            raise
+        finally:
+            if kept is not None:
+                self._take_back(kept)
+            self._slots.release()
+
+    def close(self) -> None:
+        """Close the sessions nobody uses, and those in use as soon as they come back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for kept in idle:
+            kept.session.close()
+
+    def _reusable(self) -> _Kept | None:
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                kept = self._idle.pop()
+            rested_s = self._clock.now() - kept.used_at
+            if rested_s <= self._idle_s or kept.session.is_alive():
+                return kept
+            kept.session.close()
+
+    def _opened(self, deadline: float) -> _Kept:
+        """Open a session, waiting for a place when the endpoint has none; a refused sign-in is never tried again."""
+        if self._refusal is not None:
+            raise NotAllowed(
+                self._refusal, system=SYSTEM
+            )  # every further try brings the account nearer to its lock-out
+        while True:
+            self._hold.wait(max(0.0, deadline - self._clock.now()))
+            try:
+                return _Kept(self._opener(deadline), self._clock.now())
+            except Throttled as error:
+                self._hold.hold(error.retry_after_s)
+            except NotAllowed as error:
+                self._refusal = str(error)
+                raise
+
+    def _take_back(self, kept: _Kept) -> None:
+        kept.used_at = self._clock.now()
+        with self._lock:
+            keep = not (kept.session.broken or self._closed)
+            if keep:
+                self._idle.append(kept)
+        if not keep:
+            kept.session.close()
