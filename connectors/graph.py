@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Self, TypeVar
 
@@ -25,6 +26,7 @@ _READ_GROUPS = "GroupMember.Read.All"
 _READ_USERS, _WRITE_USERS = "User.Read.All", "User.ReadWrite.All"
 # The cast to users counts as an advanced query.
 _ADVANCED = {"ConsistencyLevel": "eventual"}
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 R = TypeVar("R")
 
 
@@ -106,8 +108,25 @@ class Graph:
         """Read the object ids of all users in a group, however deeply nested, each once."""
         path = f"groups/{segment(group_id)}/transitiveMembers/microsoft.graph.user"
         params = {"$select": "id", "$top": "999", "$count": "true"}
-        call = Call(f"read the members of group {group_id}", path, what=group_id, params=params, headers=_ADVANCED)
+        call = Call(
+            f"read the members of group {group_id}",
+            path,
+            what=group_id,
+            params=params,
+            headers=_ADVANCED,
+            permission=_READ_GROUPS,
+        )
         return iter(dict.fromkeys(self._each(call, lambda raw: str(raw["id"]))))
+
+    def member_ids(self, group: str) -> frozenset[str] | None:
+        """Read the object ids of all users in a group, by its name or id; None when there is no such group."""
+        try:
+            if _OBJECT_ID.fullmatch(group):
+                return frozenset(self.transitive_members(group))
+            found = self.group_by_name(group)
+            return None if found is None else frozenset(self.transitive_members(found.id))
+        except NotFound:
+            return None
 
     def subscribed_skus(self) -> list[SubscribedSku]:
         """Read the licence products of the tenant and how many are left."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -55,16 +55,18 @@ class Call:
     body: Json | None = field(default=None, repr=False)
     headers: Mapping[str, str] | None = None
     permission: str = ""
+    is_batch_of_reads: bool = False
 
     @property
     def is_write(self) -> bool:
         """Tell whether repeating it could do something twice."""
-        return self.method != "GET"
+        return self.method != "GET" and not self.is_batch_of_reads
 
     @property
     def endpoint(self) -> str:
         """Give the class of endpoints that is throttled together with this one."""
-        return "teams" if "admin/teams/" in self.path else "directory"
+        paths = [part["url"] for part in (self.body or {})["requests"]] if self.is_batch_of_reads else [self.path]
+        return "teams" if any("admin/teams/" in path for path in paths) else "directory"
 
     def with_params(self, params: Mapping[str, str]) -> Call:
         """Give the same call with parameters."""
@@ -98,6 +100,25 @@ class Reason:
         """Give one line."""
         text = ": ".join(part for part in (self.code, " ".join(self.message.split())) if part)
         return f"{text or f'HTTP {self.status}'} (request-id {self.request_id or 'unknown'})"
+
+
+def batch(calls: Mapping[int, Call]) -> Call:
+    """Put reads without parameters into one request, each under its number."""
+    requests = [{"id": str(number), "method": "GET", "url": f"/{call.path}"} for number, call in calls.items()]
+    some = next(iter(calls.values()))
+    doing = f"{some.doing} and {len(calls) - 1} more"
+    body: Json = {"requests": requests}
+    return Call(doing, "$batch", "POST", body=body, permission=some.permission, is_batch_of_reads=True)
+
+
+def parts(answer: Answer, calls: Mapping[int, Call]) -> Iterator[tuple[int, httpx.Response]]:
+    """Give each part of a batch's answer as if it had come alone; a part that is missing counts as a failure."""
+    found = {str(part.get("id")): part for part in answer.body.get("responses", ())}
+    for number in calls:
+        part = found.get(str(number), {})
+        headers = {str(name): str(value) for name, value in (part.get("headers") or {}).items()}
+        headers.pop("Content-Length", None)  # of the part as it was, not as we write it
+        yield number, httpx.Response(part.get("status", 500), headers=headers, content=orjson.dumps(part.get("body")))
 
 
 def segment(value: str) -> str:

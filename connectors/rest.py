@@ -6,9 +6,8 @@ no connection made. Everything else about a write is the engine's decision, from
 
 from __future__ import annotations
 
-import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -16,8 +15,9 @@ from uuid import uuid4
 import httpx
 import orjson
 
-from connectors.errors import Ambiguous, ConnectorError, Invalid, NotAllowed, Retryable, Throttled, Unreachable
-from connectors.graph_calls import SYSTEM, Answer, Call, Json, Reason, error_for, reason
+from connectors.attempts import Attempts
+from connectors.errors import Invalid, Retryable, Throttled, Unreachable
+from connectors.graph_calls import SYSTEM, Answer, Call, Json, Reason, batch, error_for, parts, reason
 from connectors.throttle import SHARED_PAUSES, Clock, Hold, HoldSource
 from connectors.tokens import GRAPH_SCOPE, Tokens
 from connectors.trust import tls_context
@@ -25,9 +25,7 @@ from connectors.trust import tls_context
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 # The pool never makes a call wait that has already passed the pause.
 _LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=15.0)
-_ATTEMPTS = 5
-_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 20.0
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_BATCH = 20
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,8 @@ class Rest:
 
     def send(self, call: Call) -> Answer:
         """Carry out one call. Raises any error of the tree; a lost reply to a write is Ambiguous."""
-        attempt = _Attempts(call, self._clock, self.endpoint.deadline_s)
-        pause = self._pauses(self.tokens.app.tenant, call.endpoint)
+        attempt = Attempts(call, self._clock, self.endpoint.deadline_s)
+        pause = self._pause(call)
         while True:
             token = self.tokens.token(GRAPH_SCOPE)
             pause.wait(attempt.left_s())
@@ -95,7 +93,32 @@ class Rest:
                 raise Invalid(f"could not {call.doing}: the next page is the page itself ; report it", system=SYSTEM)
             call = call.following(link)
 
-    def _after_refusal(self, attempt: _Attempts, why: Reason, pause: Hold, token: str) -> None:
+    def read_many(self, calls: Sequence[Call]) -> list[Answer | None]:
+        """Read many things of one endpoint class, twenty in a request; None for one that does not exist."""
+        return [
+            answer for start in range(0, len(calls), _BATCH) for answer in self._batch(calls[start : start + _BATCH])
+        ]
+
+    def _batch(self, calls: Sequence[Call]) -> list[Answer | None]:
+        """Read up to twenty things; parts that are throttled or fail for a moment are asked again."""
+        attempts = Attempts(calls[0], self._clock, self.endpoint.deadline_s)
+        found: dict[int, Answer | None] = {}
+        while len(found) < len(calls):
+            open_calls = {number: call for number, call in enumerate(calls) if number not in found}
+            trouble: dict[int, Reason] = {}  # one of a kind is enough to know how to go on
+            for number, response in parts(self.send(batch(open_calls)), open_calls):
+                if response.is_success or response.status_code == 404:
+                    found[number] = _answer(calls[number], response) if response.is_success else None
+                else:
+                    trouble[response.status_code] = reason(response)
+            for why in trouble.values():
+                self._after_refusal(attempts, why, self._pause(calls[0]), "")
+        return [found[number] for number in range(len(calls))]
+
+    def _pause(self, call: Call) -> Hold:
+        return self._pauses(self.tokens.app.tenant, call.endpoint)
+
+    def _after_refusal(self, attempt: Attempts, why: Reason, pause: Hold, token: str) -> None:
         """Prepare the next attempt, or raise what the answer means."""
         if why.status == 401 and not attempt.token_renewed:
             attempt.token_renewed = True
@@ -140,58 +163,6 @@ class Rest:
                     transport=transport, timeout=_TIMEOUT, trust_env=False, headers={"Accept": "application/json"}
                 )
             return self._client
-
-
-class _Attempts:
-    """The attempts of one call: how many, how long, and whether another is allowed."""
-
-    def __init__(self, call: Call, clock: Clock, deadline_s: float) -> None:
-        self.call = call
-        self.token_renewed = False
-        self._clock = clock
-        self._give_up_at = clock.now() + deadline_s
-        self._failures = 0
-        self._throttled = 0
-
-    def left_s(self) -> float:
-        return self._give_up_at - self._clock.now()
-
-    def pause_s(self, why: Reason) -> float:
-        """Give the pause asked for; some resources name none, then it doubles from two seconds."""
-        self._throttled += 1
-        return max(0.1, why.retry_after_s) if why.retry_after_s is not None else min(60.0, 2.0**self._throttled)
-
-    def after_lost(self, error: httpx.TransportError) -> None:
-        """Wait before the next attempt, or raise what a missing reply means."""
-        doing = self.call.doing
-        if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
-            raise self._error(Invalid, f"could not {doing}: {error} ; correct the address or value") from error
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            remedy = "set ca_bundle to the file of its issuer"
-            raise self._error(
-                NotAllowed, f"could not {doing}: the TLS certificate is not trusted ; {remedy}"
-            ) from error
-        if self.call.is_write and not isinstance(error, _NOT_SENT):
-            remedy = "read the object to see whether it happened"
-            raise self._error(Ambiguous, f"sent, but lost the reply: {doing} ({_named(error)}) ; {remedy}") from error
-        remedy = "check the network and graph_url"
-        self.again_or(self._error(Unreachable, f"could not {doing}: no answer ({_named(error)}) ; {remedy}"), error)
-
-    def again_or(self, failure: ConnectorError, cause: Exception | None = None) -> None:
-        """Wait, longer each time, or raise the failure when it was the last attempt."""
-        self._failures += 1
-        backoff_s = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** (self._failures - 1))
-        backoff_s *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not cryptography
-        if self._failures >= _ATTEMPTS or self.left_s() < backoff_s:
-            raise failure from cause
-        self._clock.sleep(backoff_s)
-
-    def _error(self, kind: type[ConnectorError], message: str) -> ConnectorError:
-        return kind(message, system=SYSTEM, what=self.call.what)
-
-
-def _named(error: httpx.TransportError) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _answer(call: Call, response: httpx.Response) -> Answer:

@@ -74,11 +74,21 @@ class Teams:
 
     def voice_user(self, user_id: str) -> VoiceUser | None:
         """Read what Teams knows of a user, or None when it does not know the user (yet)."""
-        call = Call(f"read voice user {user_id}", f"{_USERS}/{segment(user_id)}", what=user_id, permission=_READ_USERS)
+        call = _voice_user_call(user_id)
         try:
             return parsed(call, teams_parsing.voice_user, self._rest.send(call).body)
         except NotFound:
             return None
+
+    def voice_users_by_ids(self, user_ids: Iterable[str]) -> dict[str, VoiceUser]:
+        """Read what Teams knows of several users, twenty in a request; those it does not know are left out."""
+        calls = {user_id: _voice_user_call(user_id) for user_id in user_ids if user_id}
+        answers = zip(calls.items(), self._rest.read_many(list(calls.values())), strict=True)
+        return {
+            user_id: parsed(call, teams_parsing.voice_user, answer.body)
+            for (user_id, call), answer in answers
+            if answer is not None
+        }
 
     def voice_users(self, filter: str | None = None) -> Iterator[VoiceUser]:
         """Read all users that Teams knows, or those of an OData filter, page by page."""
@@ -211,6 +221,10 @@ class Teams:
     def _one_of(self, doing: str, path: str, permission: str) -> str:
         call = Call(doing, path, params={"$top": "1"}, permission=permission)
         return f"{len(self._rest.send(call).body.get('value', ()))} read"
+
+
+def _voice_user_call(user_id: str) -> Call:
+    return Call(f"read voice user {user_id}", f"{_USERS}/{segment(user_id)}", what=user_id, permission=_READ_USERS)
 
 
 def _failure(operation: NumberOperation) -> ConnectorError:

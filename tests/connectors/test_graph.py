@@ -155,3 +155,12 @@ def test_probe_tells_each_condition() -> None:
     findings = scripted(refused(403)).graph.probe()
     assert [finding.name for finding in findings if not finding.ok] == ["graph tenant", "graph users", "graph licences"]
     assert all(finding.fix.startswith("grant") for finding in findings if not finding.ok)
+
+
+def test_members_are_found_by_name_or_id_of_the_group() -> None:
+    """A group may be named either way; one that does not exist is None."""
+    group = {"id": "4b1d0e2c-7a11-4c3e-9d55-000000000001", "displayName": "Voice"}
+    assert scripted(page(group), page({"id": "u1"})).graph.member_ids("Voice") == frozenset({"u1"})
+    assert scripted(page({"id": "u1"})).graph.member_ids(group["id"]) == frozenset({"u1"})
+    assert scripted(page()).graph.member_ids("Voice") is None
+    assert scripted(refused(404)).graph.member_ids(group["id"]) is None

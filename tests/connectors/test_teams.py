@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
-from connectors.errors import AlreadyThere, Ambiguous, Busy, ConnectorError, Invalid, NotFound
+from connectors.errors import AlreadyThere, Ambiguous, Busy, ConnectorError, Invalid, NotAllowed, NotFound
 from tests.fakes.scripted_graph import ROOT, ok, page, refused, scripted
 
 NO_LOCATION = "00000000-0000-0000-0000-000000000000"
@@ -194,3 +195,46 @@ def test_location_is_cleared_with_an_empty_text() -> None:
 def test_probe_reads_one_of_each() -> None:
     """A probe looks at numbers and users and finds nothing wrong with empty ones."""
     assert [finding.ok for finding in scripted(page()).teams.probe()] == [True, True]
+
+
+def _batch(*parts: dict[str, object]) -> httpx.Response:
+    return ok({"responses": [{"headers": {}, "body": {}, **part} for part in parts]})
+
+
+def test_voice_users_are_read_twenty_at_a_time() -> None:
+    """Users come in batches, in any order; unknown ones are left out."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)["requests"]
+        answers = [{"id": part["id"], "status": 200, "body": {"id": part["url"][-3:]}} for part in reversed(asked)]
+        answers[0] |= {"status": 404, "body": {"error": {"code": "NotFound", "message": "no"}}}
+        return _batch(*answers)
+
+    stand = scripted(answer)
+    ids = [f"u{number:02}" for number in range(45)]
+    found = stand.teams.voice_users_by_ids([*ids, "u00"])
+    assert [voice.id for voice in found.values()] == list(found)
+    assert set(ids) - set(found) == {"u19", "u39", "u44"}
+    assert len(stand.script.requests) == 3
+
+
+def test_throttled_part_of_a_batch_is_asked_again_after_the_pause() -> None:
+    """A pause inside a batch holds the endpoint class, and only the missing parts are asked again."""
+    busy = {"id": "1", "status": 429, "headers": {"Retry-After": "9"}, "body": {"error": {"code": "x"}}}
+    stand = scripted(
+        _batch({"id": "0", "status": 200, "body": {"id": "u1"}}, busy),
+        _batch({"id": "1", "status": 200, "body": {"id": "u2"}}),
+    )
+    assert list(stand.teams.voice_users_by_ids(["u1", "u2"])) == ["u1", "u2"]
+    assert sum(stand.clock.slept) >= 9
+    assert stand.script.body() == {
+        "requests": [{"id": "1", "method": "GET", "url": "/admin/teams/userConfigurations/u2"}]
+    }
+
+
+@pytest.mark.parametrize(("status", "kind"), [(403, NotAllowed), (500, Busy)])
+def test_part_of_a_batch_that_stays_refused_is_an_error(status: int, kind: type[ConnectorError]) -> None:
+    """A batch never leaves a user out because reading it failed."""
+    refusal = {"error": {"code": "x", "message": "no"}}
+    with pytest.raises(kind):
+        scripted(_batch({"id": "0", "status": status, "body": refusal})).teams.voice_users_by_ids(["u1"])
