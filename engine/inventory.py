@@ -1,0 +1,366 @@
+"""The number inventory: who may have which number, until when, exactly once.
+
+Every function takes a connection whose transaction the caller owns, so that a number changes hands together with the
+journal's outcome, and the moment it is. Numbers change state here and nowhere else; intervals and counters follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, select, update
+
+from datasets.inventory import (
+    NumberState,
+    NumberUnavailable,
+    PoolExhausted,
+    Position,
+    Taken,
+    UnknownPool,
+)
+from datasets.numbering import PhoneNumber
+from datasets.tables.inventory import pools, taken
+from engine import inventory_intervals as gaps
+from engine import inventory_taken as numbers
+from engine.inventory_pools import counts, define_pool, free_page, next_free, pool_names, pool_of, read_pool, violations
+from engine.inventory_taken import Move, PoolKey, Spot
+
+__all__ = [
+    "block",
+    "claim",
+    "claim_grace",
+    "claim_named",
+    "claim_reserved",
+    "claim_up_to",
+    "claimed_by",
+    "confirm",
+    "counts",
+    "define_pool",
+    "expire",
+    "find",
+    "free_page",
+    "give_back",
+    "give_back_plan",
+    "grace_of",
+    "next_free",
+    "owned_by",
+    "pool_names",
+    "pool_of",
+    "read_pool",
+    "record_assigned",
+    "release",
+    "reservation_of",
+    "reserve",
+    "state_of",
+    "unblock",
+    "unreserve",
+    "violations",
+]
+
+_CLAIMED = taken.c.state == NumberState.CLAIMED
+Protected = Collection[PhoneNumber] | Callable[[Taken], bool]
+"""Claims that expiry must leave alone: their numbers, or a question asked of each."""
+
+
+def claim(
+    connection: Connection,
+    pool: str,
+    count: int,
+    *,
+    plan_id: str,
+    owner_ids: Sequence[str],
+    until: datetime,
+    now: datetime,
+) -> list[PhoneNumber]:
+    """Claim the lowest free numbers for these owners in order, all or none. Raises PoolExhausted, UnknownPool."""
+    if count < 0 or len(owner_ids) != count:
+        raise ValueError(f"{count} numbers were asked for {len(owner_ids)} owners")
+    if count == 0:
+        return []
+    key = _count_claim(connection, pool, count)
+    positions = gaps.take_lowest(connection, key.id, count)
+    row = {"state": NumberState.CLAIMED, "plan_id": plan_id, "until": until, "since": now, "pool": pool}
+    block = [Taken(number=p.number, owner=owner, **row) for p, owner in zip(positions, owner_ids, strict=True)]
+    numbers.add(connection, key, block)
+    return [entry.number for entry in block]
+
+
+def claim_up_to(
+    connection: Connection, pool: str, owner_ids: Sequence[str], *, plan_id: str, until: datetime, now: datetime
+) -> list[PhoneNumber]:
+    """Claim as many numbers as are left, for the first of these owners. Raises UnknownPool."""
+    left = connection.execute(select(pools.c.free).where(pools.c.name == pool).with_for_update()).scalar()
+    if left is None:
+        raise UnknownPool(pool)
+    served = owner_ids[:left]
+    return claim(connection, pool, len(served), plan_id=plan_id, owner_ids=served, until=until, now=now)
+
+
+def claim_named(
+    connection: Connection, number: PhoneNumber, *, plan_id: str, owner: str, until: datetime, now: datetime
+) -> Taken:
+    """Claim this very number, in a pool or not; its reservation or grace period is kept. Raises NumberUnavailable."""
+    spot = numbers.hold(connection, Position.of(number))
+    claimed = Taken(
+        number=number, state=NumberState.CLAIMED, owner=owner, plan_id=plan_id, until=until, since=now, pool=_name(spot)
+    )
+    return _claim(connection, spot, claimed, now)
+
+
+def claim_reserved(connection: Connection, owner: str, *, plan_id: str, until: datetime, now: datetime) -> Taken | None:
+    """Claim the number reserved for this owner, or None; giving the claim back restores the reservation."""
+    return _claim_own(connection, reservation_of(connection, owner, now), plan_id, until, now)
+
+
+def claim_grace(connection: Connection, owner: str, *, plan_id: str, until: datetime, now: datetime) -> Taken | None:
+    """Claim the number this owner had, while its grace period lasts, or None; giving it back restores the period."""
+    return _claim_own(connection, grace_of(connection, owner, now), plan_id, until, now)
+
+
+def confirm(connection: Connection, number: PhoneNumber, *, owner: str, plan_id: str, now: datetime) -> Taken:
+    """Turn a claim into an assignment, as reading the tenant proved. Raises NumberUnavailable when it is another's.
+
+    Safe to repeat. A claim that expired meanwhile does not undo what the tenant shows, unless somebody else has it now.
+    """
+    spot = numbers.hold(connection, Position.of(number))
+    row = spot.row
+    if row is not None and row.state == NumberState.ASSIGNED and row.owner == owner:
+        return row
+    is_ours = row is not None and (row.plan_id == plan_id or row.owner == owner)
+    if row is not None and not is_ours:
+        raise _unavailable(row)
+    return _put(connection, spot, _assigned(spot, number, owner, now))
+
+
+def record_assigned(connection: Connection, number: PhoneNumber, *, owner: str, now: datetime) -> Taken | None:
+    """Record who has a number in the tenant, whatever we believed; gives what we believed, None if nothing."""
+    position = Position.of(number)
+    row = numbers.find_row(connection, position)
+    if row is not None and row.state == NumberState.ASSIGNED and row.owner == owner:
+        return row  # the nightly sync finds nearly every number so: no lock, no write
+    spot = numbers.hold(connection, position)
+    _put(connection, spot, _assigned(spot, number, owner, now))
+    return spot.row
+
+
+def reserve(
+    connection: Connection,
+    number: PhoneNumber,
+    *,
+    owner: str,
+    reason: str,
+    until: datetime | None,
+    now: datetime,
+    plan_id: str | None = None,
+) -> Taken:
+    """Reserve a free number, or one that this plan claimed, for an owner. Raises NumberUnavailable."""
+    spot = numbers.hold(connection, Position.of(number))
+    row = spot.row
+    is_ours = row is not None and (
+        (row.state == NumberState.CLAIMED and plan_id is not None and row.plan_id == plan_id)
+        or (row.state in (NumberState.RESERVED, NumberState.GRACE) and (row.owner == owner or row.expired_at(now)))
+    )
+    if not is_ours:
+        _refuse_unless_free(connection, spot)
+    reserved = Taken(
+        number=number, state=NumberState.RESERVED, owner=owner, reason=reason, until=until, since=now, pool=_name(spot)
+    )
+    return _put(connection, spot, reserved)
+
+
+def unreserve(connection: Connection, number: PhoneNumber, *, owner: str) -> bool:
+    """Cancel a reservation; tells whether there was one of this owner."""
+    spot = numbers.hold(connection, Position.of(number))
+    is_theirs = spot.row is not None and spot.row.state == NumberState.RESERVED and spot.row.owner == owner
+    if is_theirs:
+        numbers.move(connection, [Move(spot, None)])
+    return is_theirs
+
+
+def give_back(connection: Connection, number: PhoneNumber, *, plan_id: str, now: datetime) -> bool:
+    """Give up a plan's claim; tells whether it had one. A reservation or grace period before it comes back."""
+    spot = numbers.hold(connection, Position.of(number))
+    if spot.row is None or spot.row.state != NumberState.CLAIMED or spot.row.plan_id != plan_id:
+        return False
+    numbers.move(connection, [Move(spot, spot.row.given_back(now))])
+    return True
+
+
+def give_back_plan(
+    connection: Connection, plan_id: str, now: datetime, except_numbers: Collection[PhoneNumber] = ()
+) -> list[PhoneNumber]:
+    """Give up every claim of a plan but those of lines that may have been written; gives what was given back."""
+    spots = numbers.hold_many(connection, and_(_CLAIMED, taken.c.plan_id == plan_id))
+    moves = [Move(s, s.row.given_back(now)) for s in spots if s.row and s.row.number not in except_numbers]
+    numbers.move(connection, moves)
+    return sorted(m.spot.position.number for m in moves)
+
+
+def release(
+    connection: Connection, number: PhoneNumber, now: datetime, grace_until: datetime | None = None
+) -> Taken | None:
+    """Take an assigned number from its owner, into a grace period or straight back; gives who had it.
+
+    Safe to repeat. Raises NumberUnavailable when the number is claimed, reserved or blocked.
+    """
+    spot = numbers.hold(connection, Position.of(number))
+    if spot.row is None or spot.row.state == NumberState.GRACE:
+        return spot.row
+    if spot.row.state != NumberState.ASSIGNED:
+        raise _unavailable(spot.row)
+    after = None
+    if grace_until is not None and grace_until > now:
+        after = spot.row.model_copy(update={"state": NumberState.GRACE, "until": grace_until, "since": now})
+    numbers.move(connection, [Move(spot, after)])
+    return spot.row
+
+
+def expire(connection: Connection, now: datetime, protected: Protected = (), limit: int = gaps.SLICE) -> list[Taken]:
+    """End claims, reservations and grace periods whose time is over; gives what they were.
+
+    Protected claims stay: their plan is not settled and the number may be in use. Repeat until it gives nothing.
+    """
+    ended: list[Position] = []
+    for row in numbers.expired(connection, now):
+        is_kept = row.number in protected if isinstance(protected, Collection) else protected(row)
+        if row.state != NumberState.CLAIMED or not is_kept:
+            ended.append(Position.of(row.number))
+        if len(ended) == limit:
+            break
+    spots = numbers.hold_many(connection, and_(taken.c.until <= now, numbers.any_of(ended))) if ended else []
+    numbers.move(connection, [Move(s, s.row.given_back(now)) for s in spots if s.row])
+    return [s.row for s in spots if s.row]
+
+
+def block(connection: Connection, number: PhoneNumber, *, reason: str, now: datetime) -> Taken:
+    """Keep a number nobody has from being offered, until it is unblocked. Raises NumberUnavailable."""
+    spot = numbers.hold(connection, Position.of(number))
+    if spot.row is not None and spot.row.state not in (NumberState.BLOCKED, NumberState.GRACE):
+        raise _unavailable(spot.row)
+    blocked = Taken(number=number, state=NumberState.BLOCKED, owner="", reason=reason, since=now, pool=_name(spot))
+    return _put(connection, spot, blocked)
+
+
+def unblock(connection: Connection, number: PhoneNumber) -> bool:
+    """Offer a blocked number again; tells whether it was blocked."""
+    spot = numbers.hold(connection, Position.of(number))
+    is_blocked = spot.row is not None and spot.row.state == NumberState.BLOCKED
+    if is_blocked:
+        numbers.move(connection, [Move(spot, None)])
+    return is_blocked
+
+
+def find(connection: Connection, number: PhoneNumber) -> Taken | None:
+    """Read who has a number and since when; None when nobody is known to."""
+    return numbers.find_row(connection, Position.of(number))
+
+
+def state_of(connection: Connection, number: PhoneNumber) -> NumberState:
+    """Say what state a number is in, in a pool or not."""
+    position = Position.of(number)
+    row = numbers.find_row(connection, position)
+    if row is not None:
+        return row.state
+    key = numbers.pool_at(connection, position)
+    if key is None:
+        return NumberState.OUTSIDE
+    is_free = gaps.holds(connection, key.id, position, is_free=True)
+    return NumberState.FREE if is_free else NumberState.WITHHELD
+
+
+def owned_by(connection: Connection, owner: str) -> list[Taken]:
+    """Read every number an owner has or waits for, oldest first."""
+    query = (
+        numbers.rows().where(taken.c.owner == owner).order_by(taken.c.since, taken.c.space, taken.c.width, taken.c.n)
+    )
+    return [numbers.read(row) for row in connection.execute(query)]
+
+
+def claimed_by(connection: Connection, plan_id: str) -> list[Taken]:
+    """Read every number a plan still claims, lowest first."""
+    query = numbers.rows().where(_CLAIMED, taken.c.plan_id == plan_id)
+    return sorted((numbers.read(row) for row in connection.execute(query)), key=lambda row: row.number)
+
+
+def reservation_of(connection: Connection, owner: str, now: datetime | None = None) -> Taken | None:
+    """Read the oldest reservation of an owner, if its time is not over."""
+    return _oldest(connection, owner, NumberState.RESERVED, now)
+
+
+def grace_of(connection: Connection, owner: str, now: datetime | None = None) -> Taken | None:
+    """Read the number an owner had and may have again, if the grace period is not over."""
+    return _oldest(connection, owner, NumberState.GRACE, now)
+
+
+def _oldest(connection: Connection, owner: str, state: NumberState, now: datetime | None) -> Taken | None:
+    rows = (row for row in owned_by(connection, owner) if row.state == state)
+    return next((row for row in rows if now is None or not row.expired_at(now)), None)
+
+
+def _count_claim(connection: Connection, pool: str, count: int) -> PoolKey:
+    """Lock the pool and take the numbers off its counter in one statement, or refuse."""
+    enough = and_(pools.c.name == pool, pools.c.free >= count)
+    counted = update(pools).where(enough).values(free=pools.c.free - count, claimed=pools.c.claimed + count)
+    pool_id = connection.execute(counted.returning(pools.c.id)).scalar()
+    if pool_id is None:
+        raise PoolExhausted(pool, asked=count, left=counts(connection, pool).free)
+    return PoolKey(pool_id, pool)
+
+
+def _claim_own(
+    connection: Connection, found: Taken | None, plan_id: str, until: datetime, now: datetime
+) -> Taken | None:
+    if found is None:
+        return None
+    spot = numbers.hold(connection, Position.of(found.number))
+    if spot.row != found:  # somebody was faster: it is not this owner's to claim any more
+        return None
+    claimed = found.model_copy(update={"state": NumberState.CLAIMED, "plan_id": plan_id, "until": until, "since": now})
+    return _claim(connection, spot, claimed, now)
+
+
+def _claim(connection: Connection, spot: Spot, claimed: Taken, now: datetime) -> Taken:
+    row = spot.row
+    if row is None or (row.state in (NumberState.RESERVED, NumberState.GRACE) and row.expired_at(now)):
+        if row is None:
+            _refuse_unless_free(connection, spot)
+        return _put(connection, spot, claimed)
+    if row.owner != claimed.owner:
+        raise _unavailable(row)
+    if row.state == NumberState.CLAIMED and row.plan_id == claimed.plan_id:
+        return _put(connection, spot, row.model_copy(update={"until": claimed.until}))
+    if row.state not in (NumberState.RESERVED, NumberState.GRACE):
+        raise _unavailable(row)
+    kept = {"kept_state": row.state, "kept_reason": row.reason, "kept_until": row.until}
+    return _put(connection, spot, claimed.model_copy(update=kept))
+
+
+def _put(connection: Connection, spot: Spot, after: Taken) -> Taken:
+    numbers.move(connection, [Move(spot, after)])
+    return after
+
+
+def _assigned(spot: Spot, number: PhoneNumber, owner: str, now: datetime) -> Taken:
+    return Taken(number=number, state=NumberState.ASSIGNED, owner=owner, since=now, pool=_name(spot))
+
+
+def _name(spot: Spot) -> str | None:
+    return spot.pool.name if spot.pool else None
+
+
+def _refuse_unless_free(connection: Connection, spot: Spot) -> None:
+    if spot.row is not None:
+        raise _unavailable(spot.row)
+    if spot.pool is not None:
+        if not gaps.holds(connection, spot.pool.id, spot.position, is_free=True):
+            raise NumberUnavailable(spot.position.number, f"is withheld in pool {spot.pool.name!r}")
+    elif numbers.has_kin(connection, spot.position):
+        raise NumberUnavailable(spot.position.number, "cannot stand beside its base or its extensions")
+
+
+def _unavailable(row: Taken) -> NumberUnavailable:
+    until = f" until {row.until:%Y-%m-%d %H:%M} UTC" if row.until else ""
+    whose = f"by {row.owner}" if row.owner else f"({row.reason})"
+    held = {NumberState.RESERVED: "reserved", NumberState.GRACE: "in the grace period, last held"}
+    return NumberUnavailable(row.number, f"is {held.get(row.state, row.state.value)} {whose}{until}", row)
