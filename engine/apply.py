@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from config.errors import InputRefused
+from connectors.database import Database
 from connectors.errors import ConnectorError
 from engine import inventory, journal, leases, plan_store
 from engine.journal import Stream
@@ -136,17 +138,16 @@ def _close(runtime: Runtime, work: _Open) -> None:
         plan_store.settle_plan_if_done(connection, work.stream.plan_id)
 
 
-def discard(runtime: Runtime, plan_id: str) -> int:
-    """Discard a plan that was never started and give its claimed numbers back; tells how many lines it had."""
-    with runtime.database.write() as connection:
+def discard(database: Database, plan_id: str, now: datetime) -> int:
+    """Discard a plan that was never started; tells how many claimed numbers are free again."""
+    with database.write() as connection:
         state = plan_store.header(connection, plan_id).state
         if state != "planned":
             raise InputRefused(f"plan {plan_id} is {state}", remedy="only a plan that was not started can be discarded")
-        lines = plan_store.load_lines(connection, plan_id)
-        for line in lines:
+        for line in plan_store.load_lines(connection, plan_id):
             if line.state in OPEN_LINES:
                 line.state, line.reason = LineState.DISCARDED, "the plan was discarded"
                 plan_store.set_line(connection, line)
-        inventory.give_back_plan(connection, plan_id, runtime.now())
+        given_back = inventory.give_back_plan(connection, plan_id, now)
         plan_store.set_plan_state(connection, plan_id, "discarded")
-    return len(lines)
+    return len(given_back)
