@@ -1,0 +1,54 @@
+"""Commands that hand over to other programs of this checkout: the lab, which is never imported, and the benchmarks."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from cli.exits import DependencyMissing
+from config.errors import InputRefused
+
+ROOT = Path(__file__).resolve().parent.parent
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+NOT_BENCHMARKS = {"report"}
+
+
+def lab(
+    context: typer.Context,
+    users: Annotated[int, typer.Option(min=0, help="How many sample people the tenant holds.")] = 200,
+    control_port: Annotated[int, typer.Option(help="Port of the control endpoint; 0 picks a free one.")] = 0,
+) -> None:
+    """Start a stand-in tenant on this machine; more options are passed on (see docs/lab.md)."""
+    if importlib.util.find_spec("psrpcore") is None:
+        raise DependencyMissing("the lab needs libraries that are not installed ; run: make env")
+    become("lab", "--users", str(users), "--control-port", str(control_port), *context.args)
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help="Which benchmark; without one they are listed.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON line only.")] = False,
+) -> None:
+    """Measure one promised figure on this machine; the last line is JSON."""
+    known = benchmarks()
+    if name not in known:
+        listed = ", ".join(known) or "none"
+        raise InputRefused(f"no benchmark called '{name}'", where="bench", remedy=f"choose one of: {listed}")
+    become(f"benchmarks.{name}", *(["--json"] if as_json else []))
+
+
+def benchmarks() -> list[str]:
+    """Name the benchmarks of this checkout."""
+    found = (path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+    return sorted(name for name in found if name not in NOT_BENCHMARKS and not name.startswith("_"))
+
+
+def become(module: str, *arguments: str) -> NoReturn:
+    """Replace this process by a module of the checkout: signals and exit code are then its own."""
+    sys.stdout.flush()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    os.execve(sys.executable, [sys.executable, "-P", "-m", module, *arguments], environment)  # noqa: S606 - no shell

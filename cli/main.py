@@ -1,0 +1,68 @@
+"""Assembles the command line. Heavy libraries are imported inside commands, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from cli import about, audit, children, database, doctor, inventory, onboarding, plans, quarantine, settings
+from cli.exits import INPUT, INTERRUPTED, guarded, tell
+
+WIDTH = 120
+
+app = typer.Typer(
+    name="callwright",
+    help="Automate the voice life of every user in a Microsoft Teams and Skype for Business estate.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
+)
+
+
+def _assemble() -> None:
+    app.command("onboard")(onboarding.onboard)
+    app.command("continue")(onboarding.continue_waiting)
+    app.add_typer(plans.app, name="plan")
+    app.add_typer(quarantine.app, name="quarantine")
+    app.add_typer(audit.app, name="audit")
+    app.add_typer(inventory.app, name="numbers")
+    app.command("doctor")(doctor.doctor)
+    app.add_typer(database.app, name="database")
+    app.add_typer(settings.app, name="settings")
+    app.command("lab", context_settings=children.PASS_ON)(children.lab)
+    app.command("bench")(children.bench)
+    app.command("about")(about.about)
+
+
+_assemble()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give its exit code."""
+    return guarded(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    from typer import TyperException
+
+    try:
+        code = app(args=arguments, prog_name="callwright", standalone_mode=False)
+    except TyperException as error:
+        raise SystemExit(_usage(error)) from None
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    if isinstance(code, int) and code:
+        raise SystemExit(code)
+
+
+def _usage(error: typer.TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return INPUT  # the help page was printed
+    path = context.command_path if context else "callwright"
+    line = " ".join(error.format_message().split())
+    return tell(f"{line} ; see ./{path} --help", INPUT)

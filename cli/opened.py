@@ -1,0 +1,35 @@
+"""What commands open: settings and our database. Everything heavy is imported here, when a command asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from connectors.database import Database
+
+
+@contextmanager
+def database() -> Iterator[Database]:
+    """Open our database. A new one gets its tables; one of another schema is refused with InputRefused."""
+    from connectors import schema
+
+    with any_database() as opened:
+        if schema.revision(opened).is_empty:
+            schema.upgrade(opened)
+        schema.require(opened)
+        yield opened
+
+
+@contextmanager
+def any_database() -> Iterator[Database]:
+    """Open our database whatever its schema is."""
+    from config.settings import read_settings
+    from connectors.database import Database
+
+    opened = Database(read_settings().database_address())
+    try:
+        yield opened
+    finally:
+        opened.close()

@@ -1,0 +1,86 @@
+"""Starts a deployment run on a Prefect server and follows it; what came of it is read from our own database."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from cli import opened, output
+from cli.exits import DependencyMissing, FinishedWithFailures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
+
+POLL_S = 1.0
+
+
+def server_url() -> str:
+    """Give the address of the Prefect server to use, or nothing."""
+    return os.environ.get("PREFECT_API_URL", "")
+
+
+def run(deployment: str, request: Mapping[str, Any], *, sleep: Callable[[float], None] = time.sleep) -> dict[str, Any]:
+    """Start a run of a deployment, follow it to its end and give its summary."""
+    with _client() as client:
+        flow_run = _start(client, deployment, request)
+        output.note(f"run {flow_run.name} ({flow_run.id}) was started at {server_url()}")
+        ended = _follow(client, flow_run, sleep)
+    summary = _summary(str(flow_run.id))
+    if summary is None:
+        state = ended.state
+        raise FinishedWithFailures(f"run {ended.name} ended as {state.name if state else '?'}: {_message(ended)}")
+    return summary
+
+
+def _start(client: SyncPrefectClient, deployment: str, request: Mapping[str, Any]) -> FlowRun:
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
+
+    found = client.read_deployments(deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment])))
+    if not found:
+        raise DependencyMissing(f"{server_url()} has no deployment '{deployment}' ; start: python -m deployments.serve")
+    return client.create_flow_run_from_deployment(found[0].id, parameters={"request": dict(request)})
+
+
+def _follow(client: SyncPrefectClient, flow_run: FlowRun, sleep: Callable[[float], None]) -> FlowRun:
+    told = ""
+    while True:
+        flow_run = client.read_flow_run(flow_run.id)
+        name = (flow_run.state.name if flow_run.state else "") or ""
+        if name != told:
+            output.note(f"run {flow_run.name}: {name}")
+            told = name
+        if flow_run.state and flow_run.state.is_final():
+            return flow_run
+        sleep(POLL_S)
+
+
+def _summary(flow_run_id: str) -> dict[str, Any] | None:
+    from engine.audit import request_of
+
+    with opened.database() as database, database.read() as connection:
+        request = request_of(connection, flow_run_id)
+    return None if request is None else request["summary"]
+
+
+def _message(flow_run: FlowRun) -> str:
+    message = (flow_run.state.message if flow_run.state else "") or "no summary was written"
+    return message.splitlines()[0]
+
+
+@contextmanager
+def _client() -> Iterator[SyncPrefectClient]:
+    import httpx
+    from prefect.client.orchestration import get_client
+
+    try:
+        with get_client(sync_client=True) as client:
+            yield client
+    except httpx.HTTPError as error:
+        what = f"the Prefect server at {server_url()} does not answer ({type(error).__name__})"
+        raise DependencyMissing(f"{what} ; start it, or unset PREFECT_API_URL to run in this process") from error
