@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import requests
@@ -126,8 +126,8 @@ class PowerShell:
 
     def stream(
         self, name: str, parameters: Mapping[str, Sendable], *, deadline_s: float, writes: bool = False
-    ) -> Iterator[Bag]:
-        """Call one cmdlet and give its objects as they come: any number of them in little memory."""
+    ) -> Generator[Bag, None, None]:
+        """Call one cmdlet and give its objects as they come, in little memory; closing it early stops the cmdlet."""
         _check_parameters(name, parameters)
         for value in self._calls.objects(Call(name, parameters), deadline_s, writes=writes):
             bag: Bag = value if isinstance(value, dict) else {"Value": value}
@@ -206,7 +206,7 @@ class RemoteSession:
                 pipeline.add_script(call.script.text)
             else:
                 pipeline.add_cmdlet(call.name)
-            pipeline.add_parameters({name: _typed(value) for name, value in call.parameters.items()})
+            pipeline.add_parameters({name: typed(value) for name, value in call.parameters.items()})
             # 0: no invocation details in error records, they repeat the parameters
             pipeline.begin_invoke(remote_stream_options=0)
         except Exception as error:
@@ -303,7 +303,7 @@ def _has_secret(value: object) -> bool:
     return False
 
 
-def _typed(value: Sendable) -> object:
+def typed(value: Sendable) -> object:
     """Give the form in which pypsrp sends a value without loss: it would send floats as single precision."""
     match value:
         case SecretStr():
@@ -315,9 +315,9 @@ def _typed(value: Sendable) -> object:
         case float():
             return TaggedValue("Db", repr(value))
         case Mapping():
-            return {str(name): _typed(item) for name, item in value.items()}
+            return {str(name): typed(item) for name, item in value.items()}
         case _:
-            return [_typed(item) for item in value]
+            return [typed(item) for item in value]
 
 
 class _Connection(WSMan):  # type: ignore[misc] # pypsrp has no types
