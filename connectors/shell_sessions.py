@@ -76,6 +76,7 @@ Prepare = Callable[[object, "Session", float], object]
 class _Kept:
     session: Session
     used_at: float
+    generation: int
     state: object = None
 
 
@@ -88,7 +89,7 @@ class Sessions:
         self._slots = threading.BoundedSemaphore(limit)
         self._lock = threading.Lock()
         self._idle: list[_Kept] = []
-        self._closed = False
+        self._generation = 0
         self._refusal: str | None = None
 
     @contextmanager
@@ -112,9 +113,9 @@ class Sessions:
             self._slots.release()
 
     def close(self) -> None:
-        """Close the sessions nobody uses, and those in use as soon as they come back."""
+        """Close the sessions nobody uses, and those in use as soon as they come back; a later call opens new ones."""
         with self._lock:
-            self._closed = True
+            self._generation += 1
             idle, self._idle = self._idle, []
         for kept in idle:
             kept.session.close()
@@ -132,6 +133,7 @@ class Sessions:
 
     def _opened(self, deadline: float) -> _Kept:
         """Open a session, waiting for a place when the endpoint has none; a refused sign-in is never tried again."""
+        generation = self._generation
         if self._refusal is not None:
             raise NotAllowed(
                 self._refusal, system=SYSTEM
@@ -139,7 +141,7 @@ class Sessions:
         while True:
             self._hold.wait(max(0.0, deadline - self._clock.now()))
             try:
-                return _Kept(self._opener(deadline), self._clock.now())
+                return _Kept(self._opener(deadline), self._clock.now(), generation)
             except Throttled as error:
                 self._hold.hold(error.retry_after_s)
             except NotAllowed as error:
@@ -149,7 +151,7 @@ class Sessions:
     def _take_back(self, kept: _Kept) -> None:
         kept.used_at = self._clock.now()
         with self._lock:
-            keep = not (kept.session.broken or self._closed)
+            keep = kept.generation == self._generation and not kept.session.broken
             if keep:
                 self._idle.append(kept)
         if not keep:

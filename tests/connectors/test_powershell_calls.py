@@ -275,6 +275,16 @@ def test_closing_closes_every_session() -> None:
     assert host.sessions[0].closed
 
 
+def test_closed_connector_opens_again() -> None:
+    """A call after closing opens a new session."""
+    host = FakeHost()
+    shell = host.shell()
+    shell.cmdlet("Get-X", {}, deadline_s=10)
+    shell.close()
+    shell.cmdlet("Get-X", {}, deadline_s=10)
+    assert [session.closed for session in host.sessions] == [True, False]
+
+
 @pytest.mark.parametrize("auth", ["basic", "certificate"])
 def test_secret_without_tls_is_refused(auth: str) -> None:
     """Basic sign-in over plain HTTP would show the password to everybody on the way."""
