@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lab.records import NUMBER_TYPES, AdUser, Effect, Group, Json, Licence, Number, Sku, User, Voice, opaque_id
-from lab.rules import NEEDED_FEATURES, VIRTUAL_FEATURE, Refusal, country_code, not_found
+from lab.rules import NEEDED_FEATURES, VIRTUAL_FEATURE, Refusal, country_code, missing, not_found
 from lab.store import Store, diff
 
 WRITABLE = frozenset(
@@ -158,7 +158,7 @@ class Accounts(Store):
         with self.lock:
             user = self.deleted.pop(user_id, None)
             if user is None:
-                raise not_found(f"Resource '{user_id}' does not exist")
+                raise missing(user_id)
             self.put_user(replace(user, deleted_at=None))
             return [Effect(f"user:{user.id}", "deleted", before=True, after=False)]
 
@@ -169,7 +169,7 @@ class Accounts(Store):
             effects = self.delete_user(live.id) if live else []
             user_id = live.id if live else identity
             if self.deleted.pop(user_id, None) is None:
-                raise not_found(f"Resource '{identity}' does not exist")
+                raise missing(identity)
             return [*effects, Effect(f"user:{user_id}", "purged", before=False, after=True)]
 
     # Groups
@@ -179,7 +179,7 @@ class Accounts(Store):
         with self.lock:
             group = self.groups.get(group_id)
             if group is None:
-                raise not_found(f"Resource '{group_id}' does not exist")
+                raise missing(group_id)
             if any(member in group.members for member in add):
                 raise _directory("One or more added object references already exist for the property 'members'.")
             members = tuple(m for m in (*group.members, *add) if m not in remove)

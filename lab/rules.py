@@ -36,6 +36,12 @@ def not_found(message: str) -> Refusal:
     return Refusal("NotFound", message, status=404)
 
 
+def missing(identity: str) -> Refusal:
+    """Say that the directory has no such object, as Graph words it."""
+    text = f"Resource '{identity}' does not exist or one of its queried reference-property objects are not present."
+    return Refusal("Request_ResourceNotFound", text, status=404)
+
+
 def already_assigned(number: str) -> Refusal:
     """Say that somebody else holds the number, perhaps a stale object."""
     return bad_request(f"Telephone Number '{number}' has already been assigned to another user")

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from lab.clock import Clock
 from lab.history import History, Thing
 from lab.records import AdUser, Effect, Group, GroupPolicy, Location, Number, Operation, Policy, Sku, User, Voice
-from lab.rules import not_found, telephone_number
+from lab.rules import missing, telephone_number
 from lab.settings import Settings
 
 
@@ -34,6 +34,7 @@ class Store:
         self.groups: dict[str, Group] = {}
         self.skus: dict[str, Sku] = {}
         self.policies: dict[tuple[str, str], Policy] = {}
+        self.policies_by_id: dict[str, Policy] = {}
         self.group_policies: list[GroupPolicy] = []
         self.locations: dict[str, Location] = {}
         self.ad_users: dict[str, AdUser] = {}  # by folded sAMAccountName
@@ -64,7 +65,7 @@ class Store:
         """Find a live account or refuse."""
         found = self.find_user(identity)
         if found is None:
-            raise not_found(f"Resource '{identity}' does not exist or one of its queried reference-property objects")
+            raise missing(identity)
         return found
 
     def find_holder(self, user_id: str) -> User | None:
@@ -184,6 +185,7 @@ class Store:
     def add_policy(self, policy: Policy) -> None:
         """Store a policy instance."""
         self.policies[(policy.policy_type.casefold(), policy.name.casefold())] = policy
+        self.policies_by_id[policy.policy_id] = policy
 
     # Time
 
