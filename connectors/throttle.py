@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from connectors.errors import Throttled
+from connectors.pace import Pace
 
 # Sleeping in slices lets a longer pause, learned by another thread meanwhile, be noticed.
 _SLICE_S = 5.0
@@ -46,6 +47,7 @@ class Pause:
         self._clock = clock or Clock()
         self._lock = threading.Lock()
         self._until = float("-inf")
+        self._pace = Pace()
 
     def remaining_s(self) -> float:
         """Give the seconds until sending is allowed again; 0 when it is."""
@@ -55,11 +57,30 @@ class Pause:
     def hold(self, seconds: float) -> None:
         """Let nobody send for so many seconds; a longer pause that already runs stays."""
         with self._lock:
-            self._until = max(self._until, self._clock.now() + seconds)
+            now = self._clock.now()
+            self._pace.refused(now, seconds, is_first=now >= self._until)
+            self._until = max(self._until, now + seconds)
 
     def wait(self, within_s: float) -> None:
-        """Return when the pause is over; raises Throttled at once when it lasts longer than `within_s`."""
+        """Return when a request may be sent; raises Throttled at once when that is later than `within_s`."""
         give_up_at = self._clock.now() + within_s
+        while True:
+            self._wait_for_pause(give_up_at)
+            with self._lock:
+                now = self._clock.now()
+                at = self._pace.slot(now)
+                if at > max(give_up_at, now):
+                    self._pace.unsent()
+                    raise _too_long(self.name, at - now)
+            if at <= now:
+                return
+            self._clock.sleep(at - now)
+            if self.remaining_s() <= 0:
+                return
+            with self._lock:
+                self._pace.unsent()  # a pause began meanwhile: queue again after it
+
+    def _wait_for_pause(self, give_up_at: float) -> None:
         while (remaining_s := self.remaining_s()) > 0:
             if self._clock.now() + remaining_s > give_up_at:
                 raise _too_long(self.name, remaining_s)

@@ -1,0 +1,69 @@
+"""The pace a throttling system allows, learned from its refusals, so that threads do not rush back after a pause.
+
+Pure arithmetic on moments that are handed in; `connectors/throttle.py` does the waiting.
+"""
+
+from __future__ import annotations
+
+# So many accepted requests between two refusals measure the allowed rate; fewer only say "slower".
+_ENOUGH = 20
+# Longer gaps between requests are idleness, not the system's limit; shorter bursts have no measurable rate.
+_LONGEST_GAP_S, _SHORTEST_BURST_S = 1.0, 0.05
+_SLOWEST = 2.0  # requests a second; a lower limit is kept by pauses alone
+_REPEATED_WITHIN_S = 30.0
+_BACK_OFF = 0.5
+# Below the rate that was refused we climb towards it; beyond it slowly, faster the longer nothing was refused.
+_CLIMB_S = 10.0
+_GROWTH, _GROWTH_DOUBLES_S = 0.0025, 60.0
+
+
+class Pace:
+    """How fast requests may follow each other; no limit until something was refused."""
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        self._ceiling = float("inf")
+        self._accepted = 0
+        self._active_s = self._pause_s = 0.0
+        self._last_sent = self._last_refused = self._next_slot = float("-inf")
+
+    def slot(self, now: float) -> float:
+        """Give the moment at which the next request may leave, and count it as sent then."""
+        at = now if self.rate is None else max(now, self._next_slot)
+        passed_s = max(0.0, at - self._last_sent)
+        if self.rate is not None:
+            self.rate = self._grown(self.rate, at, passed_s)
+            self._next_slot = at + 1 / self.rate
+        self._active_s += min(_LONGEST_GAP_S, passed_s)
+        self._last_sent = at
+        self._accepted += 1
+        return at
+
+    def unsent(self) -> None:
+        """Take back a slot that was not used."""
+        self._accepted -= 1
+
+    def refused(self, now: float, pause_s: float, *, is_first: bool) -> None:
+        """Learn from a refusal; `is_first` tells that no pause was running yet."""
+        self._accepted -= 1
+        if not is_first:
+            return
+        is_repeated = now - self._last_refused < _REPEATED_WITHIN_S
+        if self._accepted >= _ENOUGH:
+            # What the system saved up during the last pause was spent since, perhaps; so the allowed rate lies
+            # between these two. They close up as the time between refusals grows.
+            self.rate = max(_SLOWEST, self._accepted / (self._active_s + self._pause_s))
+            self._ceiling = self._accepted / max(self._active_s, _SHORTEST_BURST_S)
+        elif is_repeated:
+            burst = (self._accepted + 1) / max(self._active_s, _SHORTEST_BURST_S)
+            self._ceiling = min(burst, self.rate or burst)
+            self.rate = max(_SLOWEST, self._ceiling * _BACK_OFF)
+        self._accepted, self._active_s, self._pause_s = 0, 0.0, pause_s
+        self._last_refused = self._last_sent = self._next_slot = now + pause_s
+
+    def _grown(self, rate: float, at: float, passed_s: float) -> float:
+        calm_s = max(0.0, at - self._last_refused)
+        grown = rate * (1 + _GROWTH * passed_s * max(1.0, calm_s / _GROWTH_DOUBLES_S))
+        if rate < self._ceiling:
+            grown += (self._ceiling - rate) * min(1.0, passed_s / _CLIMB_S)
+        return grown

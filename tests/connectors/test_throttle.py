@@ -1,0 +1,113 @@
+"""Pauses: nobody sends inside one, nobody rushes back after it, and the allowed rate is nearly used."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+
+import pytest
+
+from connectors.errors import Throttled
+from connectors.throttle import Clock, Pause, Pauses
+from tests.fakes.set_clock import SetClock
+
+
+class Bucket:
+    """A service that allows a rate with some burst and asks to wait a second otherwise."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self.rate, self.burst, self.level, self.at = rate, burst, burst, 0.0
+        self.accepted: list[float] = []
+        self.refused: list[float] = []
+
+    def ask(self, now: float) -> bool:
+        """Accept or refuse one request."""
+        self.level, self.at = min(self.burst, self.level + (now - self.at) * self.rate), now
+        if self.level < 1:
+            self.refused.append(now)
+            return False
+        self.level -= 1
+        self.accepted.append(now)
+        return True
+
+
+def _run(bucket: Bucket, seconds: float, workers: int = 8, latency_s: float = 0.02) -> list[float]:
+    """Let workers ask as fast as the pause lets them; the events are played in order of time."""
+    clock = SetClock(0.0)
+    pause, sent = Pause(Clock(lambda: clock.now, clock.sleep)), []
+    answers: list[tuple[float, int]] = [(0.0, worker) for worker in range(workers)]
+    while answers[0][0] < seconds:
+        at, worker = heapq.heappop(answers)
+        clock.now = max(clock.now, at)
+        pause.wait(1000)
+        sent.append(clock.now)
+        if not bucket.ask(clock.now):
+            pause.hold(1.0)
+        heapq.heappush(answers, (clock.now + latency_s, worker))
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("rate", "burst", "share"),
+    [(50, 50, 0.9), (30, 30, 0.9), (200, 400, 0.9), (10, 10, 0.9), (50, 5, 0.85), (50, 1, 0.85)],
+)
+def test_allowed_rate_is_nearly_used(rate: float, burst: float, share: float) -> None:
+    """After half a minute most of the allowed rate is used, and one request in a hundred is refused at most."""
+    bucket = Bucket(rate, burst)
+    _run(bucket, 150)
+    used = len([moment for moment in bucket.accepted if 30 <= moment < 150]) / 120 / rate
+    assert used >= share
+    assert len(bucket.refused) <= 0.01 * len(bucket.accepted)
+
+
+def test_nothing_is_sent_inside_a_pause() -> None:
+    """Between a refusal and the end of its pause no request leaves."""
+    bucket = Bucket(50, 50)
+    sent = _run(bucket, 60)
+    assert bucket.refused
+    assert not [at for told in bucket.refused for at in sent if told < at < told + 1]
+
+
+def test_single_refusal_after_idleness_sets_no_pace() -> None:
+    """A refusal among few requests delays by its pause only."""
+    clock = SetClock()
+    pause = Pause(clock.clock)
+    pause.wait(10)
+    pause.hold(3)
+    for _ in range(10):
+        pause.wait(10)
+    assert sum(clock.slept) == pytest.approx(3)
+
+
+def test_longer_pause_stays_when_a_shorter_one_is_asked() -> None:
+    """Two refusals make one pause, as long as the longer one."""
+    clock = SetClock()
+    pause = Pause(clock.clock)
+    pause.hold(30)
+    pause.hold(2)
+    assert pause.remaining_s() == 30
+
+
+def test_pause_beyond_the_deadline_is_told_at_once() -> None:
+    """Who may not wait that long is told how long it is."""
+    clock = SetClock()
+    pause = Pause(clock.clock, name="teams")
+    pause.hold(30)
+    with pytest.raises(Throttled, match="teams asked to wait 30 s") as caught:
+        pause.wait(10)
+    assert caught.value.retry_after_s == 30
+    assert clock.slept == []
+
+
+def test_tenants_and_endpoint_classes_have_their_own_pause() -> None:
+    """The same tenant and class is the same pause, also when threads ask for it at once."""
+    pauses = Pauses()
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(pauses("t", "teams"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, found))) == 1
+    assert pauses("t", "directory") is not pauses("t", "teams")
+    assert pauses("u", "teams") is not pauses("t", "teams")
