@@ -38,7 +38,7 @@ def test_migrations_make_what_the_tables_say(empty: Database) -> None:
     with empty.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": not empty.is_sqlite})
         differences = compare_metadata(context, metadata)
-    assert differences == [], "run: python -m datasets.migrations.new 'what it does'"
+    assert differences == [], "run: python -m connectors.new_migration 'what it does'"
 
 
 def test_empty_database_says_so(empty: Database) -> None:
