@@ -21,6 +21,7 @@ REQUIRED_ROLES = (
     "User.Read.All",
     "User.ReadWrite.All",
     "GroupMember.Read.All",
+    "Organization.Read.All",
     "TeamsTelephoneNumber.ReadWrite.All",
     "TeamsUserConfiguration.Read.All",
     "TeamsPolicyUserAssign.ReadWrite.All",

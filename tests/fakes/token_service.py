@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import threading
@@ -31,6 +32,7 @@ class FakeTokenService(BaseAdapter):
         self.headers: dict[str, str] = {}
         self.lifetime_s = 3600
         self.refresh_in: int | None = None
+        self.roles: list[str] | None = None
         self.is_down = False
         self.requests: list[dict[str, list[str]]] = []
         self._lock = threading.Lock()
@@ -65,8 +67,15 @@ class FakeTokenService(BaseAdapter):
     def _token(self, number: int) -> dict[str, object]:
         if self.status != 200:
             return {"error": self.error, "error_description": self.description}
-        token: dict[str, object] = {"token_type": "Bearer", "access_token": f"token-{number}"}
+        token: dict[str, object] = {"token_type": "Bearer", "access_token": self._value(number)}
         return token | {"expires_in": self.lifetime_s, "refresh_in": self.refresh_in}
+
+    def _value(self, number: int) -> str:
+        """Give a plain text, or with roles the three parts of a JWT without a signature."""
+        if self.roles is None:
+            return f"token-{number}"
+        claims = base64.urlsafe_b64encode(json.dumps({"roles": self.roles}).encode()).decode().rstrip("=")
+        return f"e30.{claims}."
 
 
 def _discovery() -> dict[str, object]:
