@@ -168,3 +168,10 @@ def _verify_manifests(connection: Connection, proof: Proof, heads: dict[str, tup
     marked = select(journal_streams.c.id).where(journal_streams.c.manifest_id.is_not(None))
     for stream_id in set(connection.execute(marked).scalars()) - sealed:
         proof.add(f"stream {stream_id}: its manifest is missing")
+
+
+def request_of(connection: Connection, run: str) -> dict[str, Any] | None:
+    """Read the request of a run, by its own id or by the Prefect flow run's; None when there is none yet."""
+    query = select(requests).where(or_(requests.c.id == run, requests.c.flow_run_id == run))
+    row = connection.execute(query.order_by(requests.c.created_at).limit(1)).one_or_none()
+    return None if row is None else dict(row._mapping)
