@@ -155,7 +155,7 @@ class RemoteSession:
         self._connection = _Connection(endpoint)
         self._pool = RunspacePool(self._connection, configuration_name=endpoint.configuration_name)
         # The private attribute is the only way to read objects cheaply; tests fail when a new pypsrp moves it.
-        self._pool._fragmenter = _Messages(self._connection.max_payload_size, self._pool._serializer)
+        self._pool._fragmenter = MessageReader(self._connection.max_payload_size, self._pool._serializer)
         self._connection.allow(deadline - clock.now())
         try:
             self._pool.open()
@@ -360,7 +360,7 @@ class _Connection(WSMan):  # type: ignore[misc] # pypsrp has no types
         self.retry_after = float(header) if header.isdigit() else None
 
 
-class _Messages(Fragmenter):  # type: ignore[misc] # pypsrp has no types
+class MessageReader(Fragmenter):  # type: ignore[misc] # pypsrp has no types
     """Puts messages together and reads those of pipelines itself; the few others are left to pypsrp."""
 
     def defragment(self, data: bytes) -> list[Any]:
