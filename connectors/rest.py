@@ -15,6 +15,7 @@ from uuid import uuid4
 import httpx
 import orjson
 
+from config.errors import InputRefused
 from connectors.attempts import Attempts
 from connectors.errors import Invalid, Retryable, Throttled, Unreachable
 from connectors.graph_calls import SYSTEM, Answer, Call, Json, Reason, batch, error_for, parts, reason
@@ -51,7 +52,7 @@ class Rest:
     ) -> None:
         self.endpoint = endpoint
         self.tokens = tokens
-        self._root = httpx.URL(endpoint.url.rstrip("/") + "/")
+        self._root = _root(endpoint)
         self._transport = transport
         self._pauses = pauses
         self._clock = clock or Clock()
@@ -135,13 +136,16 @@ class Rest:
 
     def _exchange(self, call: Call, token: str) -> httpx.Response:
         headers = {**(call.headers or {}), "Authorization": f"Bearer {token}", "client-request-id": str(uuid4())}
-        content = None
         if call.body is not None:
             headers["Content-Type"] = "application/json"
-            content = orjson.dumps(call.body)
-        return self._opened().request(
-            call.method, self._url(call), params=call.params, headers=headers, content=content
-        )
+        try:
+            content = None if call.body is None else orjson.dumps(call.body)
+            client, url = self._opened(), self._url(call)
+            request = client.build_request(call.method, url, params=call.params, headers=headers, content=content)
+        except (TypeError, UnicodeError, httpx.InvalidURL) as error:  # a lone surrogate, or a byte no address may have
+            message = f"could not {call.doing}: a value cannot be sent ({type(error).__name__}) ; correct the value"
+            raise Invalid(message, system=SYSTEM, what=call.what) from error
+        return client.send(request)
 
     def _url(self, call: Call) -> httpx.URL:
         """Give the whole address; a link to elsewhere is refused, because the token would go with it."""
@@ -163,6 +167,17 @@ class Rest:
                     transport=transport, timeout=_TIMEOUT, trust_env=False, headers={"Accept": "application/json"}
                 )
             return self._client
+
+
+def _root(endpoint: GraphEndpoint) -> httpx.URL:
+    """Read the address of the service; only https, because tokens travel with every call."""
+    try:
+        root = httpx.URL(endpoint.url.rstrip("/") + "/")
+    except httpx.InvalidURL as error:
+        raise InputRefused(f"{endpoint.url!r} is no address", where="graph_url", remedy="correct it") from error
+    if root.scheme != "https" or not root.host:
+        raise InputRefused(f"{endpoint.url!r} is no https address", where="graph_url", remedy="correct it")
+    return root
 
 
 def _answer(call: Call, response: httpx.Response) -> Answer:

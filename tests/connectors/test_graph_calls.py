@@ -7,6 +7,7 @@ import re
 import httpx
 import pytest
 
+from config.errors import InputRefused
 from connectors.errors import (
     AlreadyThere,
     Ambiguous,
@@ -19,9 +20,11 @@ from connectors.errors import (
     Unreachable,
     Unsupported,
 )
+from connectors.graph import Graph
 from connectors.graph_calls import segment
+from connectors.rest import GraphEndpoint
 from tests.fakes.scripted_graph import ROOT, Answer, ok, page, refused, scripted
-from tests.fakes.token_service import SECRET
+from tests.fakes.token_service import SECRET, FakeTokenService, tokens_from
 
 USER = {"id": "u1", "userPrincipalName": "ada@example.test"}
 LOST: list[Exception] = [
@@ -216,3 +219,23 @@ def test_no_message_carries_a_token_or_secret(status: int) -> None:
     assert "token-" not in str(caught.value)
     assert SECRET not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_value_that_is_no_text_is_invalid() -> None:
+    """Half a character in a body or a filter is told, not sent and not a crash."""
+    stand = scripted(ok(USER))
+    for act in (
+        lambda: stand.graph.set_usage_location("u1", "\ud800"),
+        lambda: stand.graph.group_by_name("\ud800"),
+        lambda: stand.graph.user("\ud800"),
+    ):
+        with pytest.raises(Invalid, match="correct the value"):
+            act()
+    assert stand.script.requests == []
+
+
+@pytest.mark.parametrize("url", ["http://graph.example.test/v1.0", "graph.example.test/v1.0", "https://", ""])
+def test_address_that_is_not_https_is_refused(url: str) -> None:
+    """A token is never sent in the clear."""
+    with pytest.raises(InputRefused, match="graph_url"):
+        Graph(GraphEndpoint(url), tokens_from(FakeTokenService()))
