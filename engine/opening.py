@@ -1,0 +1,114 @@
+"""From settings to open systems: which connectors a site has, with which credentials. Secrets are resolved here, late.
+
+Nothing is contacted by opening; each connector connects when it is first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.errors import InputRefused
+from config.secret_refs import SecretRef
+from config.settings import PowerShellSettings, Settings, TenantSettings
+from connectors.app_registration import AppRegistration, ClientCertificate, ClientSecret
+from connectors.directory import Directory
+from connectors.graph import Graph
+from connectors.powershell import PowerShell
+from connectors.rest import GraphEndpoint
+from connectors.shell_endpoint import Endpoint
+from connectors.teams import Teams
+from connectors.teams_shell import TeamsShell
+from connectors.tokens import Tokens
+from engine.systems import Systems
+
+
+@dataclass(frozen=True)
+class OpenSystems:
+    """The connectors of one site; the PowerShell ones are None where no management host is set."""
+
+    graph: Graph
+    teams: Teams
+    directory: Directory | None = None
+    shell: TeamsShell | None = None
+
+    def for_engine(self) -> Systems:
+        """Give them as the engine wants them."""
+        return Systems(graph=self.graph, teams=self.teams, directory=self.directory, shell=self.shell)
+
+
+@contextmanager
+def open_systems(settings: Settings) -> Iterator[OpenSystems]:
+    """Open the systems of a site. Raises InputRefused for a missing tenant or secret."""
+    tenant = settings.require_tenant()
+    with ExitStack() as stack:
+        tokens = stack.enter_context(Tokens(app_registration(tenant)))
+        graph = stack.enter_context(Graph(GraphEndpoint(tenant.graph_url, tenant.ca_bundle), tokens))
+        directory = shell = None
+        if settings.powershell is not None:
+            host = endpoint(settings.powershell)
+            for_directory, for_teams = _shared(settings.powershell.sessions)
+            directory = stack.enter_context(Directory(PowerShell(host, sessions=for_directory)))
+            teams_host = PowerShell(host, sessions=for_teams)
+            shell = stack.enter_context(TeamsShell(teams_host, tokens.token, tenant_id=tenant.tenant_id))
+        yield OpenSystems(graph, Teams(graph), directory, shell)
+
+
+def app_registration(tenant: TenantSettings) -> AppRegistration:
+    """Give our identity in the tenant, its secret or certificate fetched."""
+    return AppRegistration(
+        client_id=tenant.client_id,
+        authority=tenant.sign_in_address,
+        credential=_credential(tenant),
+        ca_bundle=tenant.ca_bundle,
+        instance_discovery=tenant.instance_discovery,
+    )
+
+
+def endpoint(host: PowerShellSettings) -> Endpoint:
+    """Give the PowerShell endpoint, its password fetched."""
+    return Endpoint(
+        server=host.server,
+        port=host.port,
+        path=host.path,
+        ssl=host.ssl,
+        auth=host.auth,
+        username=host.username,
+        password=host.password.resolve("powershell.password") if host.password else None,
+        ca_bundle=host.ca_bundle,
+        certificate_file=host.certificate,
+        private_key_file=_key_file(host.private_key),
+        configuration_name=host.configuration_name,
+    )
+
+
+def _credential(tenant: TenantSettings) -> ClientSecret | ClientCertificate:
+    if tenant.client_secret is not None:
+        return ClientSecret(tenant.client_secret.resolve("tenant.client_secret").get_secret_value())
+    assert tenant.private_key is not None
+    assert tenant.certificate is not None  # settings allow one or the other, and never half of it
+    try:
+        certificate = tenant.certificate.read_text(encoding="utf-8")
+    except OSError as error:
+        what = f"{tenant.certificate} cannot be read ({error.strerror})"
+        raise InputRefused(what, where="tenant.certificate", remedy="create the file or correct the path") from error
+    key = tenant.private_key.resolve("tenant.private_key").get_secret_value()
+    return ClientCertificate(private_key=key, certificate=certificate)
+
+
+def _key_file(reference: SecretRef | None) -> Path | None:
+    """Give the key's file: the TLS library wants a file, so a key in the environment will not do."""
+    if reference is None:
+        return None
+    scheme, _, place = reference.partition(":")
+    if scheme != "file":
+        remedy = "put the key into a file and write file:PATH"
+        raise InputRefused("certificate sign-in needs the key as a file", where="powershell.private_key", remedy=remedy)
+    return Path(place).expanduser()
+
+
+def _shared(sessions: int) -> tuple[int, int]:
+    """Share the host's session quota: Teams work comes in bulk, directory work in single pipelines of many rows."""
+    return max(1, sessions // 3), max(1, sessions - sessions // 3)
