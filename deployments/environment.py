@@ -43,6 +43,9 @@ TUNING: Mapping[str, str] = {
     "PREFECT_RUNNER_POLL_FREQUENCY": str(POLL_S),
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
     "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "callwright",
+    # Kept in memory (the default), leases die with a restart of the server, and then so do the runs that hold them.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     # Ninety days of events instead of seven; heartbeats keep their own seven.
     "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P90D",
 }

@@ -6,9 +6,11 @@ One light process per host; each flow run is a process of its own, so that a cra
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib
 import logging
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -23,11 +25,13 @@ from deployments.automations import register_automations
 from deployments.catalog import ONBOARDING, Deployed, onboarding_parameters, with_nightly_feed
 from deployments.environment import HEARTBEAT_S, complete
 from deployments.runs import FeedRuns
-from deployments.watcher import Watcher
+from deployments.watcher import POLL_S, Watcher
 
 if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
     from prefect.deployments.runner import RunnerDeployment
     from prefect.flows import Flow
+    from prefect.runner import Runner
 
 RETRY_S = 5.0
 AT_ONCE = 5
@@ -38,8 +42,6 @@ log = logging.getLogger("callwright.serve")
 def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop; gives the exit code."""
     os.environ.update(complete(os.environ))  # before Prefect is imported
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         options = _options(arguments)
         serve_catalog(
@@ -47,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
             drop_folder=options.drop_folder or read_settings().drop_folder,
             mapping=options.mapping,
             at_once=options.at_once,
+            poll_s=options.poll_s,
         )
     except InputRefused as error:
         print(f"callwright: {error}", file=sys.stderr)  # noqa: T201 - the one line a person reads
@@ -60,17 +63,21 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--nightly-feed", type=Path, help="file that the nightly run reads; without it there is none")
     parser.add_argument("--drop-folder", type=Path, help="folder to watch; default: the setting drop_folder")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="flow runs at the same time on this host")
+    parser.add_argument("--poll-s", type=float, default=POLL_S, help="seconds between two looks at the drop folder")
     return parser.parse_args(arguments)
 
 
-def serve_catalog(catalog: tuple[Deployed, ...], *, drop_folder: Path, mapping: Path, at_once: int = AT_ONCE) -> None:
+def serve_catalog(
+    catalog: tuple[Deployed, ...], *, drop_folder: Path, mapping: Path, at_once: int = AT_ONCE, poll_s: float = POLL_S
+) -> None:
     """Serve these deployments and watch the drop folder until told to stop. Raises InputRefused."""
     if not os.environ.get("PREFECT_API_URL"):
         remedy = "set PREFECT_API_URL to the address of the Prefect server, ending in /api"
         raise InputRefused("no Prefect server is set", where="environment PREFECT_API_URL", remedy=remedy)
     deployments = [deployment_of(each) for each in catalog]
+    _write_our_log()
     stop = Event()
-    watcher = Watcher(drop_folder, _feed_runs(deployments, mapping))
+    watcher = Watcher(drop_folder, _feed_runs(deployments, mapping), poll_s=poll_s)
     watching = Thread(target=watcher.watch, args=(stop,), name="watcher", daemon=True)
     watching.start()
     try:
@@ -81,6 +88,15 @@ def serve_catalog(catalog: tuple[Deployed, ...], *, drop_folder: Path, mapping: 
         watching.join(RETRY_S)
 
 
+def _write_our_log() -> None:
+    """Write our lines to standard error; Prefect sets up the root logger for itself on import and mutes them."""
+    ours = logging.getLogger("callwright")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    ours.handlers, ours.propagate = [handler], False
+    ours.setLevel(logging.INFO)
+
+
 def _feed_runs(deployments: list[RunnerDeployment], mapping: Path) -> FeedRuns:
     onboarding = next(each for each in deployments if each.name == ONBOARDING.name)
     return FeedRuns(onboarding.full_name, lambda feed: onboarding_parameters(feed, mapping, "drop folder"))
@@ -88,24 +104,56 @@ def _feed_runs(deployments: list[RunnerDeployment], mapping: Path) -> FeedRuns:
 
 def _run(deployments: list[RunnerDeployment], at_once: int) -> bool:
     """Register and run until told to stop (True) or until the server is away for longer than a runner bears (False)."""
-    from prefect import get_client, serve
+    from prefect import get_client
     from prefect.exceptions import PrefectHTTPStatusError
 
     try:
         with get_client(sync_client=True) as client:
             register_automations(client, HEARTBEAT_S)
-        # Schedules stay as a person left them: pausing at every stop would undo and redo their choice.
-        serve(*deployments, pause_on_shutdown=False, print_starting_message=False, limit=at_once)
+            for each in deployments:
+                keep_choices(client, each)
+        asyncio.run(_runner(deployments, at_once).start())
     except (httpx.HTTPError, PrefectHTTPStatusError, RuntimeError, ExceptionGroup) as error:
         log.warning("the Prefect server does not answer (%s); trying again in %.0f s", error, RETRY_S)
         return False
+    except KeyboardInterrupt:
+        log.info("stopped")
     return True
+
+
+def _runner(deployments: list[RunnerDeployment], at_once: int) -> Runner:
+    from prefect.runner import Runner
+
+    class QuietRunner(Runner):
+        def handle_sigterm(self, *_arguments: object) -> None:
+            # Prefect's own handler leaves a coroutine unawaited and a traceback in the log at every stop.
+            os.kill(os.getpid(), signal.SIGINT)
+
+    runner = QuietRunner(name="callwright", limit=at_once, pause_on_shutdown=False)
+    for deployment in deployments:
+        runner.add_deployment(deployment)
+    return runner
+
+
+def keep_choices(client: SyncPrefectClient, deployment: RunnerDeployment) -> None:
+    """Leave paused what a person paused: registering again would start it."""
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        known = client.read_deployment_by_name(deployment.full_name)
+    except ObjectNotFound:
+        return
+    deployment.paused = known.paused
+    active = {schedule.slug: schedule.active for schedule in known.schedules}
+    for schedule in deployment.schedules or []:
+        schedule.active = active.get(schedule.slug, True)
 
 
 def deployment_of(each: Deployed) -> RunnerDeployment:
     """Turn an entry of the catalog into a Prefect deployment."""
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.deployments.runner import RunnerDeployment
+    from prefect.schedules import Cron
     from prefect.types.entrypoint import EntrypointType
 
     return RunnerDeployment.from_flow(
@@ -113,7 +161,7 @@ def deployment_of(each: Deployed) -> RunnerDeployment:
         name=each.name,
         description=each.description,
         tags=list(each.tags),
-        cron=each.cron,
+        schedule=Cron(each.cron, slug="by-the-clock") if each.cron else None,
         parameters=dict(each.parameters),
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy(each.collision)),
         # Otherwise Prefect asks git, which a host may not have; its enum is private.
