@@ -277,7 +277,8 @@ class RemoteSession:
                 meaning = NotAllowed(f"sign-in to {self._address} failed: {error} ; check the account", system=SYSTEM)
             case _:
                 meaning = None
-        return meaning or SessionLostError(f"the session broke ({type(error).__name__})", sent=sent)
+        how = "the session was lost" if sent else "no session could be opened"
+        return meaning or SessionLostError(f"{how} ({type(error).__name__})", sent=sent)
 
 
 def _may_be_sent(error: Exception) -> bool:

@@ -34,16 +34,19 @@ class Calls:
         ended = is_last_try = False
         while not ended:
             self._hold.wait(max(0.0, deadline - self._clock.now()))
-            delivered = False
+            delivered = has_session = False
             try:
                 with self._sessions.borrowed(deadline) as session:
+                    has_session = True
                     for value in session.stream(call, deadline):
                         delivered = True
                         yield value
                     self._heed(session)
                 ended = True
-            except Throttled as asked:  # before the command was accepted
-                self._hold.hold(asked.retry_after_s)
+            except Throttled as asked:
+                if not has_session:
+                    raise  # waiting for a session took too long
+                self._hold.hold(asked.retry_after_s)  # the command was not accepted: it goes out after the pause
             except SessionLostError as lost:
                 if delivered or is_last_try or (writes and lost.sent):
                     raise self._lost(call, lost, writes=writes) from lost
@@ -60,7 +63,9 @@ class Calls:
 
     def _heed(self, session: Session) -> None:
         """Slow down by as much as the service says it slowed us down, or it escalates to refusals."""
-        self._hold.hold(sum(micro_delay_s(warning) for warning in session.warnings()))
+        delay_s = sum(micro_delay_s(warning) for warning in session.warnings())
+        if delay_s > 0:
+            self._hold.hold(delay_s)
 
     def _lost(self, call: Call, lost: SessionLostError, *, writes: bool) -> ConnectorError:
         if writes and lost.sent:

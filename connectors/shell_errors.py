@@ -35,6 +35,10 @@ MICRO_DELAY = re.compile(r"micro delay applied.*?(\d+)\s*msecs", re.IGNORECASE |
 _LONGEST_MESSAGE = 400
 
 
+class NoPlace(Throttled):
+    """The endpoint has no place for another session; sessions that are open are not slowed down by it."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """What a system said about a failure."""
@@ -129,6 +133,10 @@ def _throttled(message: str, what: str) -> ConnectorError:
     return Throttled(f"{message} ; it is tried again later", retry_after_s=QUOTA_WAIT_S, system=SYSTEM, what=what)
 
 
+def _no_place(message: str, what: str) -> ConnectorError:
+    return NoPlace(f"{message} ; it is tried again later", retry_after_s=QUOTA_WAIT_S, system=SYSTEM, what=what)
+
+
 def _busy(message: str, what: str) -> ConnectorError:
     return Busy(f"{message} ; it is tried again later", system=SYSTEM, what=what)
 
@@ -168,7 +176,8 @@ _MEANINGS: tuple[tuple[re.Pattern[str], Make], ...] = (
     _meaning(r"serviceunavailable|server is not operational|ADServerDown|timed? ?out", _busy),
 )
 _FAULTS: tuple[tuple[re.Pattern[str], Make], ...] = (
-    _meaning(r"concurrent shells|concurrent operations|quota|micro delay|throttl", _throttled),
+    _meaning(r"concurrent shells|maximum number of shells|quotalimit", _no_place),
+    _meaning(r"concurrent operations|quota|micro delay|throttl", _throttled),
     _meaning(r"access is denied|^5 ", _not_allowed),
     _meaning(r"resource uri|session configuration", _invalid),
 )

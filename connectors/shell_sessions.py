@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from connectors.clixml import Sendable
 from connectors.errors import Busy, NotAllowed, Throttled
 from connectors.scripts import Script
-from connectors.shell_errors import SYSTEM, Failure, sign_in_ended
+from connectors.shell_errors import SYSTEM, Failure, NoPlace, sign_in_ended
 from connectors.throttle import Clock, Hold
 
 
@@ -142,6 +142,10 @@ class Sessions:
             self._hold.wait(max(0.0, deadline - self._clock.now()))
             try:
                 return _Kept(self._opener(deadline), self._clock.now(), generation)
+            except NoPlace as error:
+                if self._clock.now() + error.retry_after_s > deadline:
+                    raise
+                self._clock.sleep(error.retry_after_s)
             except Throttled as error:
                 self._hold.hold(error.retry_after_s)
             except NotAllowed as error:

@@ -22,7 +22,7 @@ from connectors.errors import (
 from connectors.rows import settle
 from connectors.scripts import SET_AD_USER, SET_PHONE_NUMBER, Script
 from connectors.shell_endpoint import Endpoint
-from connectors.shell_errors import Failure
+from connectors.shell_errors import Failure, NoPlace
 from connectors.shell_sessions import PipelineFailedError, PipelineLateError, SessionLostError
 from tests.fakes.shell_host import CMDLETS_ONLY, Answer, FakeHost
 
@@ -224,23 +224,24 @@ def test_all_sessions_in_use_is_busy() -> None:
 
 def test_quota_is_waited_out() -> None:
     """An endpoint without a free place is asked again after a pause, within the deadline."""
-    host = FakeHost(opening=[Throttled("full", retry_after_s=10)] * 2)
+    host = FakeHost(opening=[NoPlace("full", retry_after_s=10)] * 2)
     host.shell().cmdlet("Get-X", {}, deadline_s=60)
-    assert sum(host.time.slept) == 20
+    assert host.time.slept == [10, 10]
 
 
 def test_quota_beyond_the_deadline_is_told() -> None:
     """A pause longer than the call may take goes to the caller at once."""
-    host = FakeHost(opening=[Throttled("full", retry_after_s=10)] * 9)
+    host = FakeHost(opening=[NoPlace("full", retry_after_s=10)] * 9)
     with pytest.raises(Throttled):
         host.shell().cmdlet("Get-X", {}, deadline_s=15)
+    assert host.time.slept == [10]
 
 
 def test_command_refused_for_throttling_is_sent_again() -> None:
     """HTTP 429 to a command means that nothing was done, so even a write goes out after the pause."""
     host = FakeHost([Answer(error=Throttled("slow down", retry_after_s=7), breaks=True)])
     host.shell().cmdlet("Set-X", {}, deadline_s=60, writes=True)
-    assert host.time.slept == [5, 2]
+    assert sum(host.time.slept[:2]) == 7
 
 
 def test_micro_delay_slows_everybody_down() -> None:
@@ -250,7 +251,7 @@ def test_micro_delay_slows_everybody_down() -> None:
     shell.cmdlet("Get-X", {}, deadline_s=60)
     assert host.time.slept == []
     shell.cmdlet("Get-X", {}, deadline_s=60)
-    assert host.time.slept == [4]
+    assert host.time.slept[0] == 4
 
 
 def test_refused_sign_in_is_not_tried_again() -> None:

@@ -18,6 +18,7 @@ from connectors.errors import (
 )
 from connectors.shell_errors import (
     Failure,
+    NoPlace,
     classify,
     failure_of_record,
     meaning_of_fault,
@@ -72,7 +73,7 @@ def test_record_gives_the_exceptions_message() -> None:
     ("code", "reason", "kind"),
     [
         (2150858843, "The shell was not found on the server", None),
-        (2150859173, "This user is allowed a maximum number of 3 concurrent shells", Throttled),
+        (2150859173, "This user is allowed a maximum number of 3 concurrent shells", NoPlace),
         (5, "Access is denied.", NotAllowed),
         (2150858882, "Cannot find the Example session configuration", Invalid),
         (995, "The I/O operation has been aborted", None),
