@@ -68,11 +68,15 @@ class View:
         past = self._overlay.get(("number", telephone_number), now) if self._overlay else now
         return past if isinstance(past, Number) else None
 
-    def numbers(self) -> Iterator[Number]:
-        """Give the inventory in ascending order."""
+    def number_keys(self) -> list[str]:
+        """Give the texts of the inventory, ascending; `number` tells which were there."""
         keys: list[str] = self.tenant.sorted_numbers
         gone = [key for kind, key in self._overlay if kind == "number" and key not in self.tenant.numbers]
-        for key in sorted([*keys, *gone]) if gone else list(keys):
+        return sorted([*keys, *gone]) if gone else list(keys)
+
+    def numbers(self) -> Iterator[Number]:
+        """Give the inventory in ascending order."""
+        for key in self.number_keys():
             if number := self.number(key):
                 yield number
 

@@ -8,7 +8,18 @@ from datetime import datetime, timedelta
 
 from lab import rules
 from lab.accounts import Accounts
-from lab.records import CALLING_PLAN, DIRECT_ROUTING, NUMBER_TYPES, PRIMARY, Effect, GroupPolicy, Number, Policy, User
+from lab.records import (
+    CALLING_PLAN,
+    DIRECT_ROUTING,
+    NUMBER_TYPES,
+    PRIMARY,
+    Effect,
+    GroupPolicy,
+    Number,
+    Policy,
+    User,
+    Voice,
+)
 from lab.rules import bad_request
 from lab.store import diff
 
@@ -190,10 +201,10 @@ class Telephony(Accounts):
             self.group_policies = others
             return diff(f"group:{group_id}", {f"policy:{known}": (before[0] if before else None, name)})
 
-    def effective_policies(self, user_id: str) -> list[EffectivePolicy]:
+    def effective_policies(self, user_id: str, voice: Voice | None = None) -> list[EffectivePolicy]:
         """Give a user's policies: direct before group, rank 1 first; Global is not named."""
         found: dict[str, EffectivePolicy] = {}
-        for kind, name in self.voice(user_id).policies.items():
+        for kind, name in (voice or self.voice(user_id)).policies.items():
             found[kind] = EffectivePolicy(self.policy(kind, name))
         groups = self.groups_of.get(user_id, {})
         for grant in sorted(self.group_policies, key=lambda g: g.rank) if groups else ():

@@ -1,0 +1,70 @@
+"""Starts the stand-in tenant: `python -m lab`; prints one JSON line when ready and runs until interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.clock import Clock
+from lab.rules import Refusal
+from lab.server import Lab, Ports
+from lab.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the lab; exit status 2 means a wrong option or a port that is taken."""
+    chosen = _options().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        settings = _settings(chosen.set)
+        folder = chosen.folder or Path(tempfile.mkdtemp(prefix="lab-"))
+        ports = Ports(chosen.port, chosen.control_port, chosen.wsman_port)
+        clock = Clock(runs=chosen.clock == "real")
+        with Lab(folder, users=chosen.users, seed=chosen.seed, ports=ports, clock=clock, settings=settings) as lab:
+            sys.stdout.write(json.dumps(lab.endpoints) + "\n")
+            sys.stdout.flush()
+            signal.pause()
+    except KeyboardInterrupt:
+        return 0
+    except Refusal as refusal:
+        sys.stderr.write(f"lab: {refusal.message}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"lab: cannot start: {error}; choose other ports with --port, --control-port, --wsman-port\n")
+        return 2
+    return 0
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab", description="A stand-in tenant over the real protocols.")
+    parser.add_argument("--users", type=int, default=200, help="how many sample people (200)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same tenant (1)")
+    parser.add_argument("--port", type=int, default=0, help="HTTPS port of identity provider and Graph (any free)")
+    parser.add_argument("--control-port", type=int, default=0, help="plain HTTP control port (any free)")
+    parser.add_argument("--wsman-port", type=int, default=0, help="HTTPS port of PowerShell remoting (any free)")
+    parser.add_argument("--folder", type=Path, help="where secrets, certificates and the call log go (a new one)")
+    parser.add_argument("--clock", choices=("real", "set"), default="real", help="a set clock stands still (real)")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, see GET /settings")
+    return parser
+
+
+def _settings(pairs: Sequence[str]) -> Settings:
+    """Make the settings, with delays a person would notice, changed by NAME=VALUE texts."""
+    settings = Settings(licence_delay_s=2.0, assignment_delay_s=0.3)
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        settings.change({name: value})
+    return settings
+
+
+if __name__ == "__main__":
+    sys.exit(main())
