@@ -172,7 +172,7 @@ _MEANINGS: tuple[tuple[re.Pattern[str], Make], ...] = (
     _meaning(r"ParameterBinding|ParameterArgument|AmbiguousParameterSet|MissingMandatoryParameter", _invalid),
     _meaning(_SIGN_IN_ENDED.pattern, _not_allowed),
     _meaning(r"UnauthorizedAccess|access is denied|insufficient access|forbidden", _not_allowed),
-    _meaning(r"is not found|ADIdentityNotFound|cannot find an object|user not found", _not_found),
+    _meaning(r"is not found|object not found|ADIdentityNotFound|cannot find an object|user not found", _not_found),
     _meaning(r"serviceunavailable|server is not operational|ADServerDown|timed? ?out", _busy),
 )
 _FAULTS: tuple[tuple[re.Pattern[str], Make], ...] = (
