@@ -31,9 +31,12 @@ from pypsrp.serializer import Serializer
 from pypsrp.wsman import WSMan
 
 from benchmarks.report import Goal, report, wants_json
+from connectors.app_registration import AppRegistration, ClientSecret
 from connectors.powershell import MessageReader, PowerShell
 from connectors.scripts import SET_AD_USER
 from connectors.shell_endpoint import Endpoint
+from connectors.teams_shell import TeamsShell
+from connectors.tokens import Tokens
 
 ROUNDS = 3
 SINGLE_ROWS, SCRIPTED_ROWS = 40, 400
@@ -100,6 +103,15 @@ def endpoint_of(endpoints: Endpoints) -> Endpoint:
     )
 
 
+def app_of(endpoints: Endpoints) -> AppRegistration:
+    """Give our identity in the tenant."""
+    secret = ClientSecret(Path(endpoints["client_secret_file"]).read_text().strip())
+    bundle = Path(endpoints["ca_bundle"])
+    return AppRegistration(
+        endpoints["client_id"], endpoints["authority"], secret, ca_bundle=bundle, instance_discovery=False
+    )
+
+
 def rates(endpoints: Endpoints) -> tuple[float, float]:
     """Measure rows per second: ours in one scripted pipeline, stock pypsrp by single cmdlets; interleaved medians."""
     names = account_names(endpoints)
@@ -152,7 +164,8 @@ def big_read(endpoints: Endpoints) -> dict[str, float]:
 
 def read_and_measure(endpoints: Endpoints) -> int:
     """Stream every user and print what it took; the first read, of one user, is not counted."""
-    with PowerShell(endpoint_of(endpoints), sessions=1) as shell:
+    shell = PowerShell(endpoint_of(endpoints), sessions=1)
+    with TeamsShell(shell, Tokens(app_of(endpoints)).token):
         shell.cmdlet("Get-CsOnlineUser", {"ResultSize": 1}, deadline_s=60)
         before, cpu, began = memory_mb("VmRSS"), time.process_time(), time.perf_counter()
         count = sum(1 for _ in shell.stream("Get-CsOnlineUser", {}, deadline_s=800))
