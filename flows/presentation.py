@@ -1,0 +1,167 @@
+"""What administrators see of a run on the Prefect pages: progress, a table of failures, a summary, an event per chunk.
+
+A view only: the journal is the record. Outside a flow run every function does nothing, and a Prefect server that does
+not answer never fails a run.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+from uuid import UUID
+
+import httpx
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.events import emit_event
+from prefect.exceptions import PrefectException
+from prefect.runtime import flow_run
+from pydantic import JsonValue
+
+AWAY_S = 120.0
+MOST_FAILURES = 200  # a longer table is slow to draw and nobody reads it; the whole list is one command away
+CHUNK_APPLIED = "callwright.chunk.applied"
+MEANINGS: Mapping[str, str] = {
+    "onboarded": "has number, licence and policies; a read has shown it",
+    "planned_ahead": "starts later; the number is reserved",
+    "waiting": "something has to happen first; picked up by itself",
+    "unchanged": "was already as wanted",
+    "quarantined": "the row is unsound; nothing was done for it",
+    "refused": "the row is sound, but may not be done",
+    "failed": "look at it: the reason is in the table of failures",
+    "unknown": "a reply was lost and no read has settled it yet; its number stays claimed",
+}
+
+log = logging.getLogger("callwright.presentation")
+
+
+class Failure(NamedTuple):
+    """One row of the table of failures."""
+
+    who: str
+    state: str
+    reason: str
+    feed_line: str = ""
+
+
+def flow_run_id() -> str | None:
+    """Give the id of the flow run we are in, to be kept with the request; None outside of one."""
+    found = flow_run.id
+    return str(found) if found else None
+
+
+class Progress:
+    """The progress bar of one run."""
+
+    def __init__(self, kind: str, total: int) -> None:
+        self.total, self.done = total, 0
+        self._artifact: UUID | None = None
+        if _is_seen():
+            with _view_only():
+                found = create_progress_artifact(0.0, key=f"{kind}-progress", description=self._text())
+                self._artifact = found if isinstance(found, UUID) else None
+
+    def advance(self, lines: int) -> None:
+        """Show that so many more lines have been worked on."""
+        self.done += lines
+        percent = min(100.0, 100.0 * self.done / self.total) if self.total else 100.0
+        if self._artifact is not None and _is_seen():
+            with _view_only():
+                update_progress_artifact(self._artifact, percent, description=self._text())
+
+    def _text(self) -> str:
+        return f"{self.done} of {self.total} lines"
+
+
+def tell_chunk_applied(plan_id: str, chunk: str, counts: Mapping[str, int]) -> None:
+    """Emit an event for an applied chunk, so that an automation can react to it."""
+    if not _is_seen():
+        return
+    resource = {"prefect.resource.id": f"callwright.plan.{plan_id}", "prefect.resource.name": plan_id}
+    with _view_only():
+        emit_event(CHUNK_APPLIED, resource=resource, payload={"chunk": chunk, "counts": dict(counts)})
+
+
+def show_failures(kind: str, failures: Iterable[Failure]) -> None:
+    """Show the table of failures with their reasons; nothing when there are none."""
+    rows = list(failures)
+    if not rows or not _is_seen():
+        return
+    more = f" The first {MOST_FAILURES} of {len(rows)}." if len(rows) > MOST_FAILURES else ""
+    table = [
+        {"who": row.who, "state": row.state, "reason": row.reason, "feed line": row.feed_line}
+        for row in rows[:MOST_FAILURES]
+    ]
+    with _view_only():
+        create_table_artifact(table, key=f"{kind}-failures", description=f"What needs a look, and why.{more}")
+
+
+def show_summary(kind: str, summary: Mapping[str, JsonValue]) -> None:
+    """Show the summary of a run with the commands that lead from it to plan and audit."""
+    if not _is_seen():
+        return
+    with _view_only():
+        create_markdown_artifact(
+            summary_text(kind, summary), key=f"{kind}-summary", description="What came of the run."
+        )
+
+
+def summary_text(kind: str, summary: Mapping[str, JsonValue]) -> str:
+    """Write the summary in Markdown; counts that are zero are left out, except when all are."""
+    counts = summary.get("counts")
+    shown = {name: n for name, n in counts.items() if n} if isinstance(counts, dict) else {}
+    rows = [f"| {name.replace('_', ' ')} | {n} | {MEANINGS.get(name, '')} |" for name, n in shown.items()]
+    return "\n".join(
+        [
+            f"# {kind.replace('-', ' ').capitalize()}",
+            *(
+                ["", "| lines | | what it means |", "|---|---:|---|", *rows]
+                if rows
+                else ["", "There was nothing to do."]
+            ),
+            *_facts(summary),
+            *_commands(summary),
+            "",
+        ]
+    )
+
+
+def _facts(summary: Mapping[str, JsonValue]) -> list[str]:
+    known = {name: summary[name] for name in ("request_id", "plan_id", "verified") if summary.get(name) is not None}
+    return ["", *(f"- {name.removesuffix('_id')}: `{value}`" for name, value in known.items())] if known else []
+
+
+def _commands(summary: Mapping[str, JsonValue]) -> Sequence[str]:
+    plan, request = summary.get("plan_id"), summary.get("request_id")
+    commands = [f"./callwright plan show {plan}"] if plan else []
+    commands += [f"./callwright audit log --run {request}"] if request else []
+    counts = summary.get("counts")
+    if isinstance(counts, dict) and counts.get("quarantined"):
+        commands.append("./callwright quarantine list")
+    return ["", "Read on with", "", "```console", *(f"$ {command}" for command in commands), "```"] if commands else []
+
+
+# When the server last failed a run: Prefect's client tries for a minute, which a run must not wait for again and again.
+_failed_at: dict[str, float] = {}
+
+
+def _is_seen() -> bool:
+    run_id = flow_run_id()
+    return run_id is not None and time.monotonic() - _failed_at.get(run_id, -AWAY_S) >= AWAY_S
+
+
+@contextmanager
+def _view_only() -> Iterator[None]:
+    """Let the run go on when the server does not take what we want to show."""
+    try:
+        yield
+    except (httpx.HTTPError, PrefectException) as error:
+        _failed_at[flow_run_id() or ""] = time.monotonic()
+        log.warning("not shown on the Prefect page: %s", error)

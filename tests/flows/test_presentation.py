@@ -1,0 +1,126 @@
+"""What a run shows on the Prefect pages, and that showing never stops a run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from pydantic import JsonValue
+
+from deployments.environment import Place, settings_of
+from deployments.server import PrefectServer
+from flows.presentation import (
+    CHUNK_APPLIED,
+    MOST_FAILURES,
+    Failure,
+    Progress,
+    flow_run_id,
+    show_failures,
+    show_summary,
+    summary_text,
+    tell_chunk_applied,
+)
+
+SUMMARY: dict[str, JsonValue] = {
+    "request_id": "r-1",
+    "plan_id": "p-1",
+    "verified": 2,
+    "counts": {"onboarded": 2, "planned_ahead": 0, "waiting": 1, "quarantined": 1, "failed": 0},
+}
+
+
+@flow(name="shows-everything")
+def shows_everything(failures: int) -> str:
+    """Show progress, an event, failures and a summary."""
+    progress = Progress("onboarding", total=4)
+    for _ in range(2):
+        progress.advance(2)
+    tell_chunk_applied("p-1", "p-1:1-2", {"verified": 2})
+    show_failures("onboarding", [Failure(f"ada{i}@x", "failed", "number taken", str(i)) for i in range(failures)])
+    show_summary("onboarding", SUMMARY)
+    return flow_run_id() or ""
+
+
+def artifacts_of(client: SyncPrefectClient, run_id: str) -> dict[str, Any]:
+    """Give the artifacts of a run by their keys."""
+    which = {"artifacts": {"flow_run_id": {"any_": [run_id]}}}
+    return {each["key"]: each for each in client.request("POST", "/artifacts/filter", json=which).json()}
+
+
+def test_a_run_shows_progress_failures_and_summary(prefect_client: SyncPrefectClient) -> None:
+    """Three artifacts belong to the run; the progress is at its end, the table holds the reasons."""
+    shown = artifacts_of(prefect_client, shows_everything(3))
+    assert shown["onboarding-progress"]["data"] == 100.0
+    assert shown["onboarding-progress"]["description"] == "4 of 4 lines"
+    assert "number taken" in shown["onboarding-failures"]["data"]
+    assert "| onboarded | 2 |" in shown["onboarding-summary"]["data"]
+
+
+def test_the_table_of_failures_stays_readable(prefect_client: SyncPrefectClient) -> None:
+    """More failures than anybody reads are cut, and the table says so."""
+    shown = artifacts_of(prefect_client, shows_everything(MOST_FAILURES + 5))["onboarding-failures"]
+    assert shown["data"].count("number taken") == MOST_FAILURES
+    assert f"The first {MOST_FAILURES} of {MOST_FAILURES + 5}." in shown["description"]
+
+
+def test_no_failures_make_no_table(prefect_client: SyncPrefectClient) -> None:
+    """A run without failures has no empty table."""
+    assert "onboarding-failures" not in artifacts_of(prefect_client, shows_everything(0))
+
+
+def test_an_applied_chunk_is_an_event(prefect_client: SyncPrefectClient) -> None:
+    """The event names plan, chunk and counts and is tied to the run."""
+    run_id = shows_everything(0)
+    which = {"filter": {"event": {"name": [CHUNK_APPLIED]}}}
+    give_up_at = time.monotonic() + 20
+    while not (events := [e for e in _events(prefect_client, which) if run_id in str(e["related"])]):
+        assert time.monotonic() < give_up_at, "the event did not arrive"
+        time.sleep(0.1)
+    assert events[0]["resource"]["prefect.resource.id"] == "callwright.plan.p-1"
+    assert events[0]["payload"] == {"chunk": "p-1:1-2", "counts": {"verified": 2}}
+
+
+def _events(client: SyncPrefectClient, which: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.request("POST", "/events/filter", json=which).json()["events"]
+    return found
+
+
+def test_outside_of_a_run_nothing_is_shown() -> None:
+    """The same story runs in a plain process without a server."""
+    assert shows_everything.fn(3) == ""
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_away_does_not_stop_the_showing(tmp_path: Path) -> None:
+    """What cannot be shown is given up with a warning, the rest is not even tried, and the flow goes on."""
+    reached = []
+
+    @flow
+    def outlives(server: PrefectServer) -> None:
+        progress = Progress("onboarding", total=1)
+        server.stop()
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            progress.advance(1)
+        show_summary("onboarding", SUMMARY)
+        reached.append("end")
+        server.start()
+        server.wait()
+
+    with PrefectServer(tmp_path) as server, settings_of(Place(server.place.folder, server.place.port)):
+        outlives(server)
+    assert reached == ["end"]
+
+
+def test_the_summary_leads_on() -> None:
+    """Zero counts are left out, words are plain, and the commands name plan and request."""
+    text = summary_text("onboarding", SUMMARY)
+    assert "planned ahead" not in text
+    assert "$ ./callwright plan show p-1" in text
+    assert "$ ./callwright audit log --run r-1" in text
+    assert "$ ./callwright quarantine list" in text
+    assert "There was nothing to do." in summary_text("continue-waiting", {"counts": {}})
