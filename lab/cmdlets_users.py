@@ -46,7 +46,7 @@ def _one(call: Call, view: View) -> Iterable[Value]:
 def _many(call: Call, view: View) -> Iterable[Value]:
     keeps = _filter(call)
     flow: Iterator[PsObject] = (online_user(view, user) for user in _accounts(call, view))
-    kept: Iterator[PsObject] = (row for row in flow if keeps(row.props.get))
+    kept: Iterator[PsObject] = (row for row in flow if keeps(_lookup(row)))
     if call.has("AccountType"):
         wanted = call.text("AccountType")
         kept = (row for row in kept if row.props.get("AccountType") == wanted)
@@ -54,6 +54,16 @@ def _many(call: Call, view: View) -> Iterable[Value]:
         kept = iter(_sorted(call.text("Sort"), kept))
     size = call.number("ResultSize", 2**31 - 1)
     return (_chosen(call, row) for row in islice(kept, max(0, size)))
+
+
+def _lookup(row: PsObject) -> Callable[[str], Value]:
+    """Let a filter see policies by their names."""
+
+    def find(name: str) -> Value:
+        value = row.props.get(name)
+        return value.text if isinstance(value, PsObject) else value
+
+    return find
 
 
 def _accounts(call: Call, view: View) -> Iterator[User]:
@@ -198,7 +208,6 @@ def _names() -> frozenset[str]:
 
 
 PROPERTIES = _names()
-Keep = Callable[[str], bool]
 
 USERS = (
     Cmdlet(

@@ -201,7 +201,7 @@ def _to_object(value: Value) -> Value:
 
 
 def _to_hashtable(value: Value) -> Value:
-    if not isinstance(value, Hashtable):
+    if value is not None and not isinstance(value, Hashtable):
         raise StatementError(cast_failed(value, "System.Collections.Hashtable"))
     return value
 
@@ -239,7 +239,7 @@ CASTS: dict[str, Callable[[Value], Value]] = {
     "pscustomobject": _to_object,
     "psobject": _to_object,
     "object": lambda value: value,
-    "array": lambda value: list(as_list(value)),
+    "array": lambda value: None if value is None else list(as_list(value)),
     "securestring": _to_secure,
     "void": lambda _value: None,
 }
@@ -251,7 +251,9 @@ def cast(type_: str) -> Callable[[Value], Value] | None:
     if not name.endswith("[]"):
         return CASTS.get(name)
     element = CASTS.get(name[:-2])
-    return None if element is None else lambda value: [element(item) for item in as_list(value)]
+    if element is None:
+        return None
+    return lambda value: None if value is None else [element(item) for item in as_list(value)]
 
 
 def boolean_only(value: Value) -> bool | ErrorRecord:

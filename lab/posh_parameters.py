@@ -23,8 +23,7 @@ class ScriptParameter:
 
     def store(self, scope: Scope, value: Value) -> None:
         """Give the variable its value, converted to the declared type."""
-        converts = self.convert is not None and not (value is None and self.convert.__name__ != "to_text")
-        scope.variables[self.name] = self.convert(value) if converts and self.convert else value
+        scope.variables[self.name] = self.convert(value) if self.convert else value
 
 
 def bind_script(parameters: list[ScriptParameter], tokens: list[Token], scope: Scope) -> None:

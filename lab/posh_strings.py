@@ -50,7 +50,8 @@ def expandable_parts(node: Node, *, is_here: bool) -> Iterator[str | Node]:
     for child in node.children:
         if child.type not in ("variable", "sub_expression"):
             continue
-        begin = child.start_byte - node.start_byte
+        # The grammar counts a line break before `$(` to the node.
+        begin = child.start_byte - node.start_byte + (child.text or b"").index(b"$")
         yield unescape(raw[start:begin].decode())
         yield child
         start = child.end_byte - node.start_byte

@@ -27,13 +27,14 @@ class Outbox:
         self.done = False
         self.closed = False
         self.cut = False
+        self._refuses = False
 
     def put(self, parts: Iterable[bytes]) -> None:
         """Add fragments; waits for room, leaves when nobody will ever receive them."""
         with self._room:
-            while self._size > BOUND and not self.closed:
+            while self._size > BOUND and not self._refuses:
                 self._room.wait()
-            if self.closed:
+            if self._refuses:
                 raise PipelineStopped
             for part in parts:
                 self._waiting.append(part)
@@ -55,10 +56,16 @@ class Outbox:
             self.cut = True
             self._wake()
 
+    def refuse(self) -> None:
+        """Take nothing more but the last word; a producer that waits for room leaves."""
+        with self._room:
+            self._refuses = True
+            self._room.notify_all()
+
     def close(self) -> None:
         """Forget everything; producers leave, receivers find nothing."""
         with self._room:
-            self.closed = self.done = True
+            self.closed = self.done = self._refuses = True
             self._waiting.clear()
             self._size = 0
             self._room.notify_all()

@@ -106,6 +106,7 @@ class Pipeline:
         """Ask the pipeline to leave."""
         self._stop.set()
         self._input.put(_END)
+        self.outbox.refuse()
 
     # What the script does (lab.posh_scope.Streams)
 

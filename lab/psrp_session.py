@@ -65,7 +65,7 @@ class Session:
         while (payload := self._pool.data_to_send(kinds.FRAGMENT)) is not None:
             self.outbox.put([payload.data])
         self._id = self._pool.runspace_pool_id
-        self._largest = max(1, self._pool.max_runspaces)
+        self._largest = max(1, int(self._pool.max_runspaces))
 
     def _emit(self, kind: int, data: bytes, pipeline_id: uuid.UUID | None) -> Iterator[bytes]:
         return fragments(pack(kind, data, self._id, pipeline_id), next(self._objects))

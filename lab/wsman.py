@@ -5,12 +5,10 @@ SOAP is read and written in wsman_soap, runspace pools live in psrp_session; thi
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NoReturn
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -24,6 +22,7 @@ from lab.psrp_outbox import Outbox
 from lab.psrp_reader import Malformed
 from lab.psrp_session import Session
 from lab.wsman_auth import Authenticator, BasicAuthenticator
+from lab.wsman_faults import hang_up, play, transport_verdict
 from lab.wsman_shells import IDLE_TIMEOUT_S, Shell, Shells
 from lab.wsman_soap import (
     BAD_REQUEST,
@@ -119,8 +118,9 @@ class Endpoint:
         if handler is None:
             text = f"The action is not supported by the service: {request.action}"
             raise WsmanFault(NOT_SUPPORTED, "a:ActionNotSupported", text)
+        verdict = transport_verdict(self._parts.faults, request.action, user)
         try:
-            return await handler(request, user, http)
+            return await play(verdict, http, lambda: handler(request, user, http))
         except (Malformed, ValueError) as error:
             raise WsmanFault(BAD_REQUEST, "wsman:SchemaValidationError", f"Malformed message: {error}") from error
 
@@ -193,7 +193,7 @@ class Endpoint:
             raise timed_out()
         if outbox.cut:
             outbox.cut = False
-            _hang_up(http)
+            hang_up(http)
         if outbox.closed:
             raise shell_not_found(shell.id)
         return _received(outbox, command, (min(request.envelope_size, ENVELOPE_KB * 1024) - _OVERHEAD) // 4 * 3)
@@ -212,13 +212,6 @@ class Endpoint:
         else:
             shell.session.stop(command_id)
         return "<rsp:SignalResponse/>"
-
-
-def _hang_up(http: web.Request) -> NoReturn:
-    """Close the connection without an answer."""
-    if http.transport is not None:
-        http.transport.abort()
-    raise asyncio.CancelledError
 
 
 def _need(body: ElementTree.Element | None) -> ElementTree.Element:

@@ -1,0 +1,45 @@
+"""Faults of the transport: entries of the fault plan whose operation starts with `WSMan-` hit the protocol itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+from aiohttp import web
+
+from lab.faults import Faults, Verdict
+
+_PREFIX = "wsman-"
+
+
+def transport_verdict(faults: Faults, action: str, user: str) -> Verdict:
+    """Ask the plan about `WSMan-Create`, `WSMan-Receive` and so on, unless no entry is about them."""
+    # A plain `*` is about cmdlets: it must neither hit nor count the calls of the protocol.
+    if not any(_operation(entry.get("match")).startswith(_PREFIX) for entry in faults.listed()):
+        return Verdict()
+    return faults.before(f"WSMan-{action.rpartition('/')[2]}", user)
+
+
+def _operation(match: object) -> str:
+    return str(match.get("operation", "")).casefold() if isinstance(match, dict) else ""
+
+
+async def play(verdict: Verdict, http: web.Request, answer: Callable[[], Awaitable[str]]) -> str:
+    """Wait, refuse or lose the answer as the verdict says."""
+    await asyncio.sleep(verdict.latency_s)
+    if verdict.throttle_s is not None:
+        raise web.HTTPTooManyRequests(headers={"Retry-After": f"{verdict.throttle_s:g}"})
+    if verdict.unavailable or verdict.error is not None:
+        raise web.HTTPServiceUnavailable
+    text = await answer()
+    if verdict.drop_reply:
+        hang_up(http)
+    return text
+
+
+def hang_up(http: web.Request) -> NoReturn:
+    """Close the connection without an answer."""
+    if http.transport is not None:
+        http.transport.abort()
+    raise asyncio.CancelledError
