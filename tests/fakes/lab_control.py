@@ -52,6 +52,10 @@ class LabControl:
         """Change settings of the tenant."""
         self._json("PATCH", "/settings", json=values)
 
+    def advance_clock(self, seconds: float) -> None:
+        """Let time pass in the tenant."""
+        self._json("POST", "/clock", json={"advance_s": seconds})
+
     def _json(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         answer: dict[str, Any] = self._client.request(method, path, **arguments).raise_for_status().json()
         return answer
