@@ -23,13 +23,13 @@ class Request(BaseModel):
 
 @flow(name="placeholder")
 def remember(request: Request) -> None:
-    """Write the process id beside the feed; wait while `<feed folder>/hold` exists; fail when the feed says so."""
+    """Write the process id beside the feed; wait while `<feed folder>/.hold` exists; fail when the feed says so."""
     feed = Path(request.feed)
     text = feed.read_text()
     folder = feed.parent.parent
-    with (folder / "started.log").open("a") as log:
+    with (folder / ".started").open("a") as log:
         log.write(f"{os.getpid()} {text.strip()}\n")
-    while (folder / "hold").exists():
+    while (folder / ".hold").exists():
         time.sleep(0.05)
     if "bad" in text:
         raise ValueError("line 1: bad row")
