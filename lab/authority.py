@@ -248,7 +248,8 @@ class Authority:
         if query.get("response_mode") == "form_post":
             return web.Response(text=signin.posting_page(query["redirect_uri"], reply), content_type="text/html")
         joiner = "&" if urlsplit(query["redirect_uri"]).query else "?"
-        return web.HTTPFound(f"{query['redirect_uri']}{joiner}{urlencode(reply)}")
+        where = f"{query['redirect_uri']}{joiner}{urlencode(reply)}"
+        return web.Response(status=302, headers={"Location": where})
 
     def _log(self, form: Mapping[str, str], response: web.Response) -> None:
         shown = {name: form[name] for name in ("grant_type", "scope") if name in form}

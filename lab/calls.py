@@ -36,7 +36,7 @@ class CallLog:
         self._clock = clock
         self._lock = threading.Lock()
         self._lines: list[dict[str, Json]] = []
-        self._file = path.open("ab", buffering=0)
+        self._file = path.open("wb", buffering=0)
 
     def add(self, line: CallLine) -> int:
         """Log one call; gives its sequence number."""

@@ -106,7 +106,7 @@ class Generator:
                 made.setdefault(f"Department {user.text('department')}", []).append(user.id)
                 made.setdefault(f"Country {user.text('country')}", []).append(user.id)
         ids = {name: opaque_id("group", name) for name in made}
-        everybody, inner = opaque_id("group", "All"), opaque_id("group", "Ring")
+        everybody, inner = opaque_id("group", "All"), opaque_id("group", "Ring A")
         departments = [group_id for name, group_id in ids.items() if name.startswith("Department")]
         for name, group_id in ids.items():
             self.tenant.put_group(Group(group_id, name, tuple(made[name])))

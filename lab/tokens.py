@@ -19,6 +19,7 @@ from lab.rules import Refusal
 
 GRAPH_AUDIENCE = "https://graph.microsoft.com"
 TEAMS_AUDIENCE = "48ac35b8-9aa8-4d74-927d-1f4a14a0b239"
+ALGORITHMS = ["RS256", "PS256"]
 AUDIENCES = {f"{GRAPH_AUDIENCE}/.default": GRAPH_AUDIENCE, f"{TEAMS_AUDIENCE}/.default": TEAMS_AUDIENCE}
 
 
@@ -77,19 +78,20 @@ class ClientCertificate:
         key = self._certificate.public_key()
         try:
             header = jwt.get_unverified_header(assertion)
-            if not isinstance(key, RSAPublicKey) or not self._names_us(header):
+            if not isinstance(key, RSAPublicKey) or header.get("alg") not in ALGORITHMS or not self._names_us(header):
                 return False
             wanted: Options = {"require": ["exp", "iss", "sub", "aud", "jti"]}
-            claims = jwt.decode(assertion, key, algorithms=["RS256", "PS256"], audience=audience, options=wanted)
+            claims = jwt.decode(assertion, key, algorithms=ALGORITHMS, audience=audience, options=wanted)
         except jwt.InvalidTokenError:
             return False
         return bool(claims["iss"] == client_id and claims["sub"] == client_id)
 
     def _names_us(self, header: Mapping[str, object]) -> bool:
-        if header.get("alg") == "PS256":
-            return header.get("x5t#S256") == _base64url(self._certificate.fingerprint(hashes.SHA256()))
         sha1 = self._certificate.fingerprint(hashes.SHA1())  # noqa: S303 - x5t is defined as SHA-1
-        return header.get("x5t") == _base64url(sha1)
+        digests = {"RS256": ("x5t", sha1), "PS256": ("x5t#S256", self._certificate.fingerprint(hashes.SHA256()))}
+        name, digest = digests[str(header.get("alg"))]
+        # MSAL keeps the padding of base64url in `x5t`.
+        return str(header.get(name)).rstrip("=") == _base64url(digest)
 
 
 def challenge(verifier: str) -> str:
