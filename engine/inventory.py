@@ -191,7 +191,7 @@ def give_back_plan(
     connection: Connection, plan_id: str, now: datetime, except_numbers: Collection[PhoneNumber] = ()
 ) -> list[PhoneNumber]:
     """Give up every claim of a plan but those of lines that may have been written; gives what was given back."""
-    spots = numbers.hold_many(connection, and_(_CLAIMED, taken.c.plan_id == plan_id))
+    spots = numbers.hold_many(connection, numbers.rows().where(_CLAIMED, taken.c.plan_id == plan_id))
     moves = [Move(s, s.row.given_back(now)) for s in spots if s.row and s.row.number not in except_numbers]
     numbers.move(connection, moves)
     return sorted(m.spot.position.number for m in moves)
@@ -228,7 +228,7 @@ def expire(connection: Connection, now: datetime, protected: Protected = (), lim
             ended.append(Position.of(row.number))
         if len(ended) == limit:
             break
-    spots = numbers.hold_many(connection, and_(taken.c.until <= now, numbers.any_of(ended))) if ended else []
+    spots = numbers.hold_many(connection, numbers.among(ended).where(taken.c.until <= now)) if ended else []
     numbers.move(connection, [Move(s, s.row.given_back(now)) for s in spots if s.row])
     return [s.row for s in spots if s.row]
 

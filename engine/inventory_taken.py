@@ -8,11 +8,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Row,
     Select,
     and_,
+    bindparam,
+    column,
     delete,
     insert,
     literal,
@@ -20,6 +23,7 @@ from sqlalchemy import (
     text,
     tuple_,
     update,
+    values,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -60,8 +64,8 @@ def rows() -> Select[Any]:
 
 def read(row: Row[Any]) -> Taken:
     """Make a record of a selected row."""
-    values = {name: getattr(row, name) for name in _SAME_NAME}
-    return Taken(number=Position(row.space, row.width, row.n).number, pool=row.pool, **values)
+    same = {name: getattr(row, name) for name in _SAME_NAME}
+    return Taken(number=Position(row.space, row.width, row.n).number, pool=row.pool, **same)
 
 
 def at(position: Position) -> ColumnElement[bool]:
@@ -80,9 +84,13 @@ def pool_at(connection: Connection, position: Position, *, is_locking: bool = Fa
     return PoolKey(*row) if row else None
 
 
-def any_of(positions: Sequence[Position]) -> ColumnElement[bool]:
-    """Match the rows of these numbers."""
-    return tuple_(*_KEY).in_(positions)
+def among(positions: Sequence[Position]) -> Select[Any]:
+    """Select those of these numbers that are taken."""
+    # Joined, not compared: SQLite reads a whole table for a row value IN a list.
+    columns = (column(name, BigInteger) for name in Position._fields)
+    wanted = values(*columns, name="wanted").data(list(positions)).cte()
+    same = and_(taken.c.space == wanted.c.space, taken.c.width == wanted.c.width, taken.c.n == wanted.c.n)
+    return rows().join(wanted, same)
 
 
 def find_row(connection: Connection, position: Position) -> Taken | None:
@@ -118,15 +126,17 @@ def hold(connection: Connection, position: Position) -> Spot:
     return Spot(position, pool, read(row) if row else None)
 
 
-def hold_many(connection: Connection, condition: ColumnElement[bool]) -> list[Spot]:
-    """Lock every pool that has such numbers, lowest id first, then their rows; soonest end first."""
+def hold_many(connection: Connection, query: Select[Any]) -> list[Spot]:
+    """Lock every pool of the selected numbers, lowest id first, then the numbers; soonest end first."""
     _hold_definitions(connection)
-    pool_ids = connection.execute(select(taken.c.pool_id).where(condition).distinct()).scalars()
+    pool_ids = connection.execute(
+        query.with_only_columns(taken.c.pool_id, maintain_column_froms=True).distinct()
+    ).scalars()
     known = sorted(pool_id for pool_id in pool_ids if pool_id is not None)
     connection.execute(select(pools.c.id).where(pools.c.id.in_(known)).order_by(pools.c.id).with_for_update()).all()
     locked = taken.c.pool_id.is_(None) | taken.c.pool_id.in_(known)
-    query = rows().where(condition, locked).order_by(taken.c.until, *_KEY).with_for_update(of=taken)
-    return [_spot(row) for row in connection.execute(query)]
+    found = connection.execute(query.where(locked).order_by(taken.c.until, *_KEY).with_for_update(of=taken))
+    return [_spot(row) for row in found]
 
 
 def move(connection: Connection, moves: Sequence[Move]) -> None:
@@ -166,13 +176,10 @@ def count(connection: Connection, pool_id: int, delta: Counter[str]) -> None:
 
 def settle_kin(connection: Connection, positions: Sequence[Position]) -> None:
     """Withhold or offer what these numbers decide: a base by its extensions, extensions by their base."""
-    plain = {p.n for p in positions if p.space == 0}
-    if plain:
-        c = ranges.c
-        near = select(c.pool_id, c.space).where(c.space.between(min(plain), max(plain))).distinct()
-        for pool_id, space in sorted(connection.execute(near)):
-            if space in plain:
-                settle_extensions(connection, pool_id, space)
+    plain = sorted({p.n for p in positions if p.space == 0})
+    for start in range(0, len(plain), gaps.SLICE):
+        for pool_id, space in sorted(_extension_ranges(connection, plain[start : start + gaps.SLICE])):
+            settle_extensions(connection, pool_id, space)
     for base in sorted({p.space for p in positions if p.space}):
         settle_base(connection, Position(0, 0, base))
 
@@ -196,6 +203,11 @@ def settle_base(connection: Connection, position: Position) -> None:
         count(connection, pool.id, Counter(free=free - was_free, withheld=withheld - (not was_free)))
 
 
+def _extension_ranges(connection: Connection, bases: Sequence[int]) -> set[tuple[int, int]]:
+    query = select(ranges.c.pool_id, ranges.c.space).where(ranges.c.space.in_(bases))
+    return {(row[0], row[1]) for row in connection.execute(query)}
+
+
 def _hold_definitions(connection: Connection) -> None:
     # Shared with everyone but a change of pools, so that a number cannot join a pool behind our back.
     if connection.dialect.name == "postgresql":
@@ -208,8 +220,8 @@ def _spot(row: Row[Any]) -> Spot:
 
 
 def _values(spot: Spot, row: Taken) -> dict[str, object]:
-    values = {name: getattr(row, name) for name in _SAME_NAME}
-    return {**spot.position._asdict(), "pool_id": spot.pool.id if spot.pool else None, **values}
+    same = {name: getattr(row, name) for name in _SAME_NAME}
+    return {**spot.position._asdict(), "pool_id": spot.pool.id if spot.pool else None, **same}
 
 
 def _take(connection: Connection, fresh: Move, deltas: dict[int, Counter[str]]) -> None:
@@ -226,9 +238,10 @@ def _take(connection: Connection, fresh: Move, deltas: dict[int, Counter[str]]) 
 
 
 def _free(connection: Connection, gone: Sequence[Move], deltas: dict[int, Counter[str]]) -> None:
-    for start in range(0, len(gone), gaps.SLICE):
-        positions = [m.spot.position for m in gone[start : start + gaps.SLICE]]
-        connection.execute(delete(taken).where(any_of(positions)))
+    if gone:
+        same = and_(*(c == bindparam(f"the_{c.name}") for c in _KEY))
+        keys = [{f"the_{name}": value for name, value in m.spot.position._asdict().items()} for m in gone]
+        connection.execute(delete(taken).where(same), keys)
     for pool_id in sorted({m.spot.pool.id for m in gone if m.spot.pool}):
         positions = [m.spot.position for m in gone if m.spot.pool and m.spot.pool.id == pool_id]
         free, withheld = gaps.put_back(connection, pool_id, positions)
