@@ -49,7 +49,7 @@ TUNING: Mapping[str, str] = {
     # Ninety days of events instead of seven; heartbeats keep their own seven.
     "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P90D",
 }
-_OURS = ("PREFECT_", "DO_NOT_TRACK")
+_OURS = ("PREFECT_", "CALLWRIGHT_", "DO_NOT_TRACK")
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,16 @@ class Place:
         }
 
 
-def child_environment(place: Place, **more: str) -> dict[str, str]:
-    """Give a child process our environment without the caller's Prefect settings, and the project on its path."""
+def clean_environment() -> dict[str, str]:
+    """Give the caller's environment without settings of Prefect or of ours, and the project on its path."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    return {**kept, **place.environment(), "PYTHONPATH": str(PROJECT), **more}
+    return {**kept, "PYTHONPATH": str(PROJECT)}
+
+
+def child_environment(place: Place, **more: str) -> dict[str, str]:
+    """Give a child process the environment of a place, and nothing of the caller's own set-up."""
+    return {**clean_environment(), **place.environment(), **more}
 
 
 def complete(environment: Mapping[str, str]) -> dict[str, str]:
@@ -94,11 +99,11 @@ def complete(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def settings_of(place: Place) -> Iterator[None]:
+def settings_of(place: Place, **more: str) -> Iterator[None]:
     """Use a place's settings inside this process, whatever was set when Prefect was first imported."""
     from prefect import settings
 
-    names = {name: value for name, value in place.environment().items() if name != "DO_NOT_TRACK"}
+    names = {name: value for name, value in (place.environment() | more).items() if name != "DO_NOT_TRACK"}
     before = os.environ.get("DO_NOT_TRACK")
     os.environ["DO_NOT_TRACK"] = "1"
     try:

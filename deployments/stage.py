@@ -1,0 +1,197 @@
+"""Everything the demo stands on: the lab, our database, a Prefect server and the served deployments, in one folder.
+
+All of it runs as child processes of this one and ends with it; the folder stays for reading until the next start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from config.errors import InputRefused
+from deployments.catalog import CATALOG
+from deployments.children import Child, free_port, require_free
+from deployments.environment import PROJECT, Place, child_environment, clean_environment
+from deployments.server import PrefectServer
+
+MARK = "demo.pid"
+USUAL_PORT = 4200
+LAB_TIMEOUT_S = 60.0
+SERVE_TIMEOUT_S = 120.0
+SAMPLE = PROJECT / "config" / "sample"
+MAPPING = SAMPLE / "mappings" / "workday.toml"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the caller of the demo asked for; port 0 means the usual one or any free one."""
+
+    folder: Path
+    users: int = 200
+    seed: int = 1
+    prefect_port: int = 0
+    control_port: int = 0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The set-up while it runs."""
+
+    folder: Path
+    lab: Mapping[str, object]
+    place: Place
+    environment: Mapping[str, str]
+    setup_s: float
+
+    @property
+    def drop_folder(self) -> Path:
+        """Give the watched folder."""
+        return self.folder / "drop"
+
+    @property
+    def call_log(self) -> Path:
+        """Give the lab's log of every call."""
+        return Path(str(self.lab["call_log"]))
+
+    @property
+    def control_url(self) -> str:
+        """Give the lab's control address."""
+        return str(self.lab["control_url"])
+
+    def exports(self) -> str:
+        """Write the lines that let another terminal talk to this set-up."""
+        names = [name for name in self.environment if name.startswith("CALLWRIGHT_")] + ["PREFECT_API_URL"]
+        return "\n".join(f"export {name}={self.environment[name]}" for name in sorted(names))
+
+
+@contextmanager
+def staged(wishes: Wishes, feed: Path | None = None) -> Iterator[Stage]:
+    """Set everything up and take it down again; children are stopped by process id. Raises InputRefused."""
+    began = time.monotonic()
+    with claimed(wishes.folder) as folder, ExitStack() as children:
+        server = PrefectServer(folder / "prefect", _prefect_port(wishes.prefect_port))
+        children.callback(server.stop)
+        server.start()  # the slowest of all: the rest is done while it starts
+        lab_child = children.enter_context(_lab_child(wishes, folder))
+        lab = _ready_line(lab_child)
+        environment = child_environment(server.place, **site_settings(folder, lab))
+        server.wait()
+        serving = children.enter_context(_serve_child(folder, environment, feed))
+        serving.wait_until(lambda: _registered(server.place) >= len(CATALOG) - (feed is None), SERVE_TIMEOUT_S)
+        yield Stage(folder, lab, server.place, environment, time.monotonic() - began)
+
+
+def site_settings(folder: Path, lab: Mapping[str, object]) -> dict[str, str]:
+    """Give our settings for a lab; secrets stay in its files and are only referred to."""
+    host = lab["powershell"]
+    assert isinstance(host, dict)
+    settings = {
+        "DATABASE_URL": f"sqlite:///{folder / 'callwright.db'}",
+        "SITE": SAMPLE,
+        "DROP_FOLDER": folder / "drop",
+        "TENANT__TENANT_ID": lab["tenant_id"],
+        "TENANT__CLIENT_ID": lab["client_id"],
+        "TENANT__CLIENT_SECRET": f"file:{lab['client_secret_file']}",
+        "TENANT__AUTHORITY": lab["authority"],
+        "TENANT__GRAPH_URL": lab["graph_url"],
+        "TENANT__CA_BUNDLE": lab["ca_bundle"],
+        "TENANT__INSTANCE_DISCOVERY": "false",  # Microsoft does not know this authority
+        "POWERSHELL__SERVER": host["server"],
+        "POWERSHELL__PORT": host["port"],
+        "POWERSHELL__PATH": host["path"],
+        "POWERSHELL__AUTH": host["auth"],
+        "POWERSHELL__USERNAME": host["username"],
+        "POWERSHELL__PASSWORD": f"file:{host['password_file']}",
+        "POWERSHELL__CA_BUNDLE": lab["ca_bundle"],
+        "WAIT__POLL_S": 1,  # the lab's licences take effect in seconds, not in hours
+    }
+    return {f"CALLWRIGHT_{name}": str(value) for name, value in settings.items()}
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[Path]:
+    """Empty the folder and keep it for us. Raises InputRefused when it is not ours or another demo uses it."""
+    folder = folder.resolve()
+    mark = folder / MARK
+    if folder.exists() and any(folder.iterdir()) and not mark.exists():
+        raise InputRefused(f"{folder} is not empty and no demo made it", where="--folder", remedy="name another folder")
+    if mark.exists() and (pid := _running(mark)):
+        remedy = f"stop process {pid}, or name another --folder"
+        raise InputRefused(f"a demo already uses {folder}", where="--folder", remedy=remedy)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    mark.write_text(str(os.getpid()))
+    try:
+        yield folder
+    finally:
+        mark.write_text("")
+
+
+def _running(mark: Path) -> int | None:
+    """Give the process that left the mark while it lives."""
+    text = mark.read_text().strip()
+    if not text.isdigit():
+        return None
+    try:
+        os.kill(int(text), 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return int(text)
+
+
+def _prefect_port(wished: int) -> int:
+    if wished:
+        return require_free(wished, "--prefect-port")
+    try:
+        return require_free(USUAL_PORT, "--prefect-port")
+    except InputRefused:
+        return free_port()
+
+
+def _lab_child(wishes: Wishes, folder: Path) -> Child:
+    if wishes.control_port:
+        require_free(wishes.control_port, "--control-port")
+    command = [sys.executable, "-P", "-m", "lab", "--users", str(wishes.users), "--seed", str(wishes.seed)]
+    command += ["--control-port", str(wishes.control_port), "--folder", str(folder / "lab")]
+    return Child("lab", command, log=folder / "lab.log", folder=folder, env=clean_environment())
+
+
+def _ready_line(lab: Child) -> Mapping[str, object]:
+    """Wait for the line in which the lab says where everything is."""
+    found: list[dict[str, object]] = []
+
+    def is_ready() -> bool:
+        found.extend(json.loads(line) for line in _whole_lines(lab.log) if line.startswith('{"'))
+        return bool(found)
+
+    lab.wait_until(is_ready, LAB_TIMEOUT_S)
+    return found[0]
+
+
+def _whole_lines(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _serve_child(folder: Path, environment: Mapping[str, str], feed: Path | None) -> Child:
+    command = [sys.executable, "-P", "-m", "deployments.serve", "--mapping", str(MAPPING), "--poll-s", "1"]
+    command += ["--nightly-feed", str(feed)] if feed else []
+    work = folder / "work"
+    return Child("deployments", command, log=folder / "deployments.log", folder=work, env=environment)
+
+
+def _registered(place: Place) -> int:
+    try:
+        return int(httpx.post(f"{place.api_url}/deployments/count", json={}, timeout=10).text)
+    except (httpx.HTTPError, ValueError):
+        return 0
