@@ -104,13 +104,13 @@ class ControlEnd:
 
     async def add_user(self, request: web.Request) -> web.Response:
         """POST /state/users: HR provisioning made an account."""
-        user = self.parts.tenant.create_user(await _body(request))
+        user = self.parts.tenant.create_user(state.property_names(await _body(request)))
         return _json(state.user(self.parts.tenant, user.id), status=201)
 
     async def change_user(self, request: web.Request) -> web.Response:
         """PATCH /state/users/{id}: properties, and what happens to accounts outside of any call."""
         tenant, identity = self.parts.tenant, request.match_info["id"]
-        user_id = state.change_user(tenant, identity, await _body(request))
+        user_id = state.change_user(tenant, identity, state.property_names(await _body(request)))
         return _json(state.user(tenant, user_id))
 
     async def numbers(self, _: web.Request) -> web.Response:

@@ -49,11 +49,9 @@ class Fault:
     seen: int = 0
     played: int = 0
 
-    def matches(self, operation: str, targets: Sequence[str]) -> bool:
+    def matches(self, operations: Sequence[str], targets: Sequence[str]) -> bool:
         """Tell whether the globs fit this call; case does not matter."""
-        if not fnmatchcase(operation.casefold(), self.operation.casefold()):
-            return False
-        return self.target == "*" or any(fnmatchcase(t.casefold(), self.target.casefold()) for t in targets)
+        return _fits(self.operation, operations) and (self.target == "*" or _fits(self.target, targets))
 
     def as_json(self) -> dict[str, Json]:
         """Give the form of the control port."""
@@ -94,14 +92,17 @@ class Faults:
         with self._lock:
             return [fault.as_json() for fault in self._plan.values()]
 
-    def before(self, operation: str, *targets: str) -> Verdict:
-        """Decide what happens to a call; `targets` are all names of what it touches."""
+    def before(self, operation: str, *targets: str, address: str = "") -> Verdict:
+        """Decide what happens to a call; `targets` are all names of what it touches.
+
+        A web call can also be named by its address: `PATCH /users/…`.
+        """
         verdict = Verdict()
         if not self._plan:
             return verdict
         with self._lock:
             for fault in self._plan.values():
-                if fault.matches(operation, targets) and self._plays(fault):
+                if fault.matches((operation, address), targets) and self._plays(fault):
                     verdict = _apply(verdict, fault)
         return verdict
 
@@ -113,6 +114,10 @@ class Faults:
             return False
         fault.played += 1
         return True
+
+
+def _fits(glob: str, names: Sequence[str]) -> bool:
+    return any(fnmatchcase(name.casefold(), glob.casefold()) for name in names)
 
 
 def _fault(fault_id: int, body: Mapping[str, Json]) -> Fault:

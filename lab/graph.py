@@ -63,7 +63,7 @@ class GraphEnd:
         call.operation, call.write = endpoint.operation, endpoint.write
         names = self._names(call)
         call.target = names[0] if names else ""
-        call.verdict = self.parts.faults.before(call.operation, *names)
+        call.verdict = self.parts.faults.before(call.operation, *names, address=f"{call.method} {call.path}")
         await asyncio.sleep(call.verdict.latency_s + self.parts.settings.operation_delay_s)
         answer = self._carry_out(call, endpoint)
         return replace(answer, dropped=call.verdict.drop_reply)

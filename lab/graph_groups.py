@@ -11,7 +11,7 @@ from lab.odata import parse
 from lab.records import Group, Json, Sku
 from lab.rules import Refusal, missing
 
-GROUP = ("id", "displayName", "description", "mailEnabled", "securityEnabled", "groupTypes")
+GROUP = ("id", "displayName", "description", "mail", "mailEnabled", "mailNickname", "securityEnabled", "groupTypes")
 
 
 def list_groups(call: Call) -> Answer:
@@ -113,7 +113,7 @@ def _group_value(group: Group, name: str) -> Json:
 
 def _group(group: Group, names: Sequence[str]) -> dict[str, Json]:
     known: dict[str, Json] = {"id": group.id, "displayName": group.display_name, "description": group.description}
-    known |= {"mailEnabled": False, "securityEnabled": True, "groupTypes": []}
+    known |= {"mail": None, "mailEnabled": False, "mailNickname": group.id, "securityEnabled": True, "groupTypes": []}
     return {name: known[name] for name in names if name in known}
 
 

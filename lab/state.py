@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -37,6 +38,11 @@ def change_user(tenant: Tenant, identity: str, body: Mapping[str, Json]) -> str:
         for name, value in body.items():
             _change(tenant, found.id, name, value)
         return found.id
+
+
+def property_names(body: Mapping[str, Json]) -> dict[str, Json]:
+    """Accept `usage_location` for `usageLocation`: test code is written in Python."""
+    return {re.sub(r"_(\w)", lambda match: match[1].upper(), name): value for name, value in body.items()}
 
 
 def numbers(tenant: Tenant) -> list[Json]:

@@ -92,6 +92,13 @@ def test_a_fault_can_be_about_one_person(graph: GraphClient, named: str) -> None
     assert graph.call("PATCH", f"/users/{second.id}", json={"usageLocation": "SE"}).status_code == 204
 
 
+def test_a_fault_can_name_an_address(graph: GraphClient) -> None:
+    """A glob over method and path chooses calls as well as one over the operation's name."""
+    play(graph, "unavailable", "GET /organ*")
+    assert graph.get("/organization").status_code == 503
+    assert graph.get("/subscribedSkus").status_code == 200
+
+
 def test_throttling_says_how_long(graph: GraphClient) -> None:
     """Two calls are throttled after one passed; then all is well."""
     play(graph, "throttle", "users.list", retry_after_s=3, times=2, after=1)
