@@ -3,6 +3,7 @@
 Names and parameters: latency(seconds) · lag(seconds) · drop_reply() · error(status, code, message) · false_success()
 · throttle(retry_after_s) · unavailable() · token_down(). A fault applies to calls whose operation and target match its
 globs, after letting `after` of them pass, for `times` calls (None: until removed), each with `probability`.
+A throttle with `rate_per_s` (and `burst`) refuses only what is too fast; `early` counts calls made while told to wait.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import itertools
 import random
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
+from lab.pacing import Bucket
 from lab.records import Json
 from lab.rules import bad_request
 
@@ -48,6 +51,7 @@ class Fault:
     parameters: Mapping[str, Json] = field(default_factory=dict)
     seen: int = 0
     played: int = 0
+    bucket: Bucket | None = None
 
     def matches(self, operations: Sequence[str], targets: Sequence[str]) -> bool:
         """Tell whether the globs fit this call; case does not matter."""
@@ -58,6 +62,7 @@ class Fault:
         shown: dict[str, Json] = {"id": self.id, "name": self.name}
         shown["match"] = {"operation": self.operation, "target": self.target}
         shown |= {"times": self.times, "after": self.after, "probability": self.probability}
+        shown |= {"early": self.bucket.early} if self.bucket else {}
         return shown | {"seen": self.seen, "played": self.played} | dict(self.parameters)
 
 
@@ -112,6 +117,8 @@ class Faults:
             return False
         if fault.probability < 1 and self._random.random() >= fault.probability:
             return False
+        if fault.bucket and fault.bucket.admits(time.monotonic()):
+            return False
         fault.played += 1
         return True
 
@@ -129,6 +136,7 @@ def _fault(fault_id: int, body: Mapping[str, Json]) -> Fault:
     match: Mapping[str, Json] = raw if isinstance(raw, Mapping) else {}
     default = "token*" if name == "token_down" else "*"
     times = body.get("times")
+    rate, hold_s = float(str(body.get("rate_per_s") or 0)), float(str(body.get("retry_after_s", 1.0)))
     return Fault(
         id=fault_id,
         name=name,
@@ -138,6 +146,7 @@ def _fault(fault_id: int, body: Mapping[str, Json]) -> Fault:
         after=int(str(body.get("after") or 0)),
         probability=float(str(body.get("probability", 1.0))),
         parameters={key: value for key, value in body.items() if key not in _KEYS},
+        bucket=Bucket(rate, float(str(body.get("burst") or max(1.0, rate))), hold_s) if rate else None,
     )
 
 

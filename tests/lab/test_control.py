@@ -72,7 +72,7 @@ def test_a_new_account_appears_everywhere(lab: Lab, graph: GraphClient) -> None:
 
 
 def test_a_person_is_shown_whole(lab: Lab) -> None:
-    """The state of a person has licences, features, Enterprise Voice, numbers, policies and directory attributes."""
+    """The state of a person has features, numbers, policies and directory attributes."""
     user = with_number(lab.tenant)[0]
     shown = ask(lab, "GET", f"/state/users/{user.upn}")
     assert shown["isEnterpriseVoiceEnabled"] is True
@@ -82,7 +82,7 @@ def test_a_person_is_shown_whole(lab: Lab) -> None:
 
 
 def test_people_change_behind_ones_back(lab: Lab) -> None:
-    """Department, licences, directory attributes and home can be changed from outside of any call."""
+    """Department, licences, attributes and home can change from outside of any call."""
     (user,) = ready(lab.tenant, 1)
     body = {"department": "Moved", "ad": {"homePhone": "+4319346077"}, "homedOnPremises": True, "licences": []}
     shown = ask(lab, "PATCH", f"/state/users/{user.id}", body)

@@ -10,6 +10,7 @@ import pytest
 
 from lab.clock import Clock
 from lab.faults import Faults, Verdict
+from lab.pacing import Bucket
 from lab.records import Json
 from lab.rules import Refusal
 from tests.fakes.graph_client import GraphClient
@@ -82,7 +83,7 @@ def test_false_success_does_nothing(graph: GraphClient) -> None:
 
 @pytest.mark.parametrize("named", ["id", "upn"])
 def test_a_fault_can_be_about_one_person(graph: GraphClient, named: str) -> None:
-    """One person's writes are refused with the chosen error, whatever name the call uses; others work."""
+    """One person's writes are refused, whatever name is used; other people's work."""
     first, second = ready(graph.lab.tenant, 2)
     text = "Service is unavailable. Please try again"
     target = first.id if named == "id" else first.upn.upper()
@@ -105,6 +106,16 @@ def test_throttling_says_how_long(graph: GraphClient) -> None:
     answers = [graph.get("/users", _top=1) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 429, 429, 200]
     assert answers[1].headers["Retry-After"] == "3"
+
+
+def test_throttling_by_rate_counts_who_does_not_wait(graph: GraphClient) -> None:
+    """Two calls pass, the third is refused, and who calls on inside the pause is counted."""
+    bucket = Bucket(rate_per_s=2, burst=2, hold_s=1)
+    moments = [0.0, 0.1, 0.2, 0.22, 0.9, 1.3]
+    assert [bucket.admits(moment) for moment in moments] == [True, True, False, False, False, True]
+    assert bucket.early == 1
+    play(graph, "throttle", "organization.list", rate_per_s=1, burst=2, retry_after_s=60)
+    assert [graph.get("/organization").status_code for _ in range(4)] == [200, 200, 429, 429]
 
 
 def test_unavailable_does_nothing(graph: GraphClient) -> None:

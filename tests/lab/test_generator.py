@@ -81,7 +81,7 @@ def test_any_size_works(users: int) -> None:
 
 
 def test_oddities_are_there() -> None:
-    """A soft-deleted holder, a number owned on-premises, resource accounts, a guest and missing usage locations."""
+    """There is a leaver with a number, one number owned on-premises, and a guest."""
     tenant = made(200, 1)
     (leaver,) = tenant.deleted.values()
     kinds = {user.account_type for user in tenant.users.values()}

@@ -28,7 +28,7 @@ def test_the_first_round_gives_everybody(graph: GraphClient) -> None:
 
 
 def test_changes_come_once_and_then_nothing(graph: GraphClient) -> None:
-    """A changed, a new, a soft-deleted and a purged account come in the next round, and no more after it."""
+    """Changed, new, soft-deleted and purged accounts come once, and no more."""
     changed, deleted, purged = without_licence(graph.lab.tenant)[:3]
     _, link = collect(graph, "/users/delta", _select=SELECT)
     graph.call("PATCH", f"/users/{changed.id}", json={"usageLocation": "SE"})

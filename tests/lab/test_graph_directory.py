@@ -191,7 +191,7 @@ def test_the_user_cast_needs_its_header(graph: GraphClient, kind: str) -> None:
 
 
 def test_nested_groups_are_flattened(graph: GraphClient) -> None:
-    """Transitive members of everybody are all people, once; direct members are the departments (M103)."""
+    """Transitive members are all people once; direct ones the departments (M103)."""
     (group,) = graph.all("/groups", _filter="displayName eq 'All Employees'")
     direct = graph.all(f"/groups/{group['id']}/members")
     people = [

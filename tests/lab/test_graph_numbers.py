@@ -24,7 +24,7 @@ def operation(graph: GraphClient, response: Any) -> dict[str, Any]:
 
 
 def test_an_assignment_takes_its_time(graph: GraphClient, clock: Clock) -> None:
-    """The operation goes from notStarted over running to succeeded; the number is pending meanwhile."""
+    """An operation goes from notStarted over running to succeeded, the number pending."""
     (user,) = ready(graph.lab.tenant, 1)
     free = next(n for n in graph.lab.tenant.numbers.values() if n.target_id is None).telephone_number
     graph.lab.settings.assignment_delay_s = 10
@@ -140,7 +140,7 @@ def test_id_and_city_cannot_be_filtered(graph: GraphClient) -> None:
 
 
 def test_a_voice_user_shows_numbers_features_and_policies(graph: GraphClient) -> None:
-    """One configuration tells all: Enterprise Voice, features, numbers, direct policies with opaque ids."""
+    """One configuration tells Enterprise Voice, features, numbers and policies."""
     user = with_number(graph.lab.tenant)[0]
     found = graph.get(f"{CONFIGURATIONS}/{user.id}").json()
     direct = {

@@ -134,7 +134,7 @@ def test_unknown_policies_are_refused(tenant: Tenant) -> None:
 
 
 def test_enterprise_voice_works_without_a_number(tenant: Tenant) -> None:
-    """Shared calling users have Enterprise Voice and no number; without a licence it is refused."""
+    """Enterprise Voice can be on without a number, but not without a licence."""
     (user,) = ready(tenant, 1)
     assert tenant.set_enterprise_voice(user.id, enabled=True)
     with pytest.raises(Refusal, match="lacks appropriate licenses"):
@@ -183,7 +183,7 @@ def test_a_lagging_view_still_shows_what_is_gone(tenant: Tenant, clock: Clock) -
 
 @pytest.mark.parametrize("seed", range(3))
 def test_indexes_always_agree_with_the_objects(tenant: Tenant, seed: int) -> None:
-    """After many random changes every index says the same as a scan, and no number has two owners."""
+    """After random changes every index agrees with a scan; no number has two owners."""
     dice, people = random.Random(seed), ready(tenant, 8)
     for _ in range(400):
         user, number = dice.choice(people).id, f"+4319346012{dice.randint(10, 19)}"

@@ -178,7 +178,7 @@ def test_exchanging_licences_keeps_the_number(tenant: Tenant) -> None:
 
 
 def test_a_number_from_on_premises_blocks_the_cloud(tenant: Tenant, clock: Clock) -> None:
-    """The local directory's line blocks an assignment from its synchronisation until its removal is synchronised."""
+    """The local directory's line blocks an assignment until its removal is synchronised."""
     (user,) = ready(tenant, 1)
     sam = str(user.text("onPremisesSamAccountName"))
     tenant.settings.directory_sync_delay_s = 1800
@@ -227,7 +227,7 @@ def test_unassigning_a_free_number_is_refused(tenant: Tenant) -> None:
 
 
 def test_only_uploaded_direct_routing_rows_stay(tenant: Tenant) -> None:
-    """A row that was never uploaded vanishes with its owner; an uploaded one becomes unassigned."""
+    """A row that was never uploaded vanishes with its owner; an uploaded one stays."""
     (user,) = ready(tenant, 1)
     uploaded = next(n for n in tenant.numbers.values() if n.target_id is None and n.number_type == DIRECT_ROUTING)
     for number in (FREE_NUMBER, uploaded.telephone_number):

@@ -152,7 +152,7 @@ def test_token_calls_are_logged_without_secrets(graph: GraphClient, lab: Lab) ->
 
 @pytest.mark.parametrize("response_mode", ["form_post", "query"])
 def test_a_person_signs_in(lab: Lab, session: requests.Session, application: MakeClient, response_mode: str) -> None:
-    """Authorization code with PKCE through MSAL: choose a person on the page, get claims about them."""
+    """Authorization code with PKCE through MSAL: choose a person, get their claims."""
     user = with_number(lab.tenant)[0]
     client = application(secret(lab))
     flow = client.initiate_auth_code_flow(["User.Read"], redirect_uri=REDIRECT, response_mode="form_post")
@@ -172,7 +172,7 @@ def test_a_person_signs_in(lab: Lab, session: requests.Session, application: Mak
 
 
 def test_a_public_client_needs_its_verifier(lab: Lab, session: requests.Session) -> None:
-    """Without the verifier the code is worthless; with it no secret is needed; the refresh token works."""
+    """A code without its verifier is worthless; with it no secret is needed."""
     from lab.tokens import challenge
 
     verifier = "v" * 50
