@@ -185,8 +185,11 @@ def out_null(call: Call) -> Iterator[Value]:
 
 
 def write_output(call: Call) -> Iterator[Value]:
-    """Write-Output: pass values on."""
-    yield from _input(call)
+    """Write-Output: pass values on; -NoEnumerate keeps a list together."""
+    if call.flag("NoEnumerate"):
+        yield call.bound.get("InputObject")
+    else:
+        yield from _input(call)
 
 
 def _writer(stream: str) -> Callable[[Call], Iterator[Value]]:
@@ -281,7 +284,14 @@ CORE = (
     ),
     Cmdlet("Measure-Object", measure, (_ITEM,), streams=True),
     Cmdlet("Out-Null", out_null, (_ITEM,), streams=True),
-    Cmdlet("Write-Output", write_output, (Parameter("InputObject", "list", position=0),), streams=True),
+    Cmdlet(
+        "Write-Output",
+        write_output,
+        (Parameter("InputObject", "list", position=0), Parameter("NoEnumerate", "switch")),
+        streams=True,
+    ),
+    # Strictness is not modelled: a script that relies on it finds no difference.
+    Cmdlet("Set-StrictMode", lambda _call: (), (Parameter("Version"), Parameter("Off", "switch"))),
     Cmdlet("Write-Warning", _writer("warning"), (Parameter("Message", position=0, from_value=True),)),
     Cmdlet("Write-Verbose", _writer("verbose"), (Parameter("Message", position=0, from_value=True),)),
     Cmdlet("Write-Debug", _writer("debug"), (Parameter("Message", position=0, from_value=True),)),

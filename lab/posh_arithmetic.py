@@ -87,6 +87,19 @@ def join_text(values: Value, separator: Value) -> str:
     return to_text(separator).join(to_text(item) for item in as_list(values))
 
 
+def replace_text(value: Value, arguments: Value) -> Value:
+    """Replace what a regular expression finds (Python's dialect, `$1` for groups), in every text of a list."""
+    pattern, new = ([*as_list(arguments), ""])[:2]
+    template = re.sub(
+        r"\$(\d+|\{\w+\})", lambda found: f"\\g<{found[1].strip('{}')}>", to_text(new).replace("\\", "\\\\")
+    )
+    try:
+        found = [re.sub(to_text(pattern), template, to_text(item), flags=re.IGNORECASE) for item in as_list(value)]
+    except (re.error, IndexError) as error:
+        raise runtime(f"Invalid regular expression: {error}", "InvalidRegularExpression") from error
+    return found if isinstance(value, list) else "".join(found)
+
+
 def format_text(pattern: str, values: list[Value]) -> str:
     """Fill `{0}` holes; formats inside a hole are refused."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import reduce
 
 from tree_sitter import Node
 
-from lab.posh_errors import StatementError
 from lab.posh_expressions import Body, Expr, ExpressionCompiler, constant, parts
+from lab.posh_members import get_member
 from lab.posh_scope import Scope, Token, variable_name
 from lab.posh_strings import bare_word
 from lab.posh_syntax import down, refuse, text_of
@@ -72,25 +73,51 @@ class CommandCompiler(ExpressionCompiler):
     def _command(self, node: Node) -> Stage:
         if node.type != "command":
             raise refuse("an expression inside a pipeline", node)
-        first = node.named_children[0]
-        if first.type != "command_name":
-            raise refuse("the call operator", node)
-        name = text_of(first)
-        if ".." in name:  # the grammar takes 1..3 for a command
-            raise refuse("the range operator", node)
-        makers = [self._makers(child) for child in parts(node)[1:]]
+        elements = [child for child in parts(node) if child.type == "command_elements"]
+        name = self._name(node)
+        makers = [self._makers(child) for child in elements]
         flat = [maker for group in makers for maker in group]
 
         def run(scope: Scope, pipe: Iterator[Value] | None) -> Iterator[Value]:
             tokens = [token for maker in flat for token in maker(scope)]
-            return scope.run.commands.invoke(name, tokens, pipe, scope)
+            return scope.run.commands.invoke(name(scope), tokens, pipe, scope)
 
         return run
 
+    def _name(self, node: Node) -> Callable[[Scope], str]:
+        """Compile the name of a command: a word, or after `&` a value that names one."""
+        first = node.named_children[0]
+        if first.type == "command_name":
+            word = text_of(first)
+            if ".." in word:  # the grammar takes 1..3 for a command
+                raise refuse("the range operator", node)
+            return lambda _scope: word
+        if text_of(first) != "&":
+            raise refuse("dot-sourcing", node)
+        value = self._called(node.named_children[1])
+
+        def called(scope: Scope) -> str:
+            name = value(scope)
+            if not isinstance(name, str):
+                raise refuse("calling anything but the name of a command", node)
+            return name
+
+        return called
+
+    def _called(self, node: Node) -> Expr:
+        inner = parts(node)[0] if parts(node) else node
+        if inner.type != "path_command_name":
+            return self.expression(inner)
+        # The grammar reads `& $row.Command` as a path that begins with a variable.
+        first, *rest = parts(inner) or [inner]
+        names = [name for token in rest for name in text_of(token).split(".") if name]
+        if first.type != "variable":
+            return constant(text_of(inner))
+        value = self.expression(first)
+        return lambda scope: reduce(get_member, names, value(scope))
+
     def _makers(self, node: Node) -> list[Maker]:
         """Turn the elements after a command name into makers of tokens."""
-        if node.type != "command_elements":
-            raise refuse(node.type.replace("_", " "), node)
         makers: list[Maker] = []
         name, attached = "", False
         for child in node.named_children:
@@ -139,6 +166,3 @@ def _splat(name: str) -> Maker:
         return [("", item, True) for item in (value if isinstance(value, list) else [value])]
 
     return run
-
-
-__all__ = ["CommandCompiler", "StatementError"]

@@ -256,8 +256,28 @@ def cast(type_: str) -> Callable[[Value], Value] | None:
     return lambda value: None if value is None else [element(item) for item in as_list(value)]
 
 
-def boolean_only(value: Value) -> bool | ErrorRecord:
-    """Read a [bool] parameter: text is refused, as PowerShell does."""
-    if isinstance(value, bool | int | float):
-        return bool(value)
-    return cast_failed(value, "System.Boolean")
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "bool": (bool,),
+    "int": (int,),
+    "long": (int,),
+    "double": (float,),
+    "array": (list,),
+    "object[]": (list,),
+    "hashtable": (Hashtable,),
+    "collections.idictionary": (Hashtable,),
+    "pscustomobject": (PsObject,),
+    "psobject": (PsObject,),
+    "datetime": (datetime,),
+    "guid": (UUID,),
+    "errorrecord": (ErrorRecord,),
+    "securestring": (SecureString,),
+}
+
+
+def type_test(type_: str) -> Callable[[Value], bool] | None:
+    """Give the function of `-is [type]`, or None for a type outside the subset."""
+    kinds = _TYPES.get(type_.removeprefix("system.").replace("management.automation.", ""))
+    if kinds is None:
+        return None
+    return lambda value: isinstance(value, kinds) and isinstance(value, bool) <= (bool in kinds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterator
 from functools import lru_cache
 
@@ -18,6 +19,7 @@ from lab.posh_scope import Scope, variable_name
 from lab.posh_syntax import down, parse, refuse, text_of
 from lab.posh_values import Value, as_list
 
+_MANDATORY = re.compile(r"\bmandatory\b(?!\s*=\s*\$false)", re.IGNORECASE)
 Store = Callable[[Scope, Value], None]
 
 
@@ -40,21 +42,16 @@ class Compiler(CommandCompiler):
     def script(self, root: Node) -> Script:
         """Compile a whole script."""
         blocks = [child for child in root.named_children if child.type == "param_block"]
-        declared = (
-            [child for block in blocks for child in parts(parts(block)[0])] if blocks and parts(blocks[0]) else []
-        )
-        return Script([self._parameter(child) for child in declared], self.block(root))
+        lists = [child for block in blocks for child in parts(block) if child.type == "parameter_list"]
+        return Script([self._parameter(child) for item in lists for child in parts(item)], self.block(root))
 
     def _parameter(self, node: Node) -> ScriptParameter:
         name, convert, mandatory, default = "", None, False, None
         for child in parts(node):
             if child.type == "attribute_list":
-                for attribute in parts(child):
-                    inner = parts(attribute)[0]
-                    if inner.type == "type_literal":
-                        convert = self.cast(inner)
-                    else:
-                        mandatory = mandatory or "mandatory" in text_of(attribute).lower()
+                types = [inner for item in parts(child) if (inner := parts(item)[0]).type == "type_literal"]
+                convert = self.cast(types[0]) if types else None
+                mandatory = _MANDATORY.search(text_of(child)) is not None
             elif child.type == "variable":
                 name = variable_name(text_of(child))
             else:

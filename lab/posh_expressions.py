@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from uuid import UUID
 
 from tree_sitter import Node
 
-from lab.posh_arithmetic import ARITHMETIC, format_text, join_text
-from lab.posh_compare import cast, comparison, truthy
-from lab.posh_errors import StatementError
+from lab.posh_arithmetic import ARITHMETIC, format_text, join_text, replace_text
+from lab.posh_compare import cast, comparison, truthy, type_test
 from lab.posh_members import STATIC_METHODS, call_method, get_index, get_member
 from lab.posh_scope import CONSTANTS, Scope, variable_name
 from lab.posh_strings import expandable_parts, here, verbatim
@@ -166,13 +164,17 @@ class ExpressionCompiler:
         return constant(block)
 
     def _comparison_expression(self, node: Node) -> Expr:
-        left_node, operator_node, right_node = parts(node)
+        left_node, operator_node, right_node = (down(child) for child in parts(node))
         operator, left = text_of(operator_node).lower(), self.expression(left_node)
         if operator in ("-is", "-isnot"):
-            raise refuse(f"the operator {operator}", node)
+            test = type_test(type_text(right_node)) if right_node.type == "type_literal" else None
+            if test is None:
+                raise refuse(f"this use of {operator}", node)
+            return lambda scope: test(left(scope)) == (operator == "-is")
         right = self.expression(right_node)
-        if operator == "-join":
-            return lambda scope: join_text(left(scope), right(scope))
+        if operator in _TEXT_OPERATORS:
+            make = _TEXT_OPERATORS[operator]
+            return lambda scope: make(left(scope), right(scope))
         compare = comparison(operator)
         if compare is None:
             raise refuse(f"the operator {operator}", node)
@@ -230,6 +232,7 @@ class ExpressionCompiler:
         return convert
 
 
+_TEXT_OPERATORS = {"-join": join_text, "-replace": replace_text, "-ireplace": replace_text}
 _SPOKEN = {
     "range_expression": "the range operator",
     "type_literal": "a type as a value",
@@ -247,6 +250,3 @@ def constant(value: Value) -> Expr:
 def type_text(node: Node) -> str:
     """Give the name inside a `[type]` in lower case."""
     return text_of(node)[1:-1].replace(" ", "").lower().removeprefix("system.")
-
-
-__all__ = ["UUID", "Body", "Expr", "ExpressionCompiler", "StatementError", "constant", "parts", "type_text"]

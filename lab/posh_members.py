@@ -186,6 +186,8 @@ def _table_methods(table: Hashtable) -> dict[str, Method]:
         "contains": lambda args: args[0] in table,
         "add": add,
         "remove": lambda args: table.remove(args[0]),
+        "clone": lambda _: Hashtable(table.items(), ordered=table.ordered),
+        "getenumerator": lambda _: [PsObject([("Key", k), ("Name", k), ("Value", v)]) for k, v in table.items()],
     }
 
 
@@ -199,6 +201,7 @@ def call_method(value: Value, name: str, arguments: list[Value]) -> Value:
     if value is None:
         raise runtime("You cannot call a method on a null-valued expression.", "InvokeMethodOnNull")
     methods["tostring"] = lambda _: to_text(value)
+    methods["gettype"] = lambda _: _type(value)
     method = methods.get(name.lower())
     if method is None:
         raise StatementError(not_supported(f"the method {name} of {type_name(value)}"))
@@ -206,6 +209,11 @@ def call_method(value: Value, name: str, arguments: list[Value]) -> Value:
         return method(arguments)
     except IndexError as error:
         raise runtime(f'Cannot find an overload for "{name}".', "MethodCountCouldNotFindBest") from error
+
+
+def _type(value: Value) -> PsObject:
+    name = type_name(value)
+    return PsObject([("FullName", name), ("Name", name.rsplit(".", 1)[-1])], types=("System.RuntimeType",), text=name)
 
 
 STATIC_METHODS: dict[tuple[str, str], Method] = {

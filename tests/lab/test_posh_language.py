@@ -14,6 +14,7 @@ from tests.fakes.script_runner import ScriptRunner
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[ScriptRunner]:
+    """Give a runspace."""
     runner = ScriptRunner(tmp_path, users=1)
     yield runner
     runner.parts.calls.close()
@@ -57,6 +58,21 @@ def run(tmp_path: Path) -> Iterator[ScriptRunner]:
         ("([pscustomobject]@{ v = 1 }, [pscustomobject]@{ v = 2 }).v", [1, 2]),
         ("$s = { $_ }; 3 | ForEach-Object $s", [3]),
         ("# comment\n<# block\ncomment #> 1 # more\n", [1]),
+        ("& 'Write-Output' 1; $c = @{ Do = 'Write-Output' }; & $c.Do 2; & (\"Write-\" + 'Output') 3", [1, 2, 3]),
+        (
+            "'tel:+43 1' -replace '^TEL:', ''; 'ab' -replace '(a)(b)', '$2$1'; ('x1', 'x2') -replace 'x'",
+            ["+43 1", "ba", "1", "2"],
+        ),
+        (
+            "1 -is [int]; '1' -is [int]; $true -is [int]; @() -is [array]; @{} -isnot [hashtable]",
+            [True, False, False, True, False],
+        ),
+        (
+            "'x'.GetType().Name; foreach ($e in @{ k = 'v' }.GetEnumerator()) { \"$($e.Key)=$($e.Value)\" }",
+            ["String", "k=v"],
+        ),
+        ('[CmdletBinding()]\nparam([Parameter(Mandatory = $false)][string]$A)\n"a=$A"', ["a="]),
+        ("Write-Output -NoEnumerate @(1, 2)", [[1, 2]]),
         ("[string]::IsNullOrEmpty(''); [string]::IsNullOrWhiteSpace('x')", [True, False]),
     ],
 )
@@ -224,17 +240,18 @@ def test_silent_streams(run: ScriptRunner, text: str) -> None:
         ("while ($true) { 1 }", "while statements"),
         ("function f { 1 }", "function statements"),
         ("switch (1) { 1 { 2 } }", "switch statements"),
-        ("& 'Get-Date'", "the call operator"),
-        (". ./x.ps1", "the call operator"),
+        ("& { 1 }", "calling anything but the name of a command"),
+        (". ./x.ps1", "dot-sourcing"),
         ("[System.IO.File]::ReadAllText('/etc/passwd')", "static member"),
         ("[type]'x'", "the type"),
-        ("'a' -replace 'b', 'c'", "the operator -replace"),
+        ("'a' -split 'b'", "the operator -split"),
+        ("1 -is [System.Net.Sockets.Socket]", "this use of -is"),
         ("1..3", "the range operator"),
         ("Write-Output x > out.txt", "redirection"),
         ("Write-Output a$x", "this unquoted argument"),
         ("$env:PATH", "the variable $env:path"),
         ("$Error[0]", "the variable $error"),
-        ("1 | & { process { $_ } }", "the call operator"),
+        ("1 | ForEach-Object { process { $_ } }", "process"),
         ("$x, $y = 1, 2", "assigning to several targets"),
         ("exit 3", "exit here"),
         ("'x'.PadLeft(3)", "the method PadLeft"),
