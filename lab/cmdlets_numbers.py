@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from itertools import islice
 
 from lab import rules
 from lab.clock import stamp
@@ -39,11 +40,12 @@ def _rows(call: Call, view: View) -> Iterable[Value]:
     top, skip = call.number("Top", 500), call.number("Skip", 0)
     if not 0 < top <= 1000:
         raise bad_request("The value of Top must be between 1 and 1000.")
-    keeps = _filter(call)
-    shown = [
-        row for number in _candidates(call, view) if _fits(call, row := _shown(view, number)) and keeps(_lookup(row))
-    ]
-    return shown[skip : skip + top]
+    keeps, rows = _filter(call), _candidates(call, view)
+    if any(call.has(name) for name in _NARROWING):
+        shown = (_shown(view, number) for number in rows)
+        rows_kept = (row for row in shown if _fits(call, row) and keeps(_lookup(row)))
+        return list(islice(rows_kept, skip, skip + top))
+    return [_shown(view, number) for number in islice(rows, skip, skip + top)]
 
 
 def _candidates(call: Call, view: View) -> Iterable[Number]:
@@ -125,6 +127,13 @@ _FILTERED = (
 _EQUAL = (
     *words("ActivationState AssignmentCategory CivicAddressId IsoCountryCode LocationId NetworkSiteId"),
     *words("NumberType PstnAssignmentStatus"),
+)
+
+
+_NARROWING = (
+    *_EQUAL,
+    *words("Filter CapabilitiesContain TelephoneNumberContain TelephoneNumberStartsWith"),
+    *words("TelephoneNumberGreaterThan TelephoneNumberLessThan"),
 )
 
 

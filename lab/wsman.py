@@ -6,6 +6,7 @@ SOAP is read and written in wsman_soap, runspace pools live in psrp_session; thi
 from __future__ import annotations
 
 import base64
+import struct
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from aiohttp import web
+from psrpcore import PSRPCoreError
 
 from lab.cmdlets_engine import Engine
 from lab.cmdlets_host import Host
@@ -53,6 +55,8 @@ _RUNNING = f"{SHELL}/CommandState/Running"
 _TERMINATE = f"{SHELL}/signal/terminate"
 _SOAP = {"Content-Type": "application/soap+xml;charset=UTF-8"}
 
+# What reading a message from a confused client may raise.
+_MALFORMED = (Malformed, PSRPCoreError, ValueError, KeyError, struct.error)
 Handler = Callable[[Request, str, web.Request], Awaitable[str]]
 
 
@@ -121,7 +125,7 @@ class Endpoint:
         verdict = transport_verdict(self._parts.faults, request.action, user)
         try:
             return await play(verdict, http, lambda: handler(request, user, http))
-        except (Malformed, ValueError) as error:
+        except _MALFORMED as error:
             raise WsmanFault(BAD_REQUEST, "wsman:SchemaValidationError", f"Malformed message: {error}") from error
 
     async def _create(self, request: Request, user: str, http: web.Request) -> str:
