@@ -82,7 +82,8 @@ class Store:
 
     def numbers_held_by(self, user_id: str) -> list[Number]:
         """Give the numbers of a user, the primary one first."""
-        held = [self.numbers[number] for number in self.numbers_of.get(user_id, ())]
+        # The list is a copy: another protocol's thread may change the index meanwhile.
+        held = [number for key in list(self.numbers_of.get(user_id, ())) if (number := self.numbers.get(key))]
         return sorted(held, key=lambda number: number.category != "primary")
 
     def find_ad_user(self, identity: str) -> AdUser | None:
