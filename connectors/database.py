@@ -15,29 +15,34 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from connectors.errors import Unreachable
+from config.errors import InputRefused
+from connectors.errors import Busy, Unreachable
 
 WAIT_FOR_WRITER_S = 30.0
 _LOCKED = ("database is locked", "database table is locked", "database schema is locked")
+_TRY_AGAIN = (*_LOCKED, "deadlock detected", "could not serialize access")
 
 
 class Database:
     """Short write transactions and consistent reads on one database; safe to share between threads."""
 
     def __init__(self, url: str) -> None:
-        self.url = make_url(url)
+        self.url = _address(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.in_memory = self.is_sqlite and self.url.database in (None, "", ":memory:")
+        self._writer = _Turn()
+        if self.is_sqlite and not self.in_memory:
+            _make_folder(self)
         self.engine = _sqlite_engine(str(url)) if self.is_sqlite else create_engine(self.url, pool_pre_ping=True)
-        self._writer = threading.Lock()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open a write transaction; commits at the end, rolls back on any error. Raises Unreachable."""
+        """Open a write transaction; commits at the end, rolls back on any error. Raises Unreachable or Busy."""
         if not self.is_sqlite:
             with _reachable(self), self.engine.begin() as connection:
                 yield connection
@@ -49,8 +54,10 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a read transaction (one snapshot). Raises Unreachable."""
+        """Open a read transaction: one snapshot; nothing written in it is kept. Raises Unreachable or Busy."""
         with self._reader(), _reachable(self), self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
 
     def _reader(self) -> AbstractContextManager[object]:
@@ -62,21 +69,69 @@ class Database:
         self.engine.dispose()
 
 
+class _Turn:
+    """A lock for one writer at a time, which refuses at once what would wait for itself for ever."""
+
+    def __init__(self) -> None:
+        self._lock, self._holder = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        if self._holder == threading.get_ident():
+            raise RuntimeError("a transaction of this thread is open on this database: pass its connection on")
+        self._lock.acquire()
+        self._holder = threading.get_ident()
+
+    def __exit__(self, *_: object) -> None:
+        self._holder = 0
+        self._lock.release()
+
+
 @contextmanager
 def _reachable(database: Database) -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
-        where = database.url.render_as_string(hide_password=True)
-        raise Unreachable(
-            f"database {where} cannot be used: {_first_line(error)} ; check that it runs and that "
-            "CALLWRIGHT_DATABASE_URL is right",
-            system="database",
-        ) from error
+    except (PoolTimeout, OperationalError, InterfaceError) as error:
+        raise _translated(database, error) from error
+    except DatabaseError as error:
+        if (
+            type(error) is not DatabaseError
+        ):  # a broken statement or constraint is our mistake, not the database's state
+            raise
+        raise _translated(database, error) from error
 
 
-def _first_line(error: SQLAlchemyError) -> str:
+def _translated(database: Database, error: SQLAlchemyError | OSError) -> Busy | Unreachable:
+    where, why = database.url.render_as_string(hide_password=True), _first_line(error)
+    if isinstance(error, PoolTimeout) or any(sign in why for sign in _TRY_AGAIN):
+        return Busy(f"database {where} is busy: {why} ; try again", system="database")
+    remedy = "check that it runs and that CALLWRIGHT_DATABASE_URL is right"
+    return Unreachable(f"database {where} cannot be used: {why} ; {remedy}", system="database")
+
+
+def _first_line(error: SQLAlchemyError | OSError) -> str:
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+
+
+def _address(url: str) -> URL:
+    """Read a database address. Raises InputRefused, which does not repeat it: it may hold a password."""
+    try:
+        address = make_url(url)
+        is_known = address.get_backend_name() in ("sqlite", "postgresql")
+    except ArgumentError:
+        is_known = False
+    if not is_known:
+        remedy = "write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
+        raise InputRefused(
+            "this is no address of a database we can use", where="CALLWRIGHT_DATABASE_URL", remedy=remedy
+        )
+    return address
+
+
+def _make_folder(database: Database) -> None:
+    try:
+        Path(str(database.url.database)).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _translated(database, error) from error
 
 
 def _sqlite_engine(url: str) -> Engine:
@@ -86,10 +141,8 @@ def _sqlite_engine(url: str) -> Engine:
         poolclass=StaticPool if in_memory else QueuePool,
         connect_args={"timeout": 0, "check_same_thread": False},
     )
-    if not in_memory:
-        Path(str(make_url(url).database)).parent.mkdir(parents=True, exist_ok=True)
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", lambda connection: _begin(connection))
+    event.listen(engine, "begin", _begin)
     return engine
 
 
