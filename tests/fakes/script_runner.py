@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from lab import generator
 from lab.calls import CallLog
+from lab.catalogue import E5
 from lab.clock import Clock
 from lab.cmdlets_engine import Engine
 from lab.cmdlets_host import Connection, Host
@@ -21,10 +23,14 @@ from lab.posh_members import qualified_id
 from lab.posh_parameters import bind_script
 from lab.posh_scope import Run, new_scope
 from lab.posh_values import Hashtable, PsObject, Value
+from lab.records import User
 from lab.settings import Settings
 from lab.tenant import Tenant
 from lab.tokens import Tokens
 
+REMOVE = "param($I, $N) Remove-CsPhoneNumberAssignment -Identity $I -TelephoneNumber $N -NumberType DirectRouting"
+ASSIGN = "param($I, $N) Set-CsPhoneNumberAssignment -Identity $I -TelephoneNumber $N -NumberType DirectRouting"
+FREE = "+431934609001"
 _KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -104,3 +110,20 @@ def plain(value: Value) -> Value:
             return [plain(item) for item in value]
         case _:
             return value
+
+
+def licensed(run: ScriptRunner, *, with_number: bool) -> User:
+    """Find a person with a number, or make one who may have one and has none."""
+    tenant = run.tenant
+    people = [user for user in tenant.users.values() if user.account_type == "user" and user.text("usageLocation")]
+    if with_number:
+        return next(user for user in people if tenant.numbers_of.get(user.id))
+    bare = next(user for user in people if not user.licences and not tenant.voice(user.id).on_prem_line_uri)
+    tenant.assign_licence(bare.id, E5)
+    return tenant.users[bare.id]
+
+
+def last_call(run: ScriptRunner) -> dict[str, Any]:
+    """Give the newest line of the call log."""
+    line: dict[str, Any] = dict(run.parts.calls.since(0)[-1])
+    return line
