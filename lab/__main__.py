@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ports = Ports(chosen.port, chosen.control_port, chosen.wsman_port)
         clock = Clock(runs=chosen.clock == "real")
         with Lab(folder, users=chosen.users, seed=chosen.seed, ports=ports, clock=clock, settings=settings) as lab:
-            # The sample tenant stays for good: the garbage collector need not walk through 20,000 people again and again.
+            # The sample stays for good: the garbage collector need not walk through 20,000 people again and again.
             gc.freeze()
             sys.stdout.write(json.dumps(lab.endpoints) + "\n")
             sys.stdout.flush()

@@ -6,8 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from lab.records import NUMBER_TYPES, AdUser, Effect, Group, Json, Licence, Number, Sku, User, Voice, opaque_id
-from lab.rules import NEEDED_FEATURES, VIRTUAL_FEATURE, Refusal, country_code, missing, not_found
+from lab.records import (
+    DIRECT_ROUTING,
+    NUMBER_TYPES,
+    AdUser,
+    Effect,
+    Group,
+    Json,
+    Licence,
+    Number,
+    Sku,
+    User,
+    Voice,
+    opaque_id,
+)
+from lab.rules import NEEDED_FEATURES, VIRTUAL_FEATURE, Refusal, country_code, is_e164, missing, not_found
 from lab.store import Store, diff
 
 WRITABLE = frozenset(
@@ -90,7 +103,7 @@ class Accounts(Store):
         """Free the numbers a user may no longer hold; silently, as the real service does."""
         effects: list[Effect] = []
         for number in self.numbers_held_by(user.id):
-            if not self.may_hold(user, number.number_type, replicated=False):
+            if number.source == "online" and not self.may_hold(user, number.number_type, replicated=False):
                 effects += self.free(number)
         voice = self.voice(user.id)
         licensed = any(self.may_hold(user, kind, replicated=False) for kind in NUMBER_TYPES)
@@ -203,9 +216,17 @@ class Accounts(Store):
             return diff(f"ad:{account.sam_account_name}", dict(pairs))
 
     def _synchronise(self, account: AdUser, line: str | None) -> None:
+        """Bring a local line to the cloud: it shows as a number that only the local directory may change."""
         user_id = self.by_sam.get(account.sam_account_name.casefold())
-        if user_id:
-            self.change_voice(self.voice(user_id), on_prem_line_uri=line)
+        if user_id is None:
+            return
+        for number in self.numbers_held_by(user_id):
+            if number.source == "onPremises":
+                self.drop_number(number)
+        self.change_voice(self.voice(user_id), on_prem_line_uri=line)
+        key = (line or "").removeprefix("tel:")
+        if is_e164(key) and key not in self.numbers:
+            self.put_number(Number(key, DIRECT_ROUTING, uploaded=False, target_id=user_id, source="onPremises"))
 
     def _mirror(self, user: User) -> None:
         sam = user.text("onPremisesSamAccountName")

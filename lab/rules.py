@@ -79,9 +79,14 @@ def unknown_user(identity: str) -> Refusal:
 def telephone_number(text: str) -> str:
     """Bring a number to E.164: `+` may be omitted, `tel:` is refused, `;ext=` allowed."""
     number = text if text.startswith("+") else f"+{text}"
-    if not _E164.fullmatch(number):
+    if not is_e164(number):
         raise bad_request(f"Telephone Number '{text}' is not in a valid E.164 format")
     return number
+
+
+def is_e164(text: str) -> bool:
+    """Tell whether this is a number in E.164, perhaps with an extension."""
+    return bool(_E164.fullmatch(text))
 
 
 def number_type(text: str) -> str:

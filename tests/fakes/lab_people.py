@@ -19,8 +19,9 @@ def without_licence(tenant: Tenant) -> list[User]:
 
 
 def with_number(tenant: Tenant) -> list[User]:
-    """Give the people who hold a number."""
-    return [u for u in tenant.users.values() if u.account_type == "user" and tenant.numbers_held_by(u.id)]
+    """Give the people who hold a number of the cloud."""
+    people = [user for user in tenant.users.values() if user.account_type == "user"]
+    return [user for user in people if any(n.source == "online" for n in tenant.numbers_held_by(user.id))]
 
 
 def ready(tenant: Tenant, count: int = 4) -> list[User]:

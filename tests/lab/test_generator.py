@@ -11,6 +11,7 @@ from lab.clock import Clock
 from lab.generator import fill
 from lab.settings import Settings
 from lab.tenant import Tenant
+from tests.fakes.lab_people import with_number
 
 
 def made(users: int, seed: int) -> Tenant:
@@ -61,7 +62,7 @@ def test_every_number_is_valid_in_its_country() -> None:
 def test_holders_are_consistent() -> None:
     """Who holds a number has Enterprise Voice, a licence and the number in Active Directory."""
     tenant = made(200, 1)
-    holders = [u for u in tenant.users.values() if u.account_type == "user" and tenant.numbers_held_by(u.id)]
+    holders = with_number(tenant)
     assert 50 < len(holders) < 120
     for user in holders:
         number = tenant.numbers_held_by(user.id)[0]

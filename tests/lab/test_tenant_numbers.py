@@ -193,6 +193,18 @@ def test_a_number_from_on_premises_blocks_the_cloud(tenant: Tenant, clock: Clock
     assert assign(tenant, user.id)
 
 
+def test_a_local_line_is_in_the_inventory(tenant: Tenant) -> None:
+    """A synchronised line is a number nobody else gets and no call of the cloud removes."""
+    first, second = ready(tenant, 2)
+    tenant.set_ad_user(str(first.text("onPremisesSamAccountName")), {"msRTCSIP-Line": f"tel:{FREE_NUMBER}"})
+    assert (tenant.numbers[FREE_NUMBER].source, tenant.numbers[FREE_NUMBER].target_id) == ("onPremises", first.id)
+    with pytest.raises(Refusal, match=IN_USE):
+        assign(tenant, second.id)
+    with pytest.raises(Refusal, match="on-premises Active Directory"):
+        tenant.unassign_number(FREE_NUMBER, DIRECT_ROUTING)
+    assert tenant.unassign_all(first.id) == []
+
+
 def test_another_number_replaces_the_first(tenant: Tenant) -> None:
     """A user has one primary number: the old one becomes free."""
     first, second = ready(tenant, 2)
