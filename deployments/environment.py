@@ -49,7 +49,7 @@ TUNING: Mapping[str, str] = {
     # Ninety days of events instead of seven; heartbeats keep their own seven.
     "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P90D",
 }
-_OURS = ("PREFECT_", "CALLWRIGHT_", "DO_NOT_TRACK")
+OURS = ("PREFECT_", "CALLWRIGHT_", "DO_NOT_TRACK")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Place:
 
 def clean_environment() -> dict[str, str]:
     """Give the caller's environment without settings of Prefect or of ours, and the project on its path."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
     return {**kept, "PYTHONPATH": str(PROJECT)}
 

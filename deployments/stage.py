@@ -18,6 +18,8 @@ from pathlib import Path
 import httpx
 
 from config.errors import InputRefused
+from connectors import schema
+from connectors.database import Database
 from deployments.catalog import CATALOG
 from deployments.children import Child, free_port, require_free
 from deployments.environment import PROJECT, Place, child_environment, clean_environment
@@ -51,6 +53,11 @@ class Stage:
     place: Place
     environment: Mapping[str, str]
     setup_s: float
+    children: tuple[Child, ...]
+
+    def ended(self) -> Child | None:
+        """Give a child that ended by itself, if one did."""
+        return next((child for child in self.children if child.pid is None), None)
 
     @property
     def drop_folder(self) -> Path:
@@ -74,7 +81,7 @@ class Stage:
 
 
 @contextmanager
-def staged(wishes: Wishes, feed: Path | None = None) -> Iterator[Stage]:
+def staged(wishes: Wishes, nightly_feed: Path | None = None) -> Iterator[Stage]:
     """Set everything up and take it down again; children are stopped by process id. Raises InputRefused."""
     began = time.monotonic()
     with claimed(wishes.folder) as folder, ExitStack() as children:
@@ -84,10 +91,20 @@ def staged(wishes: Wishes, feed: Path | None = None) -> Iterator[Stage]:
         lab_child = children.enter_context(_lab_child(wishes, folder))
         lab = _ready_line(lab_child)
         environment = child_environment(server.place, **site_settings(folder, lab))
+        _make_database(environment["CALLWRIGHT_DATABASE_URL"])
         server.wait()
-        serving = children.enter_context(_serve_child(folder, environment, feed))
-        serving.wait_until(lambda: _registered(server.place) >= len(CATALOG) - (feed is None), SERVE_TIMEOUT_S)
-        yield Stage(folder, lab, server.place, environment, time.monotonic() - began)
+        serving = children.enter_context(_serve_child(folder, environment, nightly_feed))
+        serving.wait_until(lambda: _registered(server.place) >= len(CATALOG) - (nightly_feed is None), SERVE_TIMEOUT_S)
+        setup_s = time.monotonic() - began
+        yield Stage(folder, lab, server.place, environment, setup_s, (lab_child, server.child, serving))
+
+
+def _make_database(url: str) -> None:
+    database = Database(url)
+    try:
+        schema.upgrade(database)
+    finally:
+        database.close()
 
 
 def site_settings(folder: Path, lab: Mapping[str, object]) -> dict[str, str]:
