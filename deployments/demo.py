@@ -106,3 +106,7 @@ def _stay(stage: Stage, console: Console) -> None:
     while not (ended := stage.ended()):
         time.sleep(1)
     raise InputRefused(f"the {ended.name} ended by itself: {ended.last_line()}", remedy=f"read {ended.log}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

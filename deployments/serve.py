@@ -175,3 +175,7 @@ def load_flow(entry_point: str) -> Flow[Any, Any]:
     module, _, name = entry_point.partition(":")
     flow: Flow[Any, Any] = getattr(importlib.import_module(module), name)
     return flow
+
+
+if __name__ == "__main__":
+    sys.exit(main())
