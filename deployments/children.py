@@ -35,7 +35,8 @@ class Child:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
-        """Start the process; its output goes to the log file."""
+        """Start the process, anew if it ran before; its output goes to the log file."""
+        self.stop()
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

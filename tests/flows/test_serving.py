@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import httpx
 import pytest
+from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate
 
@@ -212,3 +213,27 @@ def test_a_runs_place_in_the_queue_survives_a_restart_of_the_server(tmp_path: Pa
         assert httpx.post(url, json={"lease_duration": 300}).is_success
         serving.hold.unlink()
         assert wait_for_run(run_id, timeout_s=60).outcome is Outcome.DONE
+
+
+def test_a_file_survives_the_death_of_runner_and_run(tmp_path: Path) -> None:
+    """Serving process and run killed at once: the silent run is marked crashed, and the next start runs the file."""
+    server = PrefectServer(tmp_path / "prefect")
+    serving = serve_process(server.place, tmp_path)
+    serving.hold.touch()
+    with server, serving.child, settings_of(server.place), get_client(sync_client=True) as client:
+        until(lambda: deployments_of(server) == 2)
+        register_automations(client, 4)  # instead of thirty seconds, so that the test need not wait for minutes
+        (serving.drop / "a.csv").write_text("orphan")
+        line = until(serving.started)[0]
+        for pid in (serving.child.pid, int(line.split()[0])):
+            os.kill(pid or 0, signal.SIGKILL)
+        until(lambda: crashed_runs_of(server) == 1, timeout_s=90)
+        serving.hold.unlink()
+        serving.child.start()
+        until(lambda: list((serving.drop / "done").glob("*.2.a.csv")), timeout_s=60)
+
+
+def crashed_runs_of(server: PrefectServer) -> int:
+    """Count the crashed runs of a server."""
+    body = {"flow_runs": {"state": {"type": {"any_": ["CRASHED"]}}}}
+    return int(httpx.post(f"{server.place.api_url}/flow_runs/count", json=body).text)
