@@ -80,9 +80,8 @@ class Claimer:
         """Claim a number out of the middle, which others want too: in the pool or in none."""
         number = PhoneNumber(self.chance.choice([43100, 4999]) * 1000 + self.chance.randrange(100, 150))
         with self.database.write() as connection:
-            before = inventory.find(connection, number)
             row = inventory.claim_named(connection, number, plan_id=self.name, owner=self.name, until=LATER, now=NOW)
-        if before is None:
+        if row.number not in self.claimed:
             self.claimed.append(row.number)
 
     def confirm(self) -> None:
