@@ -232,7 +232,7 @@ class UnknownPool(InputRefused):
     """Refuse a pool that is not defined."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"there is no pool {name!r}", remedy="see `numbers pools` for the names")
+        super().__init__(f"there is no pool {name!r}", remedy="./callwright numbers pools lists them")
 
 
 class PoolExhausted(InputRefused):
