@@ -27,11 +27,13 @@ def settle_done(connection: Connection, change: Change, plan_id: str, now: datet
     """Turn the claim of a verified change into what it was for."""
     if change.kind == "assign_number":
         owner = user(cast(str, change.parameters["user_id"]))
-        inventory.confirm(connection, _number(change), owner, plan_id, now)
+        inventory.confirm(connection, _number(change), owner=owner, plan_id=plan_id, now=now)
     elif change.kind == "reserve_number":
-        values = {name: cast(str, change.parameters[name]) for name in ("owner", "reason", "until")}
-        until = datetime.fromisoformat(values["until"])
-        inventory.reserve(connection, _number(change), values["owner"], values["reason"], until, now, plan_id)
+        owner, reason = cast(str, change.parameters["owner"]), cast(str, change.parameters["reason"])
+        until = datetime.fromisoformat(cast(str, change.parameters["until"]))
+        inventory.reserve(
+            connection, _number(change), owner=owner, reason=reason, until=until, now=now, plan_id=plan_id
+        )
 
 
 def settle_undone(connection: Connection, change: Change, plan_id: str, now: datetime, observed: Observed) -> None:
@@ -41,9 +43,9 @@ def settle_undone(connection: Connection, change: Change, plan_id: str, now: dat
     number = _number(change)
     holder = observed.get((f"number:{number.e164}", "owner"))
     if holder is None:
-        inventory.give_back(connection, number, plan_id, now)
+        inventory.give_back(connection, number, plan_id=plan_id, now=now)
     else:
-        inventory.record_assigned(connection, number, user(str(holder)), now)
+        inventory.record_assigned(connection, number, owner=user(str(holder)), now=now)
 
 
 def _number(change: Change) -> PhoneNumber:

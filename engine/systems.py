@@ -5,11 +5,13 @@ Methods that change a system are called by `engine/writers.py` only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from datasets.users import AdUser, DirectoryUser, NumberAssignment, VoiceUser
+from datasets.phone_attributes import PhoneAttributes
+from datasets.users import AdUser, DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
+from datasets.voice_rows import VoiceSwitch
 
 
 class GraphSystem(Protocol):
@@ -17,6 +19,15 @@ class GraphSystem(Protocol):
 
     def user(self, user: str) -> DirectoryUser | None:
         """Read one user by object id or UPN."""
+
+    def users_by_employee_ids(self, ids: Iterable[str]) -> dict[str, list[DirectoryUser]]:
+        """Read the users who carry these employee ids; more than one per id is possible."""
+
+    def member_ids(self, group: str) -> frozenset[str] | None:
+        """Read the ids of all members of a group by name or id, nested groups expanded; None for an unknown group."""
+
+    def subscribed_skus(self) -> list[SubscribedSku]:
+        """Read the tenant's licence products."""
 
     def set_usage_location(self, user_id: str, country: str) -> None:
         """Write the usage location."""
@@ -34,8 +45,14 @@ class TeamsSystem(Protocol):
     def number(self, number: str) -> NumberAssignment | None:
         """Read one number; None when the tenant does not list it."""
 
+    def numbers(self, filter: str | None = None) -> Iterator[NumberAssignment]:
+        """Read the tenant's numbers."""
+
     def voice_user(self, user_id: str) -> VoiceUser | None:
         """Read what Teams Phone knows about a user; None before it is provisioned."""
+
+    def voice_users_by_ids(self, user_ids: Iterable[str]) -> dict[str, VoiceUser]:
+        """Read what Teams Phone knows about several users."""
 
     def policy_id(self, policy_type: str, name: str) -> str | None:
         """Find the opaque id of a policy by type and name."""
@@ -56,21 +73,31 @@ class TeamsSystem(Protocol):
         """Remove direct policy assignments."""
 
 
+class RowAnswer(Protocol):
+    """The answer to one row of a bulk call."""
+
+    def checked(self) -> object:
+        """Return if the row succeeded; raises its error otherwise."""
+
+
 class DirectorySystem(Protocol):
     """Telephone attributes in Active Directory."""
 
     def user(self, sam_account_name: str) -> AdUser | None:
         """Read one user."""
 
-    def write_phone_attributes(self, sam_account_name: str, attributes: Mapping[str, str | None]) -> None:
-        """Set or clear (None) telephone attributes of one user."""
+    def users(self, sam_account_names: Iterable[str]) -> dict[str, AdUser]:
+        """Read several users by sAMAccountName."""
+
+    def set_phone_attributes(self, rows: Sequence[PhoneAttributes]) -> Sequence[RowAnswer]:
+        """Set or clear (None) telephone attributes, with an answer for each row."""
 
 
 class ShellSystem(Protocol):
     """The parts of Teams that only PowerShell reaches."""
 
-    def enable_enterprise_voice(self, user_id: str, *, enabled: bool) -> None:
-        """Switch Enterprise Voice of a user who has no number."""
+    def set_enterprise_voice(self, rows: Sequence[VoiceSwitch]) -> Sequence[RowAnswer]:
+        """Switch Enterprise Voice of users without touching numbers, with an answer for each row."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import cast
 
 from connectors.errors import Invalid, Unsupported
+from datasets.phone_attributes import PhoneAttributes
+from datasets.voice_rows import VoiceSwitch
 from engine.change import Change
 from engine.systems import Systems
 
@@ -70,14 +72,18 @@ def _policy_id(systems: Systems, policy_type: str, name: str) -> str:
 def _set_enterprise_voice(systems: Systems, change: Change, _deadline_s: float) -> None:
     if systems.shell is None:
         raise Unsupported("Enterprise Voice without a number needs Teams PowerShell ; set powershell.server")
-    systems.shell.enable_enterprise_voice(_text(change, "user_id"), enabled=bool(change.parameters["enabled"]))
+    switch = VoiceSwitch(user_id=_text(change, "user_id"), enabled=bool(change.parameters["enabled"]))
+    for answer in systems.shell.set_enterprise_voice([switch]):
+        answer.checked()
 
 
 def _write_directory(systems: Systems, change: Change, _deadline_s: float) -> None:
     if systems.directory is None:
         raise Unsupported("the write-back to Active Directory needs the PowerShell endpoint ; set powershell.server")
-    attributes = cast("dict[str, str | None]", change.parameters["attributes"])
-    systems.directory.write_phone_attributes(_text(change, "sam_account_name"), attributes)
+    names = ("sam_account_name", "attributes")
+    row = PhoneAttributes.model_validate({name: change.parameters[name] for name in names})
+    for answer in systems.directory.set_phone_attributes([row]):
+        answer.checked()
 
 
 def _reserve_number(_systems: Systems, _change: Change, _deadline_s: float) -> None:

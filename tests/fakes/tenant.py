@@ -1,17 +1,20 @@
-"""A tenant in memory that fits the engine's protocols: state rules without protocols, a log of calls, and hooks for faults.
+"""A tenant in memory that fits the engine's protocols: state rules without a wire, a log of calls, hooks for faults.
 
-Its rules are those of the reference: one owner per number, a number switches Enterprise Voice on, a licence takes effect
-after a delay, and reads may lag behind writes.
+Its rules are those of the reference: one owner per number, a number switches Enterprise Voice on, a licence takes
+effect after a delay, and reads may lag behind writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from connectors.errors import AlreadyThere, Invalid, NotFound
+from connectors.rows import RowResult
+from datasets.phone_attributes import PhoneAttribute, PhoneAttributes
 from datasets.users import AdUser, DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
+from datasets.voice_rows import VoiceSwitch
 from engine.systems import Systems
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -56,7 +59,9 @@ class FakeTenant:
 
     def __init__(self, clock: FakeClock, users: int = 3, *, licence_delay_s: float = 60.0, lag_s: float = 0.0) -> None:
         self.clock, self.licence_delay_s, self.lag_s = clock, licence_delay_s, lag_s
-        self.users = {f"id-{n}": FakeUser(f"id-{n}", f"user{n}@lab.test", f"{n:05}", f"user{n}") for n in range(1, users + 1)}
+        self.users = {
+            f"id-{n}": FakeUser(f"id-{n}", f"user{n}@lab.test", f"{n:05}", f"user{n}") for n in range(1, users + 1)
+        }
         self.policy_ids = {("OnlineVoiceRoutingPolicy", "Vienna"): "p-vienna", ("TenantDialPlan", "AT"): "p-at"}
         self.groups: dict[str, set[str]] = {}
         self.calls: list[tuple[str, str, bool]] = []
@@ -70,13 +75,13 @@ class FakeTenant:
 
     def systems(self) -> Systems:
         """Give the protocols' view of this tenant."""
-        return Systems(graph=FakeGraph(self), teams=FakeTeams(self), directory=FakeDirectory(self), shell=FakeShell(self))
+        return Systems(FakeGraph(self), FakeTeams(self), FakeDirectory(self), FakeShell(self))
 
     def writes(self) -> list[tuple[str, str]]:
         """List the write calls that had an effect, in order."""
         return [(name, target) for name, target, is_write in self.calls if is_write]
 
-    def call(self, name: str, target: str, effect: Callable[[], None]) -> None:
+    def call(self, name: str, target: str, effect: Callable[[], object]) -> None:
         """Carry out a write between the hooks; an ignored one says yes and does nothing."""
         self.before(name, target)
         if (name, target) not in self.ignored:
@@ -147,18 +152,19 @@ class FakeGraph:
         found = seen.get(user) or next((u for u in seen.values() if u.upn == user), None)
         return None if found is None else shown(found)
 
-    def users_by_employee_ids(self, ids: Sequence[str]) -> dict[str, list[DirectoryUser]]:
+    def users_by_employee_ids(self, ids: Iterable[str]) -> dict[str, list[DirectoryUser]]:
         """Read users by employee id."""
-        seen = self._tenant.read("graph.users", "")
+        ids, seen = set(ids), self._tenant.read("graph.users", "")
         found: dict[str, list[DirectoryUser]] = {}
         for user in seen.values():
             if user.employee_id in ids:
                 found.setdefault(user.employee_id, []).append(shown(user))
         return found
 
-    def members_of(self, groups: Sequence[str]) -> dict[str, set[str]]:
-        """Read the members of groups by name, nested ones included."""
-        return {name: self._tenant.groups.get(name, set()) for name in groups}
+    def member_ids(self, group: str) -> frozenset[str] | None:
+        """Read the members of a group by name, nested ones included."""
+        members = self._tenant.groups.get(group)
+        return None if members is None else frozenset(members)
 
     def subscribed_skus(self) -> list[SubscribedSku]:
         """Read the tenant's licences."""
@@ -212,7 +218,14 @@ class FakeTeams:
         user = self._tenant.read("teams.voice_user", user_id).get(user_id)
         return None if user is None else self._voice(user)
 
-    def voice_users_by_id(self, user_ids: Sequence[str]) -> dict[str, VoiceUser]:
+    def numbers(self, filter: str | None = None) -> Iterator[NumberAssignment]:
+        """Read the assigned numbers, whatever the filter says."""
+        for number in self._tenant.owners():
+            row = self.number(number)
+            if row is not None:
+                yield row
+
+    def voice_users_by_ids(self, user_ids: Iterable[str]) -> dict[str, VoiceUser]:
         """Read several users."""
         seen = self._tenant.read("teams.voice_users", "")
         return {name: self._voice(seen[name]) for name in user_ids if name in seen}
@@ -272,7 +285,8 @@ class FakeTeams:
     def revoke_policies(self, user_id: str, policy_types: Sequence[str]) -> None:
         """Remove direct assignments."""
         user = self._tenant.user(user_id)
-        self._tenant.call("revoke_policies", user_id, lambda: [user.policies.pop(kind, None) for kind in policy_types] and None)
+        left = {kind: name for kind, name in user.policies.items() if kind not in policy_types}
+        self._tenant.call("revoke_policies", user_id, lambda: setattr(user, "policies", left))
 
 
 class FakeDirectory:
@@ -299,23 +313,27 @@ class FakeDirectory:
             employee_id=user.employee_id,
         )
 
-    def users(self, sam_account_names: Sequence[str]) -> dict[str, AdUser]:
+    def users(self, sam_account_names: Iterable[str]) -> dict[str, AdUser]:
         """Read several users."""
         seen = self._tenant.read("ad.users", "")
         found = [self._by_sam(seen, sam) for sam in sam_account_names]
         return {user.sam: self._shown(user) for user in found if user is not None}
 
-    def write_phone_attributes(self, sam_account_name: str, attributes: Mapping[str, str | None]) -> None:
-        """Set or clear attributes."""
+    def set_phone_attributes(self, rows: Sequence[PhoneAttributes]) -> list[RowResult]:
+        """Set or clear attributes, row by row."""
+        return [self._write(row.sam_account_name, row.attributes) for row in rows]
+
+    def _write(self, sam_account_name: str, attributes: Mapping[PhoneAttribute, str | None]) -> RowResult:
         user = self._by_sam(self._tenant.users, sam_account_name)
         if user is None:
-            raise NotFound(f"{sam_account_name} does not exist")
+            return RowResult(sam_account_name, NotFound(f"{sam_account_name} does not exist"))
         fields = {"telephoneNumber": "telephone_number", "ipPhone": "ip_phone"}
         self._tenant.call(
             "write_directory",
             user.id,
-            lambda: [setattr(user, fields[name], value) for name, value in attributes.items()] and None,
+            lambda: vars(user).update({fields[name]: value for name, value in attributes.items()}),
         )
+        return RowResult(sam_account_name)
 
 
 class FakeShell:
@@ -324,8 +342,11 @@ class FakeShell:
     def __init__(self, tenant: FakeTenant) -> None:
         self._tenant = tenant
 
-    def enable_enterprise_voice(self, user_id: str, *, enabled: bool) -> None:
-        """Switch Enterprise Voice."""
-        self._tenant.call(
-            "set_enterprise_voice", user_id, lambda: setattr(self._tenant.user(user_id), "enterprise_voice", enabled)
-        )
+    def set_enterprise_voice(self, rows: Sequence[VoiceSwitch]) -> list[RowResult]:
+        """Switch Enterprise Voice, row by row."""
+        return [self._switch(row) for row in rows]
+
+    def _switch(self, row: VoiceSwitch) -> RowResult:
+        user = self._tenant.user(row.user_id)
+        self._tenant.call("set_enterprise_voice", user.id, lambda: setattr(user, "enterprise_voice", row.enabled))
+        return RowResult(row.user_id)
