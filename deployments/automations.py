@@ -11,11 +11,23 @@ if TYPE_CHECKING:
 
 ZOMBIES = "callwright: mark runs without a heartbeat as crashed"
 _HEARTBEAT = "prefect.flow-run.heartbeat"
-_ENDINGS = ("Completed", "Failed", "Cancelled", "Crashed", "Suspended", "Paused", "Cancelling", "AwaitingRetry")
+# A process may die before its first heartbeat, or before it says Running: its states count as signs of life too.
+_SIGNS = {_HEARTBEAT, "prefect.flow-run.Pending", "prefect.flow-run.Running"}
+_ENDINGS = (
+    "Completed",
+    "Failed",
+    "Cancelled",
+    "Crashed",
+    "Suspended",
+    "Paused",
+    "Cancelling",
+    "AwaitingRetry",
+    "Scheduled",
+)
 
 
 def zombie_automation(heartbeat_s: int) -> AutomationCore:
-    """Describe the automation: a run that missed three heartbeats has lost its process (not built into the server)."""
+    """Describe the automation: a run silent for three heartbeats has lost its process (the server does not look)."""
     from prefect.client.schemas.objects import StateType
     from prefect.events.actions import ChangeFlowRunState
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
@@ -25,8 +37,8 @@ def zombie_automation(heartbeat_s: int) -> AutomationCore:
         name=ZOMBIES,
         description="A run whose process died sends no heartbeat; without this it would stay Running for ever.",
         trigger=EventTrigger(
-            after={_HEARTBEAT},
-            expect={_HEARTBEAT, *(f"prefect.flow-run.{name}" for name in _ENDINGS)},
+            after=_SIGNS,
+            expect=_SIGNS | {f"prefect.flow-run.{name}" for name in _ENDINGS},
             match={"prefect.resource.id": "prefect.flow-run.*"},
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
