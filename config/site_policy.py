@@ -1,0 +1,101 @@
+"""The site policy: a folder with `pools.toml`, `templates.toml` and `mappings/*.toml`, read and checked as a whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from config.errors import InputRefused
+from config.site_mappings import FeedMapping
+from config.site_pools import SitePart, SitePool, overlap
+from config.site_templates import LifecycleTemplate
+from config.toml_files import load_toml
+
+
+class _PoolsFile(SitePart):
+    pools: tuple[SitePool, ...]
+
+
+class _TemplatesFile(SitePart):
+    templates: tuple[LifecycleTemplate, ...]
+
+
+class SitePolicy(SitePart):
+    """What one site decided: its pools and its templates."""
+
+    folder: Path
+    pools: tuple[SitePool, ...]
+    templates: tuple[LifecycleTemplate, ...]
+
+    def pool(self, name: str) -> SitePool:
+        """Give a pool by name; raises InputRefused naming those there are."""
+        found = next((pool for pool in self.pools if pool.name == name), None)
+        if found is None:
+            raise _unknown("pool", name, [pool.name for pool in self.pools], self.folder / "pools.toml")
+        return found
+
+    def template(self, name: str) -> LifecycleTemplate:
+        """Give a template by name; raises InputRefused naming those there are."""
+        found = next((template for template in self.templates if template.name == name), None)
+        if found is None:
+            names = [template.name for template in self.templates]
+            raise _unknown("template", name, names, self.folder / "templates.toml")
+        return found
+
+    def mappings(self) -> tuple[str, ...]:
+        """List the mappings of the site."""
+        return tuple(sorted(path.stem for path in (self.folder / "mappings").glob("*.toml")))
+
+
+def read_site(folder: Path) -> SitePolicy:
+    """Read the site policy; raises InputRefused with one line naming file, key and remedy."""
+    if not folder.is_dir():
+        remedy = "correct site in the settings (CALLWRIGHT_SITE)"
+        raise InputRefused("there is no such folder of site policy", where=str(folder), remedy=remedy)
+    pools = load_toml(folder / "pools.toml", _PoolsFile).pools
+    templates = load_toml(folder / "templates.toml", _TemplatesFile).templates
+    _refuse_twice("pool", [pool.name for pool in pools], folder / "pools.toml")
+    _refuse_twice("template", [template.name for template in templates], folder / "templates.toml")
+    _refuse_overlap(pools, folder / "pools.toml")
+    _refuse_unknown_pools(templates, pools, folder / "templates.toml")
+    return SitePolicy(folder=folder, pools=pools, templates=templates)
+
+
+def read_mapping(place: Path, site: Path | None = None) -> FeedMapping:
+    """Read a feed mapping: a TOML file, or the name of one in the site's `mappings`; raises InputRefused."""
+    if site is not None and place.suffix != ".toml" and not place.is_file():
+        named = site / "mappings" / f"{place}.toml"
+        if not named.is_file():
+            names = [path.stem for path in (site / "mappings").glob("*.toml")]
+            raise _unknown("mapping", str(place), names, site / "mappings")
+        return load_toml(named, FeedMapping)
+    return load_toml(place, FeedMapping)
+
+
+def _refuse_twice(what: str, names: list[str], path: Path) -> None:
+    if not names:
+        raise InputRefused(f"{what}s is empty", where=str(path), remedy=f"add a [[{what}s]]")
+    counted = Counter(name.casefold() for name in names)
+    twice = next((name for name in names if counted[name.casefold()] > 1), None)
+    if twice:
+        raise InputRefused(f"there are two {what}s named {twice}", where=str(path), remedy="rename one of them")
+
+
+def _refuse_overlap(pools: tuple[SitePool, ...], path: Path) -> None:
+    if text := overlap(pools):
+        raise InputRefused(text, where=f"{path}: pools", remedy="take it out of one of them")
+
+
+def _refuse_unknown_pools(templates: tuple[LifecycleTemplate, ...], pools: tuple[SitePool, ...], path: Path) -> None:
+    names = [pool.name for pool in pools]
+    for template in templates:
+        if template.pool and template.pool not in names:
+            remedy = f"name one of {', '.join(names)}"
+            what = f"template {template.name} takes from pool {template.pool}, which is not in pools.toml"
+            raise InputRefused(what, where=f"{path}: pool", remedy=remedy)
+
+
+def _unknown(what: str, name: str, names: list[str], place: Path) -> InputRefused:
+    return InputRefused(
+        f"there is no {what} {name}", where=str(place), remedy=f"name one of {', '.join(sorted(names))}"
+    )
