@@ -1,0 +1,124 @@
+"""Rows of feeds, good and bad, what became of them, and when a whole feed is not to be believed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+from config.sections import FeedLimits
+from datasets.people import Person
+
+SHOWN_LENGTH = 80
+_NUMBER = re.compile(r"\+?[\d\s().\-/]+(?:;ext=\d+)?")
+
+
+class GoodRow(NamedTuple):
+    """A row that became a person; `line` is where its first character stands in the file, counted from 1."""
+
+    line: int
+    person: Person
+    raw: str = ""
+
+
+class BadRow(NamedTuple):
+    """A row that is quarantined: where, in which column, why, and a masked view of the value."""
+
+    line: int
+    column: str
+    reason: str
+    value: str = ""
+    employee_id: str | None = None
+    raw: str = ""
+
+    def __str__(self) -> str:
+        column = f", column {self.column}" if self.column else ""
+        return f"line {self.line}{column}: {self.reason}"
+
+
+class Outcome(StrEnum):
+    """What became of one row of a feed; a feed is finished when no row is pending or waiting."""
+
+    PENDING = "pending"
+    ONBOARDED = "onboarded"
+    PLANNED_AHEAD = "planned_ahead"
+    WAITING = "waiting"
+    UNCHANGED = "unchanged"
+    QUARANTINED = "quarantined"
+    REFUSED = "refused"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class QuarantineState(StrEnum):
+    """Where a quarantined row stands; `superseded` says that a newer feed of the same name replaced it."""
+
+    OPEN = "open"
+    RETRIED = "retried"
+    DISMISSED = "dismissed"
+    SUPERSEDED = "superseded"
+
+
+def mask(value: str) -> str:
+    """Show enough of a value to find it in the file, not the value: `+43…78`, `Adm…n`."""
+    shown = "".join(c if c.isprintable() else "·" for c in value[:SHOWN_LENGTH])
+    if len(value) <= 4:
+        return shown
+    head = 3 if len(value) > 6 else 2
+    return f"{shown[:head]}…{shown[-1]}" if len(value) <= SHOWN_LENGTH else f"{shown[:head]}… ({len(value)} characters)"
+
+
+def formula_safe(text: str) -> str:
+    """Write a cell so that a spreadsheet never runs it; phone numbers keep their plus."""
+    if text[:1] in ("=", "@", "\t", "\r", "-", "+") and not _NUMBER.fullmatch(text):
+        return f"'{text}"
+    return text
+
+
+def formula_safe_row(row: Mapping[str, str]) -> dict[str, str]:
+    """Write every cell of a row so that a spreadsheet never runs it."""
+    return {formula_safe(column): formula_safe(value) for column, value in row.items()}
+
+
+def blast_radius(
+    previous_count: int | None,
+    rows: int,
+    leavers: int,
+    number_changes: int,
+    limits: FeedLimits,
+    *,
+    kind: Literal["snapshot", "events"] = "snapshot",
+) -> list[str]:
+    """Give the reasons not to believe a feed; nothing may be written when there is one.
+
+    A feed of events has no share of anything, so only the counts bind it; `previous_count` is None for a first feed.
+    """
+    reasons = []
+    if kind == "snapshot" and previous_count and _exceeds(previous_count - rows, previous_count, limits.shrink_percent):
+        reasons.append(
+            f"the feed has {rows} rows, the last accepted one had {previous_count}:"
+            f" more than {limits.shrink_percent:g} % fewer"
+        )
+    percents = kind == "snapshot"
+    reasons += _too_many("leavers", leavers, rows, limits.leavers, limits.leavers_percent if percents else None)
+    reasons += _too_many(
+        "number changes",
+        number_changes,
+        rows,
+        limits.number_changes,
+        limits.number_changes_percent if percents else None,
+    )
+    return reasons
+
+
+def _too_many(what: str, count: int, rows: int, limit: int, percent: float | None) -> list[str]:
+    if count > limit:
+        return [f"{count} {what} in one feed: more than {limit}"]
+    if percent is not None and _exceeds(count, rows, percent):
+        return [f"{count} {what} among {rows} rows: more than {percent:g} %"]
+    return []
+
+
+def _exceeds(part: int, whole: int, percent: float) -> bool:
+    return part * 100 > whole * percent
