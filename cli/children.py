@@ -1,4 +1,4 @@
-"""Commands that hand over to other programs of this checkout: the lab, which is never imported, and the benchmarks."""
+"""Commands that hand over to other programs of this checkout: the lab (never imported), serving, the benchmarks."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ def lab(
     if importlib.util.find_spec("psrpcore") is None:
         raise DependencyMissing("the lab needs libraries that are not installed ; run: make env")
     become("lab", "--users", str(users), "--control-port", str(control_port), *context.args)
+
+
+def serve(
+    context: typer.Context,
+    mapping: Annotated[Path, typer.Option(help="Feed mapping for files and for the nightly run.")],
+) -> None:
+    """Serve the deployments on a Prefect server and watch the drop folder; more options are passed on."""
+    become("deployments.serve", "--mapping", str(mapping), *context.args)
 
 
 def bench(

@@ -2,11 +2,140 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from cli import opened, output, prefect_runs
+from cli.exits import DependencyMissing, FinishedWithFailures, one_line
+from cli.onboarding import CONTINUE_DEPLOYMENT, DEPLOYMENT
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from datasets.findings import Finding
+
+COLUMNS = ("", "check", "found", "what to do")
+OLDEST, NEWEST = (3, 11), (3, 13)
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
     """Check every connection and permission, and say what to do about each failure."""
-    raise NotImplementedError(as_json)
+    found: list[Finding] = []
+    for finding in examine():
+        found.append(finding)
+        if not as_json and sys.stderr.isatty():
+            output.note(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}")
+    failures = [finding for finding in found if not finding.ok]
+    if as_json:
+        output.as_json([finding.model_dump() for finding in found])
+    else:
+        output.table([_as_row(finding) for finding in found], COLUMNS)
+    if failures:
+        names = ", ".join(finding.name for finding in failures)
+        raise FinishedWithFailures("" if as_json else f"{len(failures)} of {len(found)} checks failed: {names}")
+
+
+def examine() -> Iterator[Finding]:
+    """Give one finding after the other; what cannot be asked because of an earlier failure is left out."""
+    yield python_version(sys.version_info[:2])
+    settings: list[Settings] = []
+    yield from _told("settings", lambda: _settings(settings))
+    if not settings:
+        return
+    yield from _told("site policy", lambda: _policy(settings[0]))
+    yield from _told("database", _database)
+    yield from _systems(settings[0])
+    yield from _told("prefect", _prefect)
+
+
+def python_version(version: tuple[int, ...]) -> Finding:
+    """Tell whether this Python is one that we are tested with (M5)."""
+    from datasets.findings import Finding
+
+    text, is_known = ".".join(map(str, version)), OLDEST <= version <= NEWEST
+    fix = "" if is_known else "make the environment with Python 3.11, 3.12 or 3.13: make clean env"
+    return Finding(name="python", ok=is_known, detail=text, fix=fix)
+
+
+def _settings(read: list[Settings]) -> str:
+    from config.settings import read_settings, settings_file
+
+    read.append(read_settings())
+    return str(settings_file() or "environment and defaults")
+
+
+def _policy(settings: Settings) -> str:
+    from config.site_policy import read_site
+
+    site = read_site(settings.site)
+    return f"{settings.site}: {len(site.pools)} pools, {len(site.templates)} templates, {len(site.mappings())} mappings"
+
+
+def _database() -> str:
+    from connectors import schema
+
+    with opened.any_database() as database:
+        found = schema.revision(database)
+        where = database.url.render_as_string(hide_password=True)
+        if found.is_empty:
+            return f"{where} is new ; the first command makes its tables"
+        schema.require(database)
+    return f"{where}, schema {found.found}"
+
+
+def _systems(settings: Settings) -> Iterator[Finding]:
+    from config.errors import InputRefused
+    from datasets.findings import Finding
+    from engine.opening import open_systems
+
+    if settings.tenant is None:
+        yield Finding(name="tenant", ok=True, detail="none is set: nothing outside can be read or changed")
+        return
+    try:
+        with open_systems(settings) as systems:
+            yield from systems.graph.probe()
+            yield from systems.teams.probe()
+            for shell in (systems.directory, systems.shell):
+                yield from shell.probe() if shell else ()
+    except InputRefused as error:
+        yield _failure("tenant", error)
+
+
+def _prefect() -> str:
+    if not prefect_runs.server_url():
+        return "PREFECT_API_URL is not set: runs happen in the calling process"
+    names = prefect_runs.deployment_names()
+    missing = {DEPLOYMENT, CONTINUE_DEPLOYMENT} - names
+    if missing:
+        what = f"{prefect_runs.server_url()} has no deployment {', '.join(sorted(missing))}"
+        raise DependencyMissing(f"{what} ; start: ./callwright serve --mapping FILE")
+    return f"{prefect_runs.server_url()} with {len(names)} deployments"
+
+
+def _told(name: str, check: Callable[[], str]) -> Iterator[Finding]:
+    from config.errors import InputRefused
+    from connectors.errors import ConnectorError
+    from datasets.findings import Finding
+
+    try:
+        yield Finding(name=name, ok=True, detail=check())
+    except (InputRefused, ConnectorError, DependencyMissing) as error:
+        yield _failure(name, error)
+
+
+def _failure(name: str, error: Exception) -> Finding:
+    from datasets.findings import Finding
+
+    what, _, fix = one_line(error).rpartition(" ; ")
+    return Finding(name=name, ok=False, detail=what or fix, fix=fix)
+
+
+def _as_row(finding: Finding) -> dict[str, object]:
+    return {
+        "": "ok" if finding.ok else "FAIL",
+        "check": finding.name,
+        "found": finding.detail,
+        "what to do": finding.fix,
+    }

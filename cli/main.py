@@ -32,6 +32,7 @@ def _assemble() -> None:
     app.add_typer(database.app, name="database")
     app.add_typer(settings.app, name="settings")
     app.command("lab", context_settings=children.PASS_ON)(children.lab)
+    app.command("serve", context_settings=children.PASS_ON)(children.serve)
     app.command("bench")(children.bench)
     app.command("about")(about.about)
 

@@ -38,12 +38,20 @@ def run(deployment: str, request: Mapping[str, Any], *, sleep: Callable[[float],
     return summary
 
 
+def deployment_names() -> set[str]:
+    """Name the deployments of the server. Raises DependencyMissing when it does not answer."""
+    with _client() as client:
+        return {deployment.name for deployment in client.read_deployments()}
+
+
 def _start(client: SyncPrefectClient, deployment: str, request: Mapping[str, Any]) -> FlowRun:
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
 
     found = client.read_deployments(deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment])))
     if not found:
-        raise DependencyMissing(f"{server_url()} has no deployment '{deployment}' ; start: python -m deployments.serve")
+        raise DependencyMissing(
+            f"{server_url()} has no deployment '{deployment}' ; start: ./callwright serve --mapping FILE"
+        )
     return client.create_flow_run_from_deployment(found[0].id, parameters={"request": dict(request)})
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from config.errors import InputRefused
 from config.secret_refs import SecretRef
-from config.settings import PowerShellSettings, Settings, TenantSettings
+from config.sections import PowerShellSettings, TenantSettings
+from config.settings import Settings
 from connectors.app_registration import AppRegistration, ClientCertificate, ClientSecret
 from connectors.directory import Directory
 from connectors.graph import Graph
