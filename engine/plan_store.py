@@ -145,19 +145,13 @@ def lines_to_replan(connection: Connection, now: datetime) -> list[StoredLine]:
 
 
 def due_plans(connection: Connection, now: datetime) -> list[str]:
-    """List the plans with waiting or unknown lines whose moment has come, oldest first."""
+    """List the plans being applied that have something due, or nothing open and only want settling; oldest first."""
     c = plan_lines.c
-    query = (
-        select(plans.c.id)
-        .where(
-            plans.c.state == "applying",
-            plans.c.id.in_(
-                select(c.plan_id).where(c.state.in_(OPEN_LINES), (c.not_before <= now) | c.not_before.is_(None))
-            ),
-        )
-        .order_by(plans.c.created_at)
-    )
-    return list(connection.execute(query).scalars())
+    is_open = c.state.in_(OPEN_LINES)
+    due = is_open & ((c.not_before <= now) | c.not_before.is_(None))
+    due_ids, open_ids = (select(c.plan_id).where(which) for which in (due, is_open))
+    query = select(plans.c.id).where(plans.c.state == "applying", plans.c.id.in_(due_ids) | plans.c.id.not_in(open_ids))
+    return list(connection.execute(query.order_by(plans.c.created_at)).scalars())
 
 
 def set_plan_state(connection: Connection, plan_id: str, state: str) -> None:
@@ -210,23 +204,17 @@ def counts(connection: Connection, plan_id: str) -> Counter[str]:
     return result
 
 
-def supersede(connection: Connection, objects: Iterable[str], by_plan: str) -> list[tuple[str, int]]:
-    """Close open lines of other plans that never sent anything and whose object is planned anew; returns which.
-
-    A line that has sent a change is left to finish: its user is protected by the object lease and the stale check.
-    """
-    c, k = plan_lines.c, plan_changes.c
-    sent = select(k.plan_id, k.line).where(k.state != ChangeState.PLANNED).subquery()
-    query = (
-        select(c.plan_id, c.line)
-        .outerjoin(sent, (sent.c.plan_id == c.plan_id) & (sent.c.line == c.line))
-        .where(c.object.in_(list(objects)), c.plan_id != by_plan, c.state.in_(OPEN_LINES), sent.c.plan_id.is_(None))
-    )
-    found = [(row.plan_id, row.line) for row in connection.execute(query).unique()]
-    for plan_id, line in found:
-        connection.execute(
-            update(plan_lines)
-            .where((c.plan_id == plan_id) & (c.line == line))
-            .values(state=LineState.SUPERSEDED, reason=f"planned anew by plan {by_plan}")
-        )
+def open_lines(connection: Connection, objects: Iterable[str]) -> list[StoredLine]:
+    """Load the open lines of all plans that concern these objects, with their changes."""
+    names, c = list(objects), plan_lines.c
+    found: list[StoredLine] = []
+    for start in range(0, len(names), _SLICE):
+        query = select(c.plan_id, c.line).where(c.object.in_(names[start : start + _SLICE]), c.state.in_(OPEN_LINES))
+        for plan_id, line in connection.execute(query).all():
+            found += load_lines(connection, plan_id, [line])
     return found
+
+
+def has_sent(line: StoredLine) -> bool:
+    """Tell whether any change of the line was ever sent."""
+    return any(change.sent_at is not None for change in line.changes)

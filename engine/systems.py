@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from datasets.phone_attributes import PhoneAttributes
-from datasets.users import AdUser, DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
+from datasets.users import AdUser, DirectoryUser, EmergencyLocation, NumberAssignment, SubscribedSku, VoiceUser
 from datasets.voice_rows import VoiceSwitch
 
 
@@ -95,6 +95,9 @@ class DirectorySystem(Protocol):
 
 class ShellSystem(Protocol):
     """The parts of Teams that only PowerShell reaches."""
+
+    def locations(self) -> list[EmergencyLocation]:
+        """Read the emergency locations."""
 
     def set_enterprise_voice(self, rows: Sequence[VoiceSwitch]) -> Sequence[RowAnswer]:
         """Switch Enterprise Voice of users without touching numbers, with an answer for each row."""

@@ -1,0 +1,1 @@
+"""Keep feeds: every row, its outcome, the rows in quarantine, events seen."""

@@ -1,0 +1,123 @@
+"""Look at the tenant before planning: who has an account, what Teams and the directory know, which template fits.
+
+Reading only; the result is one `Situation` per person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from config.errors import InputRefused
+from datasets.people import Person
+from datasets.templates import Template, choose_template, groups_named
+from datasets.users import AdUser, DirectoryUser, VoiceUser
+from engine.claims import person as person_owner
+from engine.claims import user as user_owner
+from engine.onboarding import Situation
+from engine.overlay import recent_effects
+from engine.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Row:
+    """One person of a feed to be planned; `waiting_since` is kept when a waiting person is planned anew."""
+
+    feed_id: str
+    line: int
+    person: Person
+    waiting_since: datetime | None = None
+
+    @property
+    def source(self) -> dict[str, JsonValue]:
+        """Give what a plan line remembers of its origin."""
+        since = None if self.waiting_since is None else self.waiting_since.isoformat()
+        return {
+            "feed_id": self.feed_id,
+            "feed_line": self.line,
+            "employee_id": self.person.employee_id,
+            "waiting_since": since,
+        }
+
+
+def situations(runtime: Runtime, templates: Sequence[Template], rows: Sequence[Row]) -> list[Situation]:
+    """Read what is needed about these people, in bulk. Raises what the connectors raise."""
+    systems = runtime.systems
+    accounts = systems.graph.users_by_employee_ids(row.person.employee_id for row in rows)
+    found = [account for several in accounts.values() for account in several]
+    members = _members(runtime, groups_named(templates))
+    chosen = {row.line: _choice(row, accounts, members, templates) for row in rows}
+    voices = systems.teams.voice_users_by_ids(account.id for account in found)
+    ad = _directory_users(runtime, found, chosen.values())
+    return [
+        _situation(runtime, row, chosen[row.line], accounts.get(row.person.employee_id, []), voices, ad) for row in rows
+    ]
+
+
+def _members(runtime: Runtime, groups: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Read the groups that templates name, nested ones expanded."""
+    found: dict[str, frozenset[str]] = {}
+    for group in sorted(groups):
+        members = runtime.systems.graph.member_ids(group)
+        if members is None:
+            raise InputRefused(
+                f"no group {group} in the tenant", where="templates.toml", remedy="create it or correct the template"
+            )
+        found[group] = members
+    return found
+
+
+def _choice(
+    row: Row,
+    accounts: Mapping[str, Sequence[DirectoryUser]],
+    members: Mapping[str, frozenset[str]],
+    templates: Sequence[Template],
+) -> tuple[Template | None, str]:
+    ids = {account.id for account in accounts.get(row.person.employee_id, ())}
+    groups = [name for name, inside in members.items() if ids & inside]
+    choice = choose_template(row.person, groups, templates)
+    return choice.template, choice.why
+
+
+def _directory_users(
+    runtime: Runtime, accounts: Sequence[DirectoryUser], chosen: Iterable[tuple[Template | None, str]]
+) -> dict[str, AdUser]:
+    directory = runtime.systems.directory
+    if directory is None or not any(template and _needs_directory(template) for template, _ in chosen):
+        return {}
+    names = (account.on_premises_sam_account_name for account in accounts)
+    return directory.users([name for name in names if name])
+
+
+def _needs_directory(template: Template) -> bool:
+    return bool(template.write_back) or template.number_source not in ("NumberRange", "none")
+
+
+def _situation(
+    runtime: Runtime,
+    row: Row,
+    choice: tuple[Template | None, str],
+    accounts: Sequence[DirectoryUser],
+    voices: Mapping[str, VoiceUser],
+    ad: Mapping[str, AdUser],
+) -> Situation:
+    template, why = choice
+    only = accounts[0] if len(accounts) == 1 else None
+    sam = only.on_premises_sam_account_name if only else None
+    objects = [person_owner(row.person.employee_id), *([user_owner(only.id)] if only else []), f"ad:{sam}"]
+    with runtime.database.read() as connection:
+        recent = recent_effects(connection, objects, now=runtime.now(), limits=runtime.limits)
+    return Situation(
+        person=row.person,
+        source=row.source,
+        template=template,
+        why=why,
+        accounts=tuple(accounts),
+        voice=voices.get(only.id) if only else None,
+        ad=ad.get(sam) if sam else None,
+        recent=recent,
+        waiting_since=row.waiting_since,
+    )

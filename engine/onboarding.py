@@ -1,0 +1,342 @@
+"""Plan what a hire needs to be a working Teams Phone user (pure): from a person, what was observed, and a template.
+
+Policies converge, numbers are sticky: a user who has a number keeps it. Reading and claiming are left to
+`engine/resolve.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+
+from datasets.templates import NumberSource, Template
+from pydantic import JsonValue
+
+from datasets.people import Person, Status
+from datasets.users import AdUser, DirectoryUser, SubscribedSku, VoiceUser
+from engine.change import Change, Effect
+from engine.claims import person as person_owner
+from engine.compare import compare
+from engine.conditions import PHONE_SYSTEM
+from engine.plan import Line, LineState
+from engine.readers import Observed, directory_value, voice_value
+
+# The account is made a working phone one day before the first day, so that licences have replicated by then.
+START_AHEAD = timedelta(days=1)
+NEEDS_LOCATION = ("callingPlan", "operatorConnect")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What holds for everybody in one planning: the day, the tenant's licences and policies, and how long to wait."""
+
+    now: datetime
+    skus: Mapping[str, SubscribedSku]
+    missing_policies: frozenset[tuple[str, str]] = frozenset()
+    account_give_up: timedelta = timedelta(days=30)
+    reservation_after_start: timedelta = timedelta(days=14)
+    licences_given: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def today(self) -> date:
+        """Give the day in UTC."""
+        return self.now.date()
+
+
+@dataclass(frozen=True)
+class ChosenNumber:
+    """A number that the inventory holds for this person, and what Teams must be told with it."""
+
+    number: str
+    number_type: str
+    location_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """One person and everything that was observed about them; `refusal` is why no number could be chosen."""
+
+    person: Person
+    source: Mapping[str, JsonValue]
+    template: Template | None
+    why: str
+    accounts: tuple[DirectoryUser, ...] = ()
+    voice: VoiceUser | None = None
+    ad: AdUser | None = None
+    recent: Observed = field(default_factory=dict)
+    busy_with: str | None = None
+    reserved: str | None = None
+    chosen: ChosenNumber | None = None
+    refusal: str | None = None
+    waiting_since: datetime | None = None
+
+    @property
+    def account(self) -> DirectoryUser | None:
+        """Give the only account, or None."""
+        return self.accounts[0] if len(self.accounts) == 1 else None
+
+    @property
+    def number(self) -> str | None:
+        """Give the number the user has, our own recent writes included."""
+        account = self.account
+        value = None if account is None else self.observed(f"user:{account.id}", "number")
+        return None if value is None else str(value)
+
+    def observed(self, obj: str, attribute: str) -> JsonValue:
+        """Give one observed value; what we verified a moment ago outweighs a lagging read."""
+        if (obj, attribute) in self.recent:
+            return self.recent[obj, attribute]
+        if attribute == "usage_location" or attribute.startswith("licence:"):
+            return directory_value(self.account, attribute)
+        return voice_value(self.voice, attribute)
+
+
+def is_future(person: Person, now: datetime) -> bool:
+    """Tell whether a hire is too far ahead to be onboarded now."""
+    return person.starts_after((now + START_AHEAD).date())
+
+
+def wants_number(situation: Situation, now: datetime) -> bool:
+    """Tell whether a number has to be found for this person."""
+    template, person = situation.template, situation.person
+    if template is None or person.status != Status.ACTIVE or situation.busy_with:
+        return False
+    if template.number_source == NumberSource.NONE or len(situation.accounts) > 1:
+        return False
+    if is_future(person, now):
+        return situation.reserved is None and template.number_source == NumberSource.NUMBER_RANGE
+    return situation.account is not None and situation.number is None
+
+
+def plan_person(situation: Situation, terms: Terms) -> Line:
+    """Give the line for one person; it may be unchanged, waiting or refused from the start."""
+    return _early(situation, terms) or _full(situation, terms)
+
+
+def _line(situation: Situation, state: LineState, reason: str, **more: object) -> Line:
+    person, account = situation.person, situation.account
+    obj = person_owner(person.employee_id) if account is None else f"user:{account.id}"
+    name = person.upn or person.display_name or f"{person.given_name} {person.surname}".strip()
+    label = account.user_principal_name if account else name or person.employee_id
+    values = {"object": obj, "label": label, "source": dict(situation.source), "state": state, "reason": reason}
+    return Line.model_validate(values | more)
+
+
+def _early(situation: Situation, terms: Terms) -> Line | None:
+    """Give the line of a person for whom nothing can or need be done now."""
+    person = situation.person
+    if person.status != Status.ACTIVE:
+        return _line(situation, LineState.UNCHANGED, f"{person.status}: onboarding changes nobody who is not active")
+    if situation.busy_with:
+        reason = f"plan {situation.busy_with} is still working on this user"
+        return _waiting(situation, terms, "other_plan", reason)
+    if situation.template is None:
+        return _line(situation, LineState.REFUSED, f"{situation.why} ; add or correct a lifecycle template")
+    if len(situation.accounts) > 1:
+        names = ", ".join(account.user_principal_name for account in situation.accounts)
+        reason = f"{names} all carry employee id {person.employee_id} ; correct it in the directory"
+        return _line(situation, LineState.REFUSED, reason)
+    if situation.refusal:
+        return _line(situation, LineState.REFUSED, situation.refusal)
+    if is_future(person, terms.now):
+        return _future(situation, terms)
+    if situation.account is None:
+        return _waiting(situation, terms, "account", f"no account carries employee id {person.employee_id} yet")
+    return None
+
+
+def _waiting(situation: Situation, terms: Terms, condition: str, reason: str) -> Line:
+    since = situation.waiting_since or terms.now
+    if terms.now >= since + terms.account_give_up:
+        remedy = "create the account, then run the feed again"
+        return _line(situation, LineState.FAILED, f"gave up waiting: {reason} ; {remedy}")
+    give_up_at = since + terms.account_give_up
+    return _line(situation, LineState.WAITING, reason, condition=condition, not_before=terms.now, give_up_at=give_up_at)
+
+
+def _future(situation: Situation, terms: Terms) -> Line:
+    """Keep a number for somebody who starts later."""
+    person, chosen = situation.person, situation.chosen
+    assert person.hire_date is not None
+    if chosen is None:
+        held = f"{situation.reserved} is reserved" if situation.reserved else "nothing to reserve"
+        return _line(situation, LineState.UNCHANGED, f"starts on {person.hire_date}, {held}")
+    until = datetime.combine(person.hire_date, time(), UTC) + terms.reservation_after_start
+    owner = person_owner(person.employee_id)
+    reserve = Change(
+        kind="reserve_number",
+        target=owner,
+        parameters={
+            "number": chosen.number,
+            "owner": owner,
+            "reason": f"starts on {person.hire_date}",
+            "until": until.isoformat(),
+        },
+        effects=(Effect(object=f"number:{chosen.number}", attribute="reserved_for", after=person.employee_id),),
+        reason=f"{person.employee_id} starts on {person.hire_date}",
+    )
+    return _line(situation, LineState.PLANNED, "", object=owner, success="planned_ahead", changes=(reserve,))
+
+
+def _full(situation: Situation, terms: Terms) -> Line:
+    account, template = situation.account, situation.template
+    assert account is not None
+    assert template is not None
+    refusal = _licence_refusal(situation, template, account, terms) or _policy_refusal(template, terms)
+    if refusal:
+        return _line(situation, LineState.REFUSED, refusal)
+    changes = [
+        *_usage_location(situation, account),
+        *_licences(situation, template, account, terms),
+        *_number(situation, account),
+        *_enterprise_voice(situation, template, account),
+        *_policies(situation, template, account),
+        *_write_back(situation, template, account),
+    ]
+    if not changes:
+        return _line(situation, LineState.UNCHANGED, f"already as template {template.name} wants it")
+    return _line(situation, LineState.PLANNED, "", changes=tuple(changes))
+
+
+def _usage_location(situation: Situation, account: DirectoryUser) -> list[Change]:
+    wanted, obj = situation.person.usage_location, f"user:{account.id}"
+    found = situation.observed(obj, "usage_location")
+    effects = compare(obj, {"usage_location": wanted}, {"usage_location": found}) if wanted else ()
+    if not effects:
+        return []
+    parameters: dict[str, JsonValue] = {"user_id": account.id, "country": wanted}
+    return [Change(kind="set_usage_location", target=obj, parameters=parameters, effects=effects, reason="HR feed")]
+
+
+def _missing_skus(situation: Situation, template: Template, account: DirectoryUser, terms: Terms) -> list[str]:
+    obj = f"user:{account.id}"
+    wanted = [terms.skus[part].sku_id for part in template.licences if part in terms.skus]
+    return [sku for sku in wanted if not situation.observed(obj, f"licence:{sku}")]
+
+
+def _licence_refusal(situation: Situation, template: Template, account: DirectoryUser, terms: Terms) -> str | None:
+    unknown = [part for part in template.licences if part not in terms.skus]
+    if unknown:
+        return f"licence {unknown[0]} of template {template.name} is not subscribed ; buy it or correct the template"
+    for part in template.licences:
+        sku = terms.skus[part]
+        left = sku.enabled_units - sku.consumed_units - terms.licences_given.get(sku.sku_id, 0)
+        if sku.sku_id in _missing_skus(situation, template, account, terms) and left < 1:
+            return f"no licence {part} is left ({sku.enabled_units} in use) ; buy or free some, then run the feed again"
+    return None
+
+
+def _policy_refusal(template: Template, terms: Terms) -> str | None:
+    for policy_type, name in template.policies.items():
+        if (policy_type, name) in terms.missing_policies:
+            return (
+                f"{policy_type} '{name}' of template {template.name} does not exist ; create it or correct the template"
+            )
+    return None
+
+
+def _licences(situation: Situation, template: Template, account: DirectoryUser, terms: Terms) -> list[Change]:
+    obj, changes = f"user:{account.id}", []
+    for sku in _missing_skus(situation, template, account, terms):
+        terms.licences_given[sku] = terms.licences_given.get(sku, 0) + 1
+        effect = Effect(object=obj, attribute=f"licence:{sku}", before=False, after=True)
+        parameters: dict[str, JsonValue] = {"user_id": account.id, "sku_id": sku}
+        changes.append(
+            Change(
+                kind="assign_licence",
+                target=obj,
+                parameters=parameters,
+                effects=(effect,),
+                reason=f"template {template.name}",
+            )
+        )
+    return changes
+
+
+def _number(situation: Situation, account: DirectoryUser) -> list[Change]:
+    chosen, obj = situation.chosen, f"user:{account.id}"
+    if chosen is None:
+        return []
+    parameters: dict[str, JsonValue] = {
+        "user_id": account.id,
+        "number": chosen.number,
+        "number_type": chosen.number_type,
+        "location_id": chosen.location_id,
+    }
+    effects = [
+        Effect(object=f"number:{chosen.number}", attribute="owner", after=account.id),
+        Effect(object=obj, attribute="number", after=chosen.number),
+    ]
+    if not situation.observed(obj, "enterprise_voice"):
+        effects.append(Effect(object=obj, attribute="enterprise_voice", before=False, after=True))
+    return [
+        Change(
+            kind="assign_number",
+            target=obj,
+            parameters=parameters,
+            effects=tuple(effects),
+            reason=situation.why,
+            waits_for=PHONE_SYSTEM,
+        )
+    ]
+
+
+def _enterprise_voice(situation: Situation, template: Template, account: DirectoryUser) -> list[Change]:
+    obj = f"user:{account.id}"
+    if not template.enterprise_voice or situation.chosen or situation.observed(obj, "enterprise_voice"):
+        return []
+    effect = Effect(object=obj, attribute="enterprise_voice", before=False, after=True)
+    parameters: dict[str, JsonValue] = {"user_id": account.id, "enabled": True}
+    return [
+        Change(
+            kind="set_enterprise_voice",
+            target=obj,
+            parameters=parameters,
+            effects=(effect,),
+            reason=f"template {template.name}",
+            waits_for=PHONE_SYSTEM,
+        )
+    ]
+
+
+def _policies(situation: Situation, template: Template, account: DirectoryUser) -> list[Change]:
+    obj = f"user:{account.id}"
+    desired: dict[str, JsonValue] = {f"policy:{kind}": name for kind, name in template.policies.items()}
+    effects = compare(obj, desired, {name: situation.observed(obj, name) for name in desired})
+    if not effects:
+        return []
+    policies: dict[str, JsonValue] = {effect.attribute.removeprefix("policy:"): effect.after for effect in effects}
+    parameters: dict[str, JsonValue] = {"user_id": account.id, "policies": policies}
+    return [
+        Change(
+            kind="set_policies",
+            target=obj,
+            parameters=parameters,
+            effects=effects,
+            reason=f"template {template.name}",
+        )
+    ]
+
+
+def _write_back(situation: Situation, template: Template, account: DirectoryUser) -> list[Change]:
+    number = situation.chosen.number if situation.chosen else situation.number
+    if situation.ad is None or number is None or not template.write_back:
+        return []
+    obj = f"ad:{situation.ad.sam_account_name}"
+    found: dict[str, JsonValue] = {"telephoneNumber": situation.ad.telephone_number, "ipPhone": situation.ad.ip_phone}
+    found |= {name: value for (seen, name), value in situation.recent.items() if seen == obj}
+    effects = compare(obj, dict.fromkeys(template.write_back, number), found)
+    if not effects:
+        return []
+    attributes: dict[str, JsonValue] = {effect.attribute: effect.after for effect in effects}
+    parameters: dict[str, JsonValue] = {"sam_account_name": situation.ad.sam_account_name, "attributes": attributes}
+    return [
+        Change(
+            kind="write_directory",
+            target=f"user:{account.id}",
+            parameters=parameters,
+            effects=effects,
+            reason="number write-back",
+        )
+    ]

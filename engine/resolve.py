@@ -1,0 +1,246 @@
+"""Resolve a feed's people into a stored plan: choose numbers as claims, close older lines, plan each person.
+
+Everything from closing older lines to storing the plan is one transaction, so a number is never between two plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+
+from sqlalchemy import Connection
+
+from config.errors import InputRefused
+from config.site_policy import SitePolicy
+from datasets.inventory import NumberUnavailable
+from datasets.numbering import PhoneNumber, parse_number
+from datasets.templates import NumberSource, Template
+from engine import inventory, leases, plan_store
+from engine.claims import person as person_owner
+from engine.claims import settle_undone
+from engine.claims import user as user_owner
+from engine.locations import Locations
+from engine.observe import Row, situations
+from engine.onboarding import ChosenNumber, Situation, Terms, is_future, plan_person, wants_number
+from engine.plan import Line, LineState, Plan
+from engine.plan_store import StoredLine
+from engine.requests import new_id
+from engine.runtime import Runtime
+from engine.site_pools import define_pools
+
+_SLICE = 500
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A stored plan and the people who need none: feed line → (outcome, reason)."""
+
+    plan_id: str
+    without_line: Mapping[int, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Waits:
+    """How long claims, reservations and people without an account last."""
+
+    claim: timedelta = timedelta(hours=48)
+    account: timedelta = timedelta(days=30)
+    reservation_after_start: timedelta = timedelta(days=14)
+
+
+def resolve(
+    runtime: Runtime,
+    site: SitePolicy,
+    request_id: str,
+    rows: Sequence[Row],
+    *,
+    waits: Waits,
+    closing: Sequence[StoredLine] = (),
+) -> Resolved:
+    """Plan these people and store the plan; `closing` are waiting lines that this plan takes over.
+
+    Raises InputRefused for a site policy that does not fit the tenant, and what the connectors raise.
+    """
+    seen = situations(runtime, site.templates, rows)
+    if any(wants_number(each, runtime.now()) for each in seen):
+        learn_assigned(runtime)
+    terms, locations = _terms(runtime, seen, waits), Locations(runtime.systems, site)
+    plan_id = new_id("p")
+    with runtime.database.write() as connection:
+        define_pools(connection, site.pools)
+        seen = _take_over(connection, runtime, seen, plan_id, closing)
+        seen = [_with_reservation(connection, each, runtime.now()) for each in seen]
+        choose = _Chooser(connection, runtime.now(), plan_id, runtime.now() + waits.claim, locations)
+        lines = [plan_person(each, terms) for each in choose.numbers(seen)]
+        kept = [line for line in lines if line.state != LineState.UNCHANGED]
+        _give_back_unused(connection, plan_id, kept, runtime.now())
+        plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=tuple(kept)), runtime.now())
+    idle = {row.line: line for row, line in zip(rows, lines, strict=True) if line.state == LineState.UNCHANGED}
+    return Resolved(plan_id, {number: ("unchanged", line.reason) for number, line in idle.items()})
+
+
+def learn_assigned(runtime: Runtime) -> None:
+    """Record every number that somebody in the tenant holds, so that it is never offered."""
+    held = (row for row in runtime.systems.teams.numbers() if row.assignment_target_id)
+    while rows := list(islice(held, _SLICE)):
+        with runtime.database.write() as connection:
+            for row in rows:
+                number = PhoneNumber.from_e164(row.telephone_number)
+                if not _is_claimed_for(connection, number, str(row.assignment_target_id)):
+                    owner = user_owner(str(row.assignment_target_id))
+                    inventory.record_assigned(connection, number, owner=owner, now=runtime.now())
+
+
+def _is_claimed_for(connection: Connection, number: PhoneNumber, target: str) -> bool:
+    """Tell whether a plan of ours is giving this very number to this user: its own outcome will record it."""
+    row = inventory.find(connection, number)
+    return row is not None and row.plan_id is not None and row.owner == user_owner(target)
+
+
+def _terms(runtime: Runtime, seen: Sequence[Situation], waits: Waits) -> Terms:
+    wanted = {pair for each in seen if each.template for pair in each.template.policies.items()}
+    missing = {pair for pair in sorted(wanted) if runtime.systems.teams.policy_id(*pair) is None}
+    return Terms(
+        now=runtime.now(),
+        skus={sku.sku_part_number: sku for sku in runtime.systems.graph.subscribed_skus()},
+        missing_policies=frozenset(missing),
+        account_give_up=waits.account,
+        reservation_after_start=waits.reservation_after_start,
+    )
+
+
+def _take_over(
+    connection: Connection, runtime: Runtime, seen: list[Situation], plan_id: str, closing: Sequence[StoredLine]
+) -> list[Situation]:
+    """Close older lines of these people that sent nothing, give their numbers back; note who is being worked on."""
+    for line in closing:
+        line.state, line.reason = LineState.SUPERSEDED, f"planned anew by plan {plan_id}"
+        line.condition = line.not_before = line.give_up_at = None
+        plan_store.set_line(connection, line)
+    busy: dict[str, str] = {}
+    holder, now = runtime.new_holder(), runtime.now()
+    objects = [name for each in seen for name in _objects(each)]
+    for line in plan_store.open_lines(connection, objects):
+        lease = leases.acquire(connection, "object", line.object, holder, now=now, ttl=runtime.lease)
+        if lease is None or plan_store.has_sent(line):
+            busy[line.object] = line.plan_id
+        else:
+            line.state, line.reason = LineState.SUPERSEDED, f"planned anew by plan {plan_id}"
+            plan_store.set_line(connection, line)
+            for change in line.changes:
+                settle_undone(connection, change.change, line.plan_id, now, {})
+        if lease is not None:
+            leases.release(connection, [lease], now=now)
+    return [replace(each, busy_with=next((busy[n] for n in _objects(each) if n in busy), None)) for each in seen]
+
+
+def _objects(situation: Situation) -> list[str]:
+    account = situation.account
+    return [person_owner(situation.person.employee_id), *([user_owner(account.id)] if account else [])]
+
+
+def _with_reservation(connection: Connection, situation: Situation, now: datetime) -> Situation:
+    row = inventory.reservation_of(connection, person_owner(situation.person.employee_id), now)
+    return situation if row is None else replace(situation, reserved=row.number.e164)
+
+
+def _give_back_unused(connection: Connection, plan_id: str, lines: Iterable[Line], now: datetime) -> None:
+    """Give back claims that no line uses: the person was refused for another reason."""
+    used = {str(change.parameters.get("number")) for line in lines for change in line.changes}
+    keep = [row.number for row in inventory.claimed_by(connection, plan_id) if row.number.e164 in used]
+    inventory.give_back_plan(connection, plan_id, now, keep)
+
+
+class _Chooser:
+    """Chooses numbers for those who want one: theirs by reservation or grace, a named one, or the pool's lowest."""
+
+    def __init__(
+        self, connection: Connection, now: datetime, plan_id: str, until: datetime, locations: Locations
+    ) -> None:
+        self._connection, self._now, self._plan_id, self._until = connection, now, plan_id, until
+        self._locations = locations
+
+    def numbers(self, seen: Sequence[Situation]) -> list[Situation]:
+        """Give the situations with a chosen number, or with the reason why there is none."""
+        wanting = [each if not wants_number(each, self._now) else self._own_or_named(each) for each in seen]
+        short = [each for each in wanting if self._still_wants(each)]
+        pools = sorted({str(each.template.pool) for each in short if each.template})
+        served = {id(each): number for pool in pools for each, number in self._from_pool(pool, short)}
+        return [self._served(each, served) if self._still_wants(each) else each for each in wanting]
+
+    def _still_wants(self, situation: Situation) -> bool:
+        return wants_number(situation, self._now) and situation.chosen is None and situation.refusal is None
+
+    def _own_or_named(self, situation: Situation) -> Situation:
+        assert situation.template is not None
+        if situation.template.number_source != NumberSource.NUMBER_RANGE:
+            return self._named(situation, situation.template)
+        if is_future(situation.person, self._now):
+            return situation
+        for owner in reversed(_objects(situation)):
+            for claim in (inventory.claim_reserved, inventory.claim_grace):
+                row = claim(self._connection, owner, plan_id=self._plan_id, until=self._until, now=self._now)
+                if row is not None:
+                    return self._chosen(situation, row.number)
+        return situation
+
+    def _named(self, situation: Situation, template: Template) -> Situation:
+        text = named_number(situation, template)
+        if not text:
+            return replace(situation, refusal=f"no {template.number_source} number for {situation.person.employee_id}")
+        try:
+            number = parse_number(text, situation.person.usage_location or None)
+            self._refuse_outside(number, template)
+            owner = _objects(situation)[-1]
+            inventory.claim_named(
+                self._connection, number, plan_id=self._plan_id, owner=owner, until=self._until, now=self._now
+            )
+        except InputRefused as error:
+            return replace(situation, refusal=str(error))
+        return self._chosen(situation, number)
+
+    def _refuse_outside(self, number: PhoneNumber, template: Template) -> None:
+        if template.pool and inventory.pool_of(self._connection, number) != template.pool:
+            remedy = "correct the feed, or give the template another pool"
+            raise InputRefused(f"{number} is not in pool {template.pool}", remedy=remedy)
+
+    def _from_pool(self, pool: str, short: Sequence[Situation]) -> list[tuple[Situation, PhoneNumber]]:
+        mine = [each for each in short if each.template and each.template.pool == pool]
+        owners = [_objects(each)[-1] for each in mine]
+        found = inventory.claim_up_to(
+            self._connection, pool, owners, plan_id=self._plan_id, until=self._until, now=self._now
+        )
+        return list(zip(mine, found, strict=False))
+
+    def _served(self, situation: Situation, served: Mapping[int, PhoneNumber]) -> Situation:
+        number = served.get(id(situation))
+        if number is None:
+            assert situation.template is not None
+            reason = f"pool {situation.template.pool} has no free number left ; add a range, then run the feed again"
+            return replace(situation, refusal=reason)
+        return self._chosen(situation, number)
+
+    def _chosen(self, situation: Situation, number: PhoneNumber) -> Situation:
+        assert situation.template is not None
+        try:
+            number_type, location = self._locations.terms_of(situation.template)
+        except (InputRefused, NumberUnavailable) as error:
+            return replace(situation, refusal=str(error))
+        return replace(situation, chosen=ChosenNumber(number.e164, number_type, location))
+
+
+def named_number(situation: Situation, template: Template) -> str | None:
+    """Give the text of the number that a template takes from the feed or, failing that, from the directory."""
+    person, ad = situation.person, situation.ad
+    match template.number_source:
+        case NumberSource.HOME:
+            return person.home_phone or (ad.home_phone if ad else None)
+        case NumberSource.MOBILE:
+            return person.mobile_phone or (ad.mobile if ad else None)
+        case NumberSource.IP_PHONE:
+            return person.ip_phone or (ad.ip_phone if ad else None)
+        case NumberSource.PHONE:
+            return person.work_phone or (ad.telephone_number if ad else None)
+    return None
