@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import difflib
+from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from config.site_pools import PoolType, SitePart
 
-NumberSource = Literal["NumberRange", "Home", "Mobile", "IpPhone", "Phone", "none"]
 WriteBack = Literal["telephoneNumber", "ipPhone"]
+
+
+class NumberSource(StrEnum):
+    """Where a person's number comes from: a pool, one of four telephone attributes, or nowhere."""
+
+    NUMBER_RANGE = "NumberRange"
+    HOME = "Home"
+    MOBILE = "Mobile"
+    IP_PHONE = "IpPhone"
+    PHONE = "Phone"
+    NONE = "none"
+
 
 # Types with a Grant cmdlet or a batch operation in Teams PowerShell (reference: microsoft-apis, 1.4).
 POLICY_TYPES = frozenset(
@@ -83,7 +95,7 @@ class LifecycleTemplate(SitePart):
     name: str = Field(min_length=1)
     priority: int = Field(100, ge=1, description="1 is the strongest; of equals the first by name wins")
     match: Match = Match()
-    number_source: NumberSource = "NumberRange"
+    number_source: NumberSource = NumberSource.NUMBER_RANGE
     pool: str | None = Field(None, description="where NumberRange takes from; other sources must lie in it")
     number_type: PoolType = Field("directRouting", description="of numbers that come from no pool")
     licences: Values = Field((), description="SKU part numbers")
@@ -95,8 +107,8 @@ class LifecycleTemplate(SitePart):
 
     @model_validator(mode="after")
     def _has_a_source(self) -> Self:
-        if self.number_source == "NumberRange" and not self.pool:
+        if self.number_source is NumberSource.NUMBER_RANGE and not self.pool:
             raise ValueError(f"template {self.name} takes numbers from a range but names no pool: add pool")
-        if self.number_source == "none" and (self.pool or self.write_back):
+        if self.number_source is NumberSource.NONE and (self.pool or self.write_back):
             raise ValueError(f"template {self.name} gives no number: remove pool and write_back")
         return self

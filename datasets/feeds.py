@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from config.sections import FeedLimits
@@ -19,7 +20,6 @@ class GoodRow(NamedTuple):
 
     line: int
     person: Person
-    raw: str = ""
 
 
 class BadRow(NamedTuple):
@@ -30,7 +30,7 @@ class BadRow(NamedTuple):
     reason: str
     value: str = ""
     employee_id: str | None = None
-    raw: str = ""
+    raw: Mapping[str, str] = MappingProxyType({})
 
     def __str__(self) -> str:
         column = f", column {self.column}" if self.column else ""

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from config.site_templates import LifecycleTemplate, Match
+from config.site_templates import LifecycleTemplate as Template
+from config.site_templates import Match, NumberSource
 from datasets.people import Person
+
+__all__ = ["Choice", "NumberSource", "Template", "choose_template"]
 
 _ATTRIBUTES = ("department", "location", "usage_location", "company", "worker_type")
 
@@ -15,11 +18,11 @@ _ATTRIBUTES = ("department", "location", "usage_location", "company", "worker_ty
 class Choice(NamedTuple):
     """The template that won, or None, and the sentence that says why."""
 
-    template: LifecycleTemplate | None
+    template: Template | None
     why: str
 
 
-def choose_template(person: Person, group_names: Iterable[str], templates: Sequence[LifecycleTemplate]) -> Choice:
+def choose_template(person: Person, group_names: Iterable[str], templates: Sequence[Template]) -> Choice:
     """Choose the template with the strongest priority that matches; of equals the first by name.
 
     `group_names` are names or ids of the groups the person is in, nested ones included.
@@ -32,7 +35,7 @@ def choose_template(person: Person, group_names: Iterable[str], templates: Seque
     return Choice(winner, _why(person, groups, winner, others))
 
 
-def _rank(template: LifecycleTemplate) -> tuple[int, str, str]:
+def _rank(template: Template) -> tuple[int, str, str]:
     return (template.priority, template.name.casefold(), template.name)
 
 
@@ -51,7 +54,7 @@ def _first_miss(person: Person, groups: AbstractSet[str], match: Match) -> str |
     return None
 
 
-def _why(person: Person, groups: AbstractSet[str], winner: LifecycleTemplate, others: Sequence[LifecycleTemplate]) -> str:
+def _why(person: Person, groups: AbstractSet[str], winner: Template, others: Sequence[Template]) -> str:
     reasons = [f"{name} is {_shown(getattr(person, name))}" for name in _ATTRIBUTES if getattr(winner.match, name)]
     reasons += [f"in group {name!r}" for name in winner.match.groups if _folded(name) in groups][:1]
     why = f"template {winner.name}: {' and '.join(reasons) or 'it is for everybody'}"
@@ -63,7 +66,7 @@ def _why(person: Person, groups: AbstractSet[str], winner: LifecycleTemplate, ot
     return f"{why}; its priority {winner.priority} is before {second.name} ({second.priority})"
 
 
-def _why_none(person: Person, groups: AbstractSet[str], templates: Sequence[LifecycleTemplate]) -> str:
+def _why_none(person: Person, groups: AbstractSet[str], templates: Sequence[Template]) -> str:
     if not templates:
         return "no template: the site has none"
     misses = [
