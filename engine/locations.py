@@ -7,7 +7,7 @@ from functools import cached_property
 
 from config.errors import InputRefused
 from config.site_policy import SitePolicy
-from datasets.templates import Template
+from config.site_templates import LifecycleTemplate
 from engine.onboarding import NEEDS_LOCATION
 from engine.systems import Systems
 
@@ -20,7 +20,7 @@ class Locations:
     def __init__(self, systems: Systems, site: SitePolicy) -> None:
         self._systems, self._site = systems, site
 
-    def terms_of(self, template: Template) -> tuple[str, str | None]:
+    def terms_of(self, template: LifecycleTemplate) -> tuple[str, str | None]:
         """Give number type and location id for a template. Raises InputRefused when a needed location is missing."""
         pool = self._site.pool(template.pool) if template.pool else None
         number_type = pool.number_type if pool else template.number_type

@@ -12,8 +12,9 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from config.errors import InputRefused
+from config.site_templates import LifecycleTemplate
 from datasets.people import Person
-from datasets.templates import Template, choose_template, groups_named
+from datasets.templates import choose_template
 from datasets.users import AdUser, DirectoryUser, VoiceUser
 from engine.claims import person as person_owner
 from engine.claims import user as user_owner
@@ -43,12 +44,12 @@ class Row:
         }
 
 
-def situations(runtime: Runtime, templates: Sequence[Template], rows: Sequence[Row]) -> list[Situation]:
+def situations(runtime: Runtime, templates: Sequence[LifecycleTemplate], rows: Sequence[Row]) -> list[Situation]:
     """Read what is needed about these people, in bulk. Raises what the connectors raise."""
     systems = runtime.systems
     accounts = systems.graph.users_by_employee_ids(row.person.employee_id for row in rows)
     found = [account for several in accounts.values() for account in several]
-    members = _members(runtime, groups_named(templates))
+    members = _members(runtime, {group for template in templates for group in template.match.groups})
     chosen = {row.line: _choice(row, accounts, members, templates) for row in rows}
     voices = systems.teams.voice_users_by_ids(account.id for account in found)
     ad = _directory_users(runtime, found, chosen.values())
@@ -74,8 +75,8 @@ def _choice(
     row: Row,
     accounts: Mapping[str, Sequence[DirectoryUser]],
     members: Mapping[str, frozenset[str]],
-    templates: Sequence[Template],
-) -> tuple[Template | None, str]:
+    templates: Sequence[LifecycleTemplate],
+) -> tuple[LifecycleTemplate | None, str]:
     ids = {account.id for account in accounts.get(row.person.employee_id, ())}
     groups = [name for name, inside in members.items() if ids & inside]
     choice = choose_template(row.person, groups, templates)
@@ -83,7 +84,7 @@ def _choice(
 
 
 def _directory_users(
-    runtime: Runtime, accounts: Sequence[DirectoryUser], chosen: Iterable[tuple[Template | None, str]]
+    runtime: Runtime, accounts: Sequence[DirectoryUser], chosen: Iterable[tuple[LifecycleTemplate | None, str]]
 ) -> dict[str, AdUser]:
     directory = runtime.systems.directory
     if directory is None or not any(template and _needs_directory(template) for template, _ in chosen):
@@ -92,14 +93,14 @@ def _directory_users(
     return directory.users([name for name in names if name])
 
 
-def _needs_directory(template: Template) -> bool:
+def _needs_directory(template: LifecycleTemplate) -> bool:
     return bool(template.write_back) or template.number_source not in ("NumberRange", "none")
 
 
 def _situation(
     runtime: Runtime,
     row: Row,
-    choice: tuple[Template | None, str],
+    choice: tuple[LifecycleTemplate | None, str],
     accounts: Sequence[DirectoryUser],
     voices: Mapping[str, VoiceUser],
     ad: Mapping[str, AdUser],

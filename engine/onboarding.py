@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
-from datasets.templates import NumberSource, Template
 from pydantic import JsonValue
 
+from config.site_templates import LifecycleTemplate
 from datasets.people import Person, Status
 from datasets.users import AdUser, DirectoryUser, SubscribedSku, VoiceUser
 from engine.change import Change, Effect
@@ -59,7 +59,7 @@ class Situation:
 
     person: Person
     source: Mapping[str, JsonValue]
-    template: Template | None
+    template: LifecycleTemplate | None
     why: str
     accounts: tuple[DirectoryUser, ...] = ()
     voice: VoiceUser | None = None
@@ -102,10 +102,10 @@ def wants_number(situation: Situation, now: datetime) -> bool:
     template, person = situation.template, situation.person
     if template is None or person.status != Status.ACTIVE or situation.busy_with:
         return False
-    if template.number_source == NumberSource.NONE or len(situation.accounts) > 1:
+    if template.number_source == "none" or len(situation.accounts) > 1:
         return False
     if is_future(person, now):
-        return situation.reserved is None and template.number_source == NumberSource.NUMBER_RANGE
+        return situation.reserved is None and template.number_source == "NumberRange"
     return situation.account is not None and situation.number is None
 
 
@@ -209,13 +209,15 @@ def _usage_location(situation: Situation, account: DirectoryUser) -> list[Change
     return [Change(kind="set_usage_location", target=obj, parameters=parameters, effects=effects, reason="HR feed")]
 
 
-def _missing_skus(situation: Situation, template: Template, account: DirectoryUser, terms: Terms) -> list[str]:
+def _missing_skus(situation: Situation, template: LifecycleTemplate, account: DirectoryUser, terms: Terms) -> list[str]:
     obj = f"user:{account.id}"
     wanted = [terms.skus[part].sku_id for part in template.licences if part in terms.skus]
     return [sku for sku in wanted if not situation.observed(obj, f"licence:{sku}")]
 
 
-def _licence_refusal(situation: Situation, template: Template, account: DirectoryUser, terms: Terms) -> str | None:
+def _licence_refusal(
+    situation: Situation, template: LifecycleTemplate, account: DirectoryUser, terms: Terms
+) -> str | None:
     unknown = [part for part in template.licences if part not in terms.skus]
     if unknown:
         return f"licence {unknown[0]} of template {template.name} is not subscribed ; buy it or correct the template"
@@ -227,7 +229,7 @@ def _licence_refusal(situation: Situation, template: Template, account: Director
     return None
 
 
-def _policy_refusal(template: Template, terms: Terms) -> str | None:
+def _policy_refusal(template: LifecycleTemplate, terms: Terms) -> str | None:
     for policy_type, name in template.policies.items():
         if (policy_type, name) in terms.missing_policies:
             return (
@@ -236,7 +238,7 @@ def _policy_refusal(template: Template, terms: Terms) -> str | None:
     return None
 
 
-def _licences(situation: Situation, template: Template, account: DirectoryUser, terms: Terms) -> list[Change]:
+def _licences(situation: Situation, template: LifecycleTemplate, account: DirectoryUser, terms: Terms) -> list[Change]:
     obj, changes = f"user:{account.id}", []
     for sku in _missing_skus(situation, template, account, terms):
         terms.licences_given[sku] = terms.licences_given.get(sku, 0) + 1
@@ -282,7 +284,7 @@ def _number(situation: Situation, account: DirectoryUser) -> list[Change]:
     ]
 
 
-def _enterprise_voice(situation: Situation, template: Template, account: DirectoryUser) -> list[Change]:
+def _enterprise_voice(situation: Situation, template: LifecycleTemplate, account: DirectoryUser) -> list[Change]:
     obj = f"user:{account.id}"
     if not template.enterprise_voice or situation.chosen or situation.observed(obj, "enterprise_voice"):
         return []
@@ -300,7 +302,7 @@ def _enterprise_voice(situation: Situation, template: Template, account: Directo
     ]
 
 
-def _policies(situation: Situation, template: Template, account: DirectoryUser) -> list[Change]:
+def _policies(situation: Situation, template: LifecycleTemplate, account: DirectoryUser) -> list[Change]:
     obj = f"user:{account.id}"
     desired: dict[str, JsonValue] = {f"policy:{kind}": name for kind, name in template.policies.items()}
     effects = compare(obj, desired, {name: situation.observed(obj, name) for name in desired})
@@ -319,7 +321,7 @@ def _policies(situation: Situation, template: Template, account: DirectoryUser) 
     ]
 
 
-def _write_back(situation: Situation, template: Template, account: DirectoryUser) -> list[Change]:
+def _write_back(situation: Situation, template: LifecycleTemplate, account: DirectoryUser) -> list[Change]:
     number = situation.chosen.number if situation.chosen else situation.number
     if situation.ad is None or number is None or not template.write_back:
         return []

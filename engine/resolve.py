@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 
 from config.errors import InputRefused
 from config.site_policy import SitePolicy
+from config.site_templates import LifecycleTemplate
 from datasets.inventory import NumberUnavailable
 from datasets.numbering import PhoneNumber, parse_number
-from datasets.templates import NumberSource, Template
 from engine import inventory, leases, plan_store
 from engine.claims import person as person_owner
 from engine.claims import settle_undone
@@ -175,7 +175,7 @@ class _Chooser:
 
     def _own_or_named(self, situation: Situation) -> Situation:
         assert situation.template is not None
-        if situation.template.number_source != NumberSource.NUMBER_RANGE:
+        if situation.template.number_source != "NumberRange":
             return self._named(situation, situation.template)
         if is_future(situation.person, self._now):
             return situation
@@ -186,7 +186,7 @@ class _Chooser:
                     return self._chosen(situation, row.number)
         return situation
 
-    def _named(self, situation: Situation, template: Template) -> Situation:
+    def _named(self, situation: Situation, template: LifecycleTemplate) -> Situation:
         text = named_number(situation, template)
         if not text:
             return replace(situation, refusal=f"no {template.number_source} number for {situation.person.employee_id}")
@@ -201,7 +201,7 @@ class _Chooser:
             return replace(situation, refusal=str(error))
         return self._chosen(situation, number)
 
-    def _refuse_outside(self, number: PhoneNumber, template: Template) -> None:
+    def _refuse_outside(self, number: PhoneNumber, template: LifecycleTemplate) -> None:
         if template.pool and inventory.pool_of(self._connection, number) != template.pool:
             remedy = "correct the feed, or give the template another pool"
             raise InputRefused(f"{number} is not in pool {template.pool}", remedy=remedy)
@@ -231,16 +231,16 @@ class _Chooser:
         return replace(situation, chosen=ChosenNumber(number.e164, number_type, location))
 
 
-def named_number(situation: Situation, template: Template) -> str | None:
+def named_number(situation: Situation, template: LifecycleTemplate) -> str | None:
     """Give the text of the number that a template takes from the feed or, failing that, from the directory."""
     person, ad = situation.person, situation.ad
     match template.number_source:
-        case NumberSource.HOME:
+        case "Home":
             return person.home_phone or (ad.home_phone if ad else None)
-        case NumberSource.MOBILE:
+        case "Mobile":
             return person.mobile_phone or (ad.mobile if ad else None)
-        case NumberSource.IP_PHONE:
+        case "IpPhone":
             return person.ip_phone or (ad.ip_phone if ad else None)
-        case NumberSource.PHONE:
+        case "Phone":
             return person.work_phone or (ad.telephone_number if ad else None)
     return None

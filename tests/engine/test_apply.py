@@ -154,7 +154,7 @@ def test_one_failing_user_does_not_stop_the_others(runtime: Runtime, tenant: Fak
 
 
 def test_a_busy_user_is_tried_again_and_then_waits(runtime: Runtime, tenant: FakeTenant) -> None:
-    """ "Service is unavailable" is repeated a few times and then parked, not failed."""
+    """The answer "Service is unavailable" is repeated a few times and then parked, not failed."""
 
     def busy(name: str, target: str) -> None:
         if name == "set_usage_location":
