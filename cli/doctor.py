@@ -95,8 +95,10 @@ def _systems(settings: Settings) -> Iterator[Finding]:
         return
     try:
         with open_systems(settings) as systems:
-            yield from systems.graph.probe()
-            yield from systems.teams.probe()
+            of_graph = systems.graph.probe()
+            yield from of_graph
+            if of_graph[0].ok:  # without a sign-in every further question fails alike
+                yield from systems.teams.probe()
             for shell in (systems.directory, systems.shell):
                 yield from shell.probe() if shell else ()
     except InputRefused as error:
