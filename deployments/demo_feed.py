@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import Enum
 from pathlib import Path
@@ -37,7 +37,7 @@ COLUMNS = (
     "Mobile_Phone",
     "Home_Phone",
 )
-HIRES, UNCHANGED, FUTURE, FUTURE_WITHOUT_ACCOUNT, WITHOUT_ACCOUNT = 40, 8, 5, 2, 3
+HIRES, CONTRACTORS, EQUIPPED, ON_LEAVE, FUTURE, FUTURE_WITHOUT_ACCOUNT, WITHOUT_ACCOUNT = 40, 2, 6, 3, 5, 2, 3
 _COUNTRIES = {
     "AT": "Austria",
     "DE": "Germany",
@@ -55,7 +55,8 @@ class Kind(Enum):
     """Why a row is in the feed."""
 
     HIRE = "hire"
-    UNCHANGED = "already has a number"
+    EQUIPPED = "already has a number"
+    ON_LEAVE = "is on leave"
     FUTURE = "starts later"
     WITHOUT_ACCOUNT = "account does not exist yet"
     BAD = "wrong on purpose"
@@ -98,7 +99,10 @@ def compose(
     """Choose people and write a row for each; the wrong rows lie among the sound ones."""
     spare = iter(without_number)
     rows = [_row(Kind.HIRE, user, today - timedelta(days=n % 20)) for n, user in zip(range(HIRES), spare, strict=False)]
-    rows += [_row(Kind.UNCHANGED, user, date(2022, 3, 1)) for user in with_number[:UNCHANGED]]
+    rows = [*map(_as_contractor, rows[:CONTRACTORS]), *rows[CONTRACTORS:]]
+    rows += [_row(Kind.EQUIPPED, user, date(2022, 3, 1)) for user in with_number[:EQUIPPED]]
+    away = with_number[EQUIPPED : EQUIPPED + ON_LEAVE]
+    rows += [_row(Kind.ON_LEAVE, user, date(2021, 9, 1), Worker_Status="On Leave") for user in away]
     rows += [_row(Kind.FUTURE, user, _later(today, n)) for n, user in zip(range(FUTURE), spare, strict=False)]
     rows += [_stranger(n, Kind.FUTURE, _later(today, n)) for n in range(FUTURE_WITHOUT_ACCOUNT)]
     first = FUTURE_WITHOUT_ACCOUNT
@@ -114,7 +118,12 @@ def _later(today: date, n: int) -> date:
     return today + timedelta(days=10 + 7 * n)
 
 
-def _row(kind: Kind, user: DirectoryUser, hired: date) -> Row:
+def _as_contractor(row: Row) -> Row:
+    values = dict(zip(COLUMNS, row.values, strict=True)) | {"Worker_Type": "Contingent Worker"}
+    return replace(row, values=tuple(values.values()))
+
+
+def _row(kind: Kind, user: DirectoryUser, hired: date, **more: str) -> Row:
     return Row(
         kind,
         _values(
@@ -128,6 +137,7 @@ def _row(kind: Kind, user: DirectoryUser, hired: date) -> Row:
             Company=user.company_name or "",
             Country=_COUNTRIES.get(user.usage_location or "", ""),
             Hire_Date=hired.isoformat(),
+            **more,
         ),
     )
 
