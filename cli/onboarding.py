@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from cli import output, prefect_runs
-from cli.exits import FinishedWithFailures
+from cli.exits import DependencyMissing, FinishedWithFailures
 from config.errors import InputRefused
 
 DEPLOYMENT, CONTINUE_DEPLOYMENT = "onboarding", "continue-waiting"
 FAULTS = ("failed", "refused", "unknown")
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 File = Annotated[Path, typer.Option(help="The feed: a delimited text file from the HR system.")]
-Mapping_ = Annotated[Path, typer.Option(help="The mapping file: which column is which field.")]
+Mapping_ = Annotated[Path, typer.Option(help="The mapping: a file, or the name of one of the site's.")]
 
 
 def onboard(
@@ -29,12 +29,11 @@ def onboard(
     as_json: Json = False,
 ) -> None:
     """Give the people of a feed what they need to telephone; exit code 1 when some of it failed."""
-    request = {
-        "feed": str(_existing(feed, "--feed")),
-        "mapping": str(_existing(mapping, "--mapping")),
-        "dry_run": dry_run,
-        "requested_by": getpass.getuser(),
-    }
+    if not feed.is_file():
+        raise InputRefused(f"{feed} is no file", where="--feed", remedy="give the path of an existing file")
+    # A run on a server starts in another folder, so what is a file here goes there as a whole path.
+    named = str(mapping.resolve()) if mapping.is_file() else str(mapping)
+    request = {"feed": str(feed.resolve()), "mapping": named, "dry_run": dry_run, "requested_by": getpass.getuser()}
     here = not prefect_runs.server_url()
     report(_onboard_here(request) if here else prefect_runs.run(DEPLOYMENT, request), as_json=as_json)
 
@@ -47,7 +46,7 @@ def continue_waiting(as_json: Json = False) -> None:
 
 
 def report(summary: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print what came of a run; raises FinishedWithFailures when lines failed, were refused or are unknown."""
+    """Print what came of a run, then end as it deserves: FinishedWithFailures, DependencyMissing or well."""
     if as_json:
         output.as_json(summary)
     else:
@@ -55,26 +54,30 @@ def report(summary: Mapping[str, Any], *, as_json: bool) -> None:
     counts = summary.get("counts", {})
     faults = [f"{counts[name]} {name}" for name in FAULTS if counts.get(name)]
     if faults:
-        plan = summary.get("plan_id")
-        raise FinishedWithFailures(
-            f"{', '.join(faults)} ; see ./callwright plan show {plan}" if plan else ", ".join(faults)
-        )
+        raise FinishedWithFailures(f"{', '.join(faults)} ; see ./callwright plan show {summary.get('plan_id')}")
+    if summary.get("interrupted"):
+        raise DependencyMissing(str(summary["interrupted"]))
 
 
 def _for_people(summary: Mapping[str, Any]) -> dict[str, object]:
-    counts = {f"  {name.replace('_', ' ')}": number for name, number in summary.get("counts", {}).items()}
-    return {name: value for name, value in summary.items() if name != "counts"} | counts
-
-
-def _existing(path: Path, option: str) -> Path:
-    if not path.is_file():
-        raise InputRefused(f"{path} is no file", where=option, remedy="give the path of an existing file")
-    return path.resolve()
+    facts = {name: value for name, value in summary.items() if name != "counts"}
+    counts = summary.get("counts", {})
+    return facts | {f"  {name.replace('_', ' ')}": number for name, number in counts.items() if number}
 
 
 def _onboard_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    raise NotImplementedError
+    from engine.requests import Actor
+    from flows.onboarding import OnboardingRequest, story
+    from tasks.stage import InProcess
+
+    actor = Actor(kind="os_user", name=str(request["requested_by"]))
+    return story(OnboardingRequest(**request), InProcess(), actor)
 
 
 def _continue_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    raise NotImplementedError
+    from engine.requests import Actor
+    from flows.continue_waiting import ContinueRequest, story
+    from tasks.stage import InProcess
+
+    actor = Actor(kind="os_user", name=str(request["requested_by"]))
+    return story(ContinueRequest(**request), InProcess(), actor)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli import opened, output
 from cli.exits import DependencyMissing, FinishedWithFailures
+from config.errors import InputRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +32,7 @@ def run(deployment: str, request: Mapping[str, Any], *, sleep: Callable[[float],
         flow_run = _start(client, deployment, request)
         output.note(f"run {flow_run.name} ({flow_run.id}) was started at {server_url()}")
         ended = _follow(client, flow_run, sleep)
-    summary = _summary(str(flow_run.id))
-    if summary is None:
-        state = ended.state
-        raise FinishedWithFailures(f"run {ended.name} ended as {state.name if state else '?'}: {_message(ended)}")
-    return summary
+    return _summary_of(ended)
 
 
 def deployment_names() -> set[str]:
@@ -68,17 +65,27 @@ def _follow(client: SyncPrefectClient, flow_run: FlowRun, sleep: Callable[[float
         sleep(POLL_S)
 
 
-def _summary(flow_run_id: str) -> dict[str, Any] | None:
+def _summary_of(ended: FlowRun) -> dict[str, Any]:
+    """Read the summary from our database, or raise what the same run in this process would have raised."""
     from engine.audit import request_of
 
     with opened.database() as database, database.read() as connection:
-        request = request_of(connection, flow_run_id)
-    return None if request is None else request["summary"]
+        request = request_of(connection, str(ended.id)) or {}
+    summary: dict[str, Any] = request.get("summary") or {}
+    match request.get("state"):
+        case "refused":
+            raise InputRefused(summary["message"])
+        case "failed":
+            raise DependencyMissing(summary["message"])
+    if not summary:
+        raise FinishedWithFailures(f"run {ended.name} ended without a summary: {_ending(ended)}")
+    return summary
 
 
-def _message(flow_run: FlowRun) -> str:
-    message = (flow_run.state.message if flow_run.state else "") or "no summary was written"
-    return message.splitlines()[0]
+def _ending(flow_run: FlowRun) -> str:
+    state = flow_run.state
+    message = (state.message if state else "") or "no message"
+    return f"{state.name if state else 'unknown'}, {message.splitlines()[0]}"
 
 
 @contextmanager
