@@ -50,11 +50,12 @@ def situations(runtime: Runtime, templates: Sequence[LifecycleTemplate], rows: S
     accounts = systems.graph.users_by_employee_ids(row.person.employee_id for row in rows)
     found = [account for several in accounts.values() for account in several]
     members = _members(runtime, {group for template in templates for group in template.match.groups})
-    chosen = {row.line: _choice(row, accounts, members, templates) for row in rows}
+    chosen = [_choice(row, accounts, members, templates) for row in rows]
     voices = systems.teams.voice_users_by_ids(account.id for account in found)
-    ad = _directory_users(runtime, found, chosen.values())
+    ad = _directory_users(runtime, found, chosen)
     return [
-        _situation(runtime, row, chosen[row.line], accounts.get(row.person.employee_id, []), voices, ad) for row in rows
+        _situation(runtime, row, choice, accounts.get(row.person.employee_id, []), voices, ad)
+        for row, choice in zip(rows, chosen, strict=True)
     ]
 
 

@@ -139,7 +139,10 @@ def lines_to_replan(connection: Connection, now: datetime) -> list[StoredLine]:
     """Load the lines whose condition is met by planning them anew, once their moment has come."""
     c = plan_lines.c
     query = select(plan_lines).where(
-        c.state == LineState.WAITING, c.condition.in_(PLANNED_ANEW), (c.not_before <= now) | c.not_before.is_(None)
+        c.state == LineState.WAITING,
+        c.condition.in_(PLANNED_ANEW),
+        (c.not_before <= now) | c.not_before.is_(None),
+        c.plan_id.in_(select(plans.c.id).where(plans.c.state == "applying")),
     )
     return [_stored_line(row, []) for row in connection.execute(query.order_by(c.plan_id, c.line))]
 

@@ -35,10 +35,10 @@ _SLICE = 500
 
 @dataclass(frozen=True)
 class Resolved:
-    """A stored plan and the people who need none: feed line → (outcome, reason)."""
+    """A stored plan, and the people for whom nothing has to be done with the reason why."""
 
     plan_id: str
-    without_line: Mapping[int, tuple[str, str]]
+    unchanged: Sequence[tuple[Row, str]]
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,11 @@ def resolve(
     *,
     waits: Waits,
     closing: Sequence[StoredLine] = (),
+    dry_run: bool = False,
 ) -> Resolved:
     """Plan these people and store the plan; `closing` are waiting lines that this plan takes over.
+
+    A dry run takes nothing over from plans that are being applied.
 
     Raises InputRefused for a site policy that does not fit the tenant, and what the connectors raise.
     """
@@ -70,15 +73,15 @@ def resolve(
     plan_id = new_id("p")
     with runtime.database.write() as connection:
         define_pools(connection, site.pools)
-        seen = _take_over(connection, runtime, seen, plan_id, closing)
+        seen = _take_over(connection, runtime, seen, plan_id, closing, dry_run=dry_run)
         seen = [_with_reservation(connection, each, runtime.now()) for each in seen]
         choose = _Chooser(connection, runtime.now(), plan_id, runtime.now() + waits.claim, locations)
         lines = [plan_person(each, terms) for each in choose.numbers(seen)]
         kept = [line for line in lines if line.state != LineState.UNCHANGED]
         _give_back_unused(connection, plan_id, kept, runtime.now())
         plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=tuple(kept)), runtime.now())
-    idle = {row.line: line for row, line in zip(rows, lines, strict=True) if line.state == LineState.UNCHANGED}
-    return Resolved(plan_id, {number: ("unchanged", line.reason) for number, line in idle.items()})
+    pairs = zip(rows, lines, strict=True)
+    return Resolved(plan_id, [(row, line.reason) for row, line in pairs if line.state == LineState.UNCHANGED])
 
 
 def learn_assigned(runtime: Runtime) -> None:
@@ -112,7 +115,13 @@ def _terms(runtime: Runtime, seen: Sequence[Situation], waits: Waits) -> Terms:
 
 
 def _take_over(
-    connection: Connection, runtime: Runtime, seen: list[Situation], plan_id: str, closing: Sequence[StoredLine]
+    connection: Connection,
+    runtime: Runtime,
+    seen: list[Situation],
+    plan_id: str,
+    closing: Sequence[StoredLine],
+    *,
+    dry_run: bool,
 ) -> list[Situation]:
     """Close older lines of these people that sent nothing, give their numbers back; note who is being worked on."""
     for line in closing:
@@ -124,7 +133,8 @@ def _take_over(
     objects = [name for each in seen for name in _objects(each)]
     for line in plan_store.open_lines(connection, objects):
         lease = leases.acquire(connection, "object", line.object, holder, now=now, ttl=runtime.lease)
-        if lease is None or plan_store.has_sent(line):
+        is_live = dry_run and plan_store.header(connection, line.plan_id).state == "applying"
+        if lease is None or is_live or plan_store.has_sent(line):
             busy[line.object] = line.plan_id
         else:
             line.state, line.reason = LineState.SUPERSEDED, f"planned anew by plan {plan_id}"

@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 from connectors.errors import AlreadyThere, Invalid, NotFound
 from connectors.rows import RowResult
 from datasets.phone_attributes import PhoneAttribute, PhoneAttributes
-from datasets.users import AdUser, DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
+from datasets.users import AdUser, DirectoryUser, EmergencyLocation, NumberAssignment, SubscribedSku, VoiceUser
 from datasets.voice_rows import VoiceSwitch
 from engine.systems import Systems
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+LOCATION = "6f0d5cf5-b4b3-4b9e-8a3e-3d7b1a3f0c11"
 SKU = "e43b5b99-8dfb-405f-9987-dc307f34bcbd"
 
 
@@ -341,6 +342,10 @@ class FakeShell:
 
     def __init__(self, tenant: FakeTenant) -> None:
         self._tenant = tenant
+
+    def locations(self) -> list[EmergencyLocation]:
+        """Read the emergency locations."""
+        return [EmergencyLocation(location_id=LOCATION, civic_address_id=LOCATION, description="Vienna HQ")]
 
     def set_enterprise_voice(self, rows: Sequence[VoiceSwitch]) -> list[RowResult]:
         """Switch Enterprise Voice, row by row."""

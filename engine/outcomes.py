@@ -1,0 +1,170 @@
+"""What a run came to: the outcome of every feed row, the summaries of the requests concerned, the journal's manifest.
+
+A row's outcome is that of the newest line that answers it; a later visit corrects it, also in the first run's summary.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from pydantic import JsonValue
+from sqlalchemy import Connection, select
+
+from datasets.inventory import NumberState, Taken
+from datasets.people import Person
+from datasets.tables.feeds import feed_rows
+from datasets.tables.feeds import feeds as feeds_table
+from datasets.tables.plans import plans
+from engine import feeds, inventory, plan_store, requests
+from engine.journal import write_manifest
+from engine.observe import Row
+from engine.plan import LineState
+from engine.plan_store import StoredLine
+
+_OUTCOMES = {
+    LineState.PLANNED: "waiting",
+    LineState.WAITING: "waiting",
+    LineState.UNKNOWN: "unknown",
+    LineState.FAILED: "failed",
+    LineState.REFUSED: "refused",
+    LineState.DISCARDED: "refused",
+}
+LOOK_AT = (LineState.FAILED, LineState.REFUSED, LineState.UNKNOWN, LineState.WAITING)
+
+
+class Trouble(NamedTuple):
+    """A line that is not done, for people."""
+
+    who: str
+    state: str
+    reason: str
+    feed_line: str
+
+
+def row_of(connection: Connection, line: StoredLine) -> Row:
+    """Give the feed row that a waiting line answers; it has been waiting since its first line was planned."""
+    since = line.source.get("waiting_since")
+    created = plan_store.header(connection, line.plan_id).created_at
+    feed_id, number = str(line.source["feed_id"]), int(str(line.source["feed_line"]))
+    return Row(
+        feed_id,
+        number,
+        _person(connection, feed_id, number),
+        datetime.fromisoformat(str(since)) if since else created,
+    )
+
+
+def _person(connection: Connection, feed_id: str, line: int) -> Person:
+    query = select(feed_rows.c.person).where(feed_rows.c.feed_id == feed_id, feed_rows.c.line == line)
+    return Person.model_validate(connection.execute(query).scalar_one())
+
+
+def unchanged(connection: Connection, rows: Iterable[tuple[Row, str]]) -> None:
+    """Record rows for which nothing has to be done."""
+    by_feed: dict[str, list[tuple[int, str, str]]] = {}
+    for row, reason in rows:
+        by_feed.setdefault(row.feed_id, []).append((row.line, "unchanged", reason))
+    for feed_id, outcomes in by_feed.items():
+        feeds.set_outcomes(connection, feed_id, outcomes)
+
+
+def record(
+    connection: Connection, request_id: str, *, feed_id: str | None, plan_ids: Sequence[str], now: datetime
+) -> dict[str, JsonValue]:
+    """Bring rows, requests and manifest up to date and give the summary of this request."""
+    lines = [line for plan_id in plan_ids for line in plan_store.load_lines(connection, plan_id)]
+    _set_row_outcomes(connection, lines)
+    for plan_id in plan_ids:
+        plan_store.settle_plan_if_done(connection, plan_id)
+    write_manifest(connection, request_id, plan_ids, now)
+    counts = _line_counts(lines) if feed_id is None else feeds.outcome_counts(connection, feed_id)
+    summary = _summary(request_id, plan_ids, counts, lines)
+    requests.close_request(connection, request_id, _state(counts), summary, now)
+    for name in sorted({str(line.source["feed_id"]) for line in lines} - {feed_id}):
+        _refresh(connection, name, now)
+    return summary
+
+
+def _summary(
+    request_id: str, plan_ids: Sequence[str], counts: Counter[str], lines: Sequence[StoredLine]
+) -> dict[str, JsonValue]:
+    return {
+        "request_id": request_id,
+        "plan_id": plan_ids[0] if plan_ids else None,
+        "counts": dict(counts),
+        "verified": sum(line.state == LineState.VERIFIED for line in lines),
+    }
+
+
+def _set_row_outcomes(connection: Connection, lines: Sequence[StoredLine]) -> None:
+    by_feed: dict[str, list[tuple[int, str, str]]] = {}
+    for line in lines:
+        outcome = outcome_of(line)
+        if outcome is not None:
+            place = by_feed.setdefault(str(line.source["feed_id"]), [])
+            place.append((int(str(line.source["feed_line"])), outcome, line.reason))
+    for feed_id, outcomes in by_feed.items():
+        feeds.set_outcomes(connection, feed_id, outcomes)
+
+
+def outcome_of(line: StoredLine) -> str | None:
+    """Give what a line means for its row; None when a newer line answers the row."""
+    if line.state == LineState.VERIFIED:
+        return line.success
+    return _OUTCOMES.get(line.state)
+
+
+def _line_counts(lines: Sequence[StoredLine]) -> Counter[str]:
+    return Counter(outcome for line in lines if (outcome := outcome_of(line)) is not None)
+
+
+def _state(counts: Counter[str]) -> str:
+    return "waiting" if counts["waiting"] or counts["unknown"] else "finished"
+
+
+def _refresh(connection: Connection, feed_id: str, now: datetime) -> None:
+    """Correct the summary of the run that brought the feed, after a later visit moved its rows on."""
+    request_id = connection.execute(
+        select(feeds_table.c.request_id).where(feeds_table.c.id == feed_id)
+    ).scalar_one_or_none()
+    if request_id is None:
+        return
+    counts = feeds.outcome_counts(connection, feed_id)
+    summary = dict(requests.load(connection, request_id).summary or {}) | {"counts": dict(counts)}
+    summary["verified"] = counts["onboarded"] + counts["planned_ahead"]
+    requests.close_request(connection, request_id, _state(counts), summary, now)
+
+
+def troubles(connection: Connection, plan_ids: Iterable[str]) -> list[Trouble]:
+    """List the lines of plans that failed, were refused, wait or are unknown, with their reasons."""
+    lines = (line for plan_id in plan_ids for line in plan_store.load_lines(connection, plan_id))
+    return [
+        Trouble(line.label, line.state.value, line.reason, str(line.source.get("feed_line", "")))
+        for line in lines
+        if line.state in LOOK_AT
+    ]
+
+
+def end_what_expired(connection: Connection, now: datetime) -> list[Taken]:
+    """End reservations, grace periods and claims whose time is over; claims of plans being applied stay.
+
+    A plan that was never started loses its claims, and with them its point: it is discarded.
+    """
+    applying = set(connection.execute(select(plans.c.id).where(plans.c.state == "applying")).scalars())
+    ended = inventory.expire(connection, now, lambda row: row.plan_id in applying)
+    claimed = {row.plan_id for row in ended if row.state == NumberState.CLAIMED and row.plan_id}
+    for plan_id in sorted(claimed):
+        _discard(connection, plan_id)
+        inventory.give_back_plan(connection, plan_id, now)
+    return ended
+
+
+def _discard(connection: Connection, plan_id: str) -> None:
+    for line in plan_store.load_lines(connection, plan_id):
+        if line.state == LineState.PLANNED:
+            line.state, line.reason = LineState.DISCARDED, "the plan was not applied before its claims expired"
+            plan_store.set_line(connection, line)
+    plan_store.set_plan_state(connection, plan_id, "discarded")

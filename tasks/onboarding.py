@@ -1,0 +1,154 @@
+"""The stages of onboarding: read a feed, check it, plan it, apply a chunk, record. Each takes ids and may run twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from config.errors import InputRefused
+from config.site_policy import read_mapping
+from connectors import hr
+from datasets.feeds import BadRow, GoodRow
+from engine import feeds, outcomes, plan_store, requests
+from engine.apply import Chunk, apply_chunk, chunks, start
+from engine.observe import Row
+from engine.requests import Actor
+from engine.resolve import resolve
+from engine.runtime import utc_now
+from tasks.presets import CHUNK, READ
+from tasks.quality import check_people
+from tasks.stage import stage
+from tasks.work import Work, open_work
+
+
+@stage(READ)
+def open_request(kind: str, actor: Actor, parameters: Mapping[str, JsonValue], flow_run_id: str | None) -> str:
+    """Write the request row: the first act of every run. A run that is started again finds its own."""
+    with open_work() as work, work.database.write() as connection:
+        return requests.open_request(
+            connection, kind, actor, parameters=parameters, flow_run_id=flow_run_id, now=utc_now()
+        )
+
+
+@stage(READ)
+def read_feed(request_id: str, feed: str, mapping: str) -> str:
+    """Read the feed file into our database, bad rows into quarantine; gives the feed's id."""
+    with open_work() as work:
+        rules = read_mapping(Path(mapping), work.settings.site)
+        read = hr.open_feed(Path(feed), rules)
+        rows = list(read.rows())
+        feed_id = f"f-{request_id.removeprefix('r-')}"
+        with work.database.write() as connection:
+            feeds.record_feed(
+                connection,
+                feed_id=feed_id,
+                name=read.name,
+                digest=read.digest,
+                kind=rules.kind,
+                request_id=request_id,
+                now=utc_now(),
+                people=[(row.line, row.person) for row in rows if isinstance(row, GoodRow)],
+                bad=[row for row in rows if isinstance(row, BadRow)],
+            )
+    return feed_id
+
+
+@stage(READ)
+def check_feed(request_id: str, feed_id: str) -> None:
+    """Check the feed as a whole; one that is not believed raises an alert and InputRefused, nothing is written."""
+    with open_work() as work:
+        reasons = _doubts(work, feed_id)
+        with work.database.write() as connection:
+            cause = f"feed refused: {feeds.name_of(connection, feed_id)}"
+            if not reasons:
+                feeds.accept(connection, feed_id)
+                requests.clear_alert(connection, cause, utc_now())
+                return
+            message = "; ".join(reasons)
+            requests.raise_alert(connection, cause, message, request_id, utc_now())
+    raise InputRefused(f"the feed is not believed: {message}", remedy="nothing was changed; check the export")
+
+
+def _doubts(work: Work, feed_id: str) -> list[str]:
+    with work.database.read() as connection:
+        people = feeds.people_of(connection, feed_id)
+        reasons = feeds.blast_reasons(connection, feed_id, work.settings.feed)
+    report = check_people([(row.line, row.person) for row in people])
+    return reasons + [f"rule {rule.rule} fails in {rule.count} rows ({rule.column})" for rule in report.failures]
+
+
+@stage(READ)
+def plan_onboarding(request_id: str, feed_id: str, *, dry_run: bool) -> str:
+    """Plan everybody of a feed and store the plan; gives its id."""
+    with open_work() as work, work.runtime() as runtime:
+        with work.database.read() as connection:
+            rows = [Row(feed_id, row.line, row.person) for row in feeds.people_of(connection, feed_id)]
+        resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, dry_run=dry_run)
+        with work.database.write() as connection:
+            outcomes.unchanged(connection, resolved.unchanged)
+    return resolved.plan_id
+
+
+@stage(READ)
+def cut(plan_id: str) -> list[tuple[str, int, int]]:
+    """Start a plan and cut what is due into chunks."""
+    with open_work() as work, work.runtime() as runtime:
+        start(runtime, plan_id)
+        sessions = work.settings.powershell.sessions if work.settings.powershell else 3
+        return [(chunk.plan_id, chunk.first, chunk.last) for chunk in chunks(runtime, plan_id, sessions)]
+
+
+@stage(CHUNK, "apply lines {first} to {last}")
+def apply_part(plan_id: str, first: int, last: int) -> dict[str, int]:
+    """Apply a chunk of a stored plan; it continues where the journal ends. Counts lines by state."""
+    with open_work() as work, work.runtime() as runtime:
+        return dict(apply_chunk(runtime, Chunk(plan_id, first, last)))
+
+
+@stage(READ)
+def record(request_id: str, feed_id: str | None, plan_ids: list[str]) -> dict[str, Any]:
+    """Settle what the run came to: outcomes of rows, the request's summary, the manifest of the journal."""
+    with open_work() as work, work.database.write() as connection:
+        return outcomes.record(connection, request_id, feed_id=feed_id, plan_ids=plan_ids, now=utc_now())
+
+
+@stage(READ)
+def give_up(request_id: str, message: str, state: str) -> None:
+    """Close a request that could not be carried out."""
+    with open_work() as work, work.database.write() as connection:
+        requests.close_request(connection, request_id, state, {"message": message}, utc_now())
+
+
+@stage(READ)
+def replan(request_id: str) -> list[str]:
+    """Plan anew whoever waits for an account, another plan or another number; gives the new plan's id, if any."""
+    with open_work() as work:
+        with work.database.write() as connection:
+            outcomes.end_what_expired(connection, utc_now())
+        with work.database.read() as connection:
+            waiting = plan_store.lines_to_replan(connection, utc_now())
+            rows = [outcomes.row_of(connection, line) for line in waiting]
+        if not rows:
+            return []
+        with work.runtime() as runtime:
+            resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, closing=waiting)
+        with work.database.write() as connection:
+            outcomes.unchanged(connection, resolved.unchanged)
+    return [resolved.plan_id]
+
+
+@stage(READ)
+def due_plans() -> list[str]:
+    """List the plans with something due."""
+    with open_work() as work, work.database.read() as connection:
+        return plan_store.due_plans(connection, utc_now())
+
+
+@stage(READ)
+def troubles(plan_ids: list[str]) -> list[tuple[str, str, str, str]]:
+    """List what needs a look in these plans: who, state, reason, feed line."""
+    with open_work() as work, work.database.read() as connection:
+        return [(each.who, each.state, each.reason, each.feed_line) for each in outcomes.troubles(connection, plan_ids)]

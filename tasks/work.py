@@ -1,0 +1,74 @@
+"""What a stage opens to do its work: settings, our database, the outside systems and the site policy, for one stage.
+
+Connectors are opened late and closed at the end of the stage; nothing of a system is kept in a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+
+from config.settings import Settings, read_settings
+from config.site_policy import SitePolicy, read_site
+from connectors import schema
+from connectors.database import Database
+from engine.opening import open_systems
+from engine.resolve import Waits
+from engine.runtime import Limits, Runtime
+
+
+@dataclass(frozen=True)
+class Work:
+    """Settings and database of one stage, and the rest on demand."""
+
+    settings: Settings
+    database: Database
+
+    @cached_property
+    def site(self) -> SitePolicy:
+        """Read the site policy; raises InputRefused."""
+        return read_site(self.settings.site)
+
+    @property
+    def limits(self) -> Limits:
+        """Give the engine's limits as the settings want them."""
+        wait = self.settings.wait
+        return Limits(
+            lag_window_s=wait.lag_window_s,
+            poll_s=wait.poll_s,
+            licence_give_up_s=wait.licence_give_up_h * 3600,
+            account_give_up_s=wait.account_give_up_days * 86400,
+        )
+
+    @property
+    def waits(self) -> Waits:
+        """Give how long claims, reservations and missing accounts last."""
+        wait = self.settings.wait
+        return Waits(
+            claim=timedelta(hours=wait.claim_hours),
+            account=timedelta(days=wait.account_give_up_days),
+            reservation_after_start=timedelta(days=wait.reservation_days_after_start),
+        )
+
+    @contextmanager
+    def runtime(self) -> Iterator[Runtime]:
+        """Open the outside systems for the engine; raises InputRefused for missing settings."""
+        with open_systems(self.settings) as systems:
+            yield Runtime(self.database, systems.for_engine(), self.limits)
+
+
+@contextmanager
+def open_work() -> Iterator[Work]:
+    """Open settings and database; a new database gets its tables, one of another schema is refused."""
+    settings = read_settings()
+    database = Database(settings.database_address())
+    try:
+        if schema.revision(database).is_empty:
+            schema.upgrade(database)
+        schema.require(database)
+        yield Work(settings, database)
+    finally:
+        database.close()
