@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from config.sections import FeedLimits
-from datasets.people import Person
+from datasets.people import Person, Status
 
 SHOWN_LENGTH = 80
 _NUMBER = re.compile(r"\+?[\d\s().\-/]+(?:;ext=\d+)?")
@@ -110,6 +110,18 @@ def blast_radius(
         limits.number_changes_percent if percents else None,
     )
     return reasons
+
+
+def count_leavers(before: Mapping[str, Person], now: Mapping[str, Person]) -> int:
+    """Count who is terminated now and was not when last heard of; by employee id."""
+    left = (name for name, person in now.items() if person.status == Status.TERMINATED)
+    return sum(name not in before or before[name].status != Status.TERMINATED for name in left)
+
+
+def count_number_changes(before: Mapping[str, Person], now: Mapping[str, Person]) -> int:
+    """Count who had a work phone in the last accepted feed and has another one, or none, in this; by employee id."""
+    known = ((before[name], person) for name, person in now.items() if name in before)
+    return sum(old.work_phone is not None and old.work_phone != new.work_phone for old, new in known)
 
 
 def _too_many(what: str, count: int, rows: int, limit: int, percent: float | None) -> list[str]:

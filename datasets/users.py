@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from datasets.record import Record
 
 NumberType = Literal["directRouting", "callingPlan", "operatorConnect", "teamsPhoneMobile"]
@@ -51,7 +53,7 @@ class VoiceUser(Record):
     is_enterprise_voice_enabled: bool = False
     feature_types: tuple[str, ...] = ()
     telephone_numbers: tuple[str, ...] = ()
-    policies: dict[str, str] = {}
+    policies: dict[str, str] = Field(default_factory=dict)
 
     @property
     def number(self) -> str | None:

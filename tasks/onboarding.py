@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from pydantic import JsonValue
 from config.errors import InputRefused
 from config.site_policy import read_mapping
 from connectors import hr
-from datasets.feeds import BadRow, GoodRow
+from datasets.feeds import BadRow, GoodRow, blast_radius, count_leavers, count_number_changes
+from datasets.people import Person
 from engine import feeds, outcomes, plan_store, requests
 from engine.apply import Chunk, apply_chunk, chunks, start
 from engine.observe import Row
@@ -53,6 +54,8 @@ def read_feed(request_id: str, feed: str, mapping: str) -> str:
                 people=[(row.line, row.person) for row in rows if isinstance(row, GoodRow)],
                 bad=[row for row in rows if isinstance(row, BadRow)],
             )
+            if rules.kind == "events":
+                feeds.check_events(connection, feed_id, feeds.people_of(connection, feed_id))
     return feed_id
 
 
@@ -62,7 +65,7 @@ def check_feed(request_id: str, feed_id: str) -> None:
     with open_work() as work:
         reasons = _doubts(work, feed_id)
         with work.database.write() as connection:
-            cause = f"feed refused: {feeds.name_of(connection, feed_id)}"
+            cause = f"feed refused: {feeds.load(connection, feed_id).name}"
             if not reasons:
                 feeds.accept(connection, feed_id)
                 requests.clear_alert(connection, cause, utc_now())
@@ -73,11 +76,26 @@ def check_feed(request_id: str, feed_id: str) -> None:
 
 
 def _doubts(work: Work, feed_id: str) -> list[str]:
+    """Say why the feed as a whole is not believed: against the last accepted one, and by the suite of rules."""
     with work.database.read() as connection:
-        people = feeds.people_of(connection, feed_id)
-        reasons = feeds.blast_reasons(connection, feed_id, work.settings.feed)
-    report = check_people([(row.line, row.person) for row in people])
+        feed, people = feeds.load(connection, feed_id), feeds.people_of(connection, feed_id)
+        previous = feeds.previous_feed(connection, feed.name)
+        before = dict(_by_id(feeds.people_of(connection, previous.id))) if previous else {}
+    now = dict(_by_id(people))
+    reasons = blast_radius(
+        previous.rows if previous else None,
+        feed.rows,
+        count_leavers(before, now),
+        count_number_changes(before, now),
+        work.settings.feed,
+        kind=feed.kind,
+    )
+    report = check_people(people)
     return reasons + [f"rule {rule.rule} fails in {rule.count} rows ({rule.column})" for rule in report.failures]
+
+
+def _by_id(people: Iterable[tuple[int, Person]]) -> Iterator[tuple[str, Person]]:
+    return ((person.employee_id, person) for _, person in people)
 
 
 @stage(READ)
@@ -85,7 +103,7 @@ def plan_onboarding(request_id: str, feed_id: str, *, dry_run: bool) -> str:
     """Plan everybody of a feed and store the plan; gives its id."""
     with open_work() as work, work.runtime() as runtime:
         with work.database.read() as connection:
-            rows = [Row(feed_id, row.line, row.person) for row in feeds.people_of(connection, feed_id)]
+            rows = [Row(feed_id, line, person) for line, person in feeds.people_of(connection, feed_id)]
         resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, dry_run=dry_run)
         with work.database.write() as connection:
             outcomes.unchanged(connection, resolved.unchanged)

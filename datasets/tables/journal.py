@@ -1,6 +1,6 @@
 """The write-ahead journal: hash-chained streams, their entries, the verified effects and the chain of manifests.
 
-The chain covers salted digests of payloads, so a payload can be erased on its retention date without breaking the proof.
+The chain covers salted digests of payloads: a payload can be erased on its retention date without breaking the proof.
 """
 
 from __future__ import annotations

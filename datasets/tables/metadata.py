@@ -1,6 +1,6 @@
 """The one MetaData of our database and its column types; other modules of this package define the tables.
 
-Moments are stored as UTC text of fixed width on SQLite and as `timestamptz` on PostgreSQL, so both sort and compare alike.
+Moments are UTC text of fixed width on SQLite and `timestamptz` on PostgreSQL, so both sort and compare alike.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Moment(TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value.strftime(_TEXT_FORM) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the hook of SQLAlchemy
         """Give back an aware UTC moment."""
         if value is None:
             return None

@@ -1,4 +1,4 @@
-"""Plans, their lines (one managed user each) and the ordered changes of a line. Plans are rows before they are actions."""
+"""Plans, their lines (one user each) and the ordered changes of a line. Plans are rows before they are actions."""
 
 from __future__ import annotations
 
