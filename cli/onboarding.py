@@ -31,9 +31,8 @@ def onboard(
     """Give the people of a feed what they need to telephone; exit code 1 when some of it failed."""
     if not feed.is_file():
         raise InputRefused(f"{feed} is no file", where="--feed", remedy="give the path of an existing file")
-    # A run on a server starts in another folder, so what is a file here goes there as a whole path.
-    named = str(mapping.resolve()) if mapping.is_file() else str(mapping)
-    request = {"feed": str(feed.resolve()), "mapping": named, "dry_run": dry_run, "requested_by": getpass.getuser()}
+    files = {"feed": whole_path(feed), "mapping": whole_path(mapping)}
+    request = {**files, "dry_run": dry_run, "requested_by": getpass.getuser()}
     here = not prefect_runs.server_url()
     report(_onboard_here(request) if here else prefect_runs.run(DEPLOYMENT, request), as_json=as_json)
 
@@ -57,6 +56,11 @@ def report(summary: Mapping[str, Any], *, as_json: bool) -> None:
         raise FinishedWithFailures(f"{', '.join(faults)} ; see ./callwright plan show {summary.get('plan_id')}")
     if summary.get("interrupted"):
         raise DependencyMissing(str(summary["interrupted"]))
+
+
+def whole_path(path: Path) -> str:
+    """Give a file as a path that holds in any folder: a run on a server starts in another; leave a name as it is."""
+    return str(path.resolve()) if path.is_file() else str(path)
 
 
 def _for_people(summary: Mapping[str, Any]) -> dict[str, object]:

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+import getpass
 from typing import Annotated
 
 import typer
 
+from cli import opened, output
+from cli.onboarding import Mapping_, report, whole_path
+
 app = typer.Typer(help="Look at the feed rows that were not understood, or try them again.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+COLUMNS = ("id", "feed_name", "line", "column", "reason", "at")
 
 
 @app.command("list")
-def list_rows(as_json: Json = False) -> None:
+def list_rows(
+    state: Annotated[str, typer.Option(help="open, retried, superseded or dismissed.")] = "open",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many, oldest first.")] = 100,
+    as_json: Json = False,
+) -> None:
     """List the quarantined rows with line, column and reason."""
-    raise NotImplementedError(as_json)
+    from config.errors import InputRefused
+    from datasets.feeds import QuarantineState
+    from engine import feeds
+
+    if state not in list(QuarantineState):
+        known = ", ".join(each.value for each in QuarantineState)
+        raise InputRefused(f"no row can be '{state}'", where="--state", remedy=f"choose one of: {known}")
+    with opened.database() as database, database.read() as connection:
+        rows = [dict(row._mapping) for row in feeds.list_quarantine(connection, state, limit)]
+    title = f"quarantine: {state} rows, oldest first"
+    output.show(rows, COLUMNS, json_wanted=as_json, title=title, empty=f"no row is {state}")
 
 
 @app.command("retry")
 def retry(
-    ids: Annotated[list[int], typer.Argument(help="The rows' numbers, as 'quarantine list' shows them.")],
+    ids: Annotated[list[int], typer.Argument(help="The rows' ids, as 'quarantine list' shows them.")],
+    mapping: Mapping_,
     as_json: Json = False,
 ) -> None:
-    """Try quarantined rows again in the next run, after a mapping or a template was put right."""
-    raise NotImplementedError(ids, as_json)
+    """Try quarantined rows again, after their mapping or the site policy was put right."""
+    from engine.requests import Actor
+    from flows.quarantine_retry import story
+    from tasks.stage import InProcess
+
+    actor = Actor(kind="os_user", name=getpass.getuser())
+    report(story(whole_path(mapping), sorted(set(ids)), InProcess(), actor), as_json=as_json)

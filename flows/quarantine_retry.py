@@ -1,0 +1,36 @@
+"""Quarantine retry: rows that were not understood are read again and, if they are sound now, onboarded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import JsonValue
+
+from config.errors import InputRefused
+from connectors.errors import ConnectorError
+from engine.requests import Actor
+from flows import presentation
+from flows.onboarding import apply_plan, told
+from tasks import onboarding as stages
+from tasks import quarantine
+from tasks.stage import Run
+
+KIND = "quarantine-retry"
+
+
+def story(mapping: str, ids: list[int], run: Run, actor: Actor) -> dict[str, Any]:
+    """Read the rows again, plan, apply, record. Raises InputRefused or ConnectorError once the request says why.
+
+    The feed as a whole is not judged: these few rows were chosen by a person.
+    """
+    asked: dict[str, JsonValue] = {"mapping": mapping, "rows": list(ids)}
+    request_id = run(stages.open_request, KIND, actor, asked, presentation.flow_run_id())
+    try:
+        feed_id = run(quarantine.read_again, request_id, mapping, ids)
+        plan_id = run(stages.plan_onboarding, request_id, feed_id, dry_run=False)
+        errors = apply_plan(plan_id, run, KIND)
+        summary = run(stages.record, request_id, feed_id, [plan_id])
+    except (InputRefused, ConnectorError) as error:
+        run(stages.give_up, request_id, str(error), "refused" if isinstance(error, InputRefused) else "failed")
+        raise
+    return told(KIND, run, summary, [plan_id], errors)
