@@ -17,8 +17,8 @@ _PAGE = 200  # the server's own limit
 _SAME: Mapping[str, frozenset[str]] = {
     "finished": frozenset({"COMPLETED"}),
     "waiting": frozenset({"COMPLETED"}),
-    "refused": frozenset({"FAILED", "COMPLETED"}),
-    "failed": frozenset({"FAILED", "COMPLETED"}),
+    "refused": frozenset({"FAILED"}),
+    "failed": frozenset({"FAILED"}),
     "open": frozenset({"SCHEDULED", "PENDING", "RUNNING", "CRASHED", "CANCELLING", "CANCELLED"}),
 }
 

@@ -58,9 +58,12 @@ CATALOG = (ONBOARDING, NIGHTLY, CONTINUE)
 
 
 def onboarding_parameters(feed: Path, mapping: Path, requested_by: str) -> dict[str, object]:
-    """Give the parameters of an onboarding run; a run may be started in any folder, so paths are absolute."""
-    request = {"feed": str(feed.resolve()), "mapping": str(mapping.resolve()), "requested_by": requested_by}
-    return {"request": request}
+    """Give the parameters of an onboarding run; runs work in a folder of their own, so paths are absolute.
+
+    A mapping that is no file here is the name of one in the site policy.
+    """
+    where = str(mapping.resolve()) if mapping.is_file() else str(mapping)
+    return {"request": {"feed": str(feed.resolve()), "mapping": where, "requested_by": requested_by}}
 
 
 def with_nightly_feed(feed: Path | None, mapping: Path) -> tuple[Deployed, ...]:

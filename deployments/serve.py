@@ -59,7 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deployments.serve", description=__doc__)
-    parser.add_argument("--mapping", type=Path, required=True, help="feed mapping for files and for the nightly run")
+    parser.add_argument(
+        "--mapping", type=Path, required=True, help="mapping of the feeds: a file, or a name in the site policy"
+    )
     parser.add_argument("--nightly-feed", type=Path, help="file that the nightly run reads; without it there is none")
     parser.add_argument("--drop-folder", type=Path, help="folder to watch; default: the setting drop_folder")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="flow runs at the same time on this host")
