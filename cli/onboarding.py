@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cli import output, prefect_runs
+from cli import opened, output, prefect_runs
 from cli.exits import DependencyMissing, FinishedWithFailures
 from config.errors import InputRefused
 
 DEPLOYMENT, CONTINUE_DEPLOYMENT = "onboarding", "continue-waiting"
 FAULTS = ("failed", "refused", "unknown")
+SHOWN = 20
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 File = Annotated[Path, typer.Option(help="The feed: a delimited text file from the HR system.")]
 Mapping_ = Annotated[Path, typer.Option(help="The mapping: a file, or the name of one of the site's.")]
@@ -50,12 +52,41 @@ def report(summary: Mapping[str, Any], *, as_json: bool) -> None:
         output.as_json(summary)
     else:
         output.pairs(_for_people(summary), title="summary")
+        _show_troubles(summary)
     counts = summary.get("counts", {})
     faults = [f"{counts[name]} {name}" for name in FAULTS if counts.get(name)]
     if faults:
         raise FinishedWithFailures(f"{', '.join(faults)} ; see ./callwright plan show {summary.get('plan_id')}")
     if summary.get("interrupted"):
         raise DependencyMissing(str(summary["interrupted"]))
+
+
+def _show_troubles(summary: Mapping[str, Any]) -> None:
+    """Show the first lines that are not done, with the reason of each."""
+    from engine import outcomes
+
+    if not summary.get("plan_id"):
+        return
+    with opened.database() as database, database.read() as connection:
+        found = outcomes.troubles(connection, [summary["plan_id"]])
+    if found:
+        rows = [{"user": each.who, "state": each.state, "reason": each.reason} for each in found[:SHOWN]]
+        output.table(rows, ("user", "state", "reason"), title="not done yet")
+    if len(found) > SHOWN:
+        output.say(f"… and {len(found) - SHOWN} more ; see ./callwright plan show {summary['plan_id']}")
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep the chatter of libraries off the terminal: what matters to a person is in the summary."""
+    import logging
+
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def whole_path(path: Path) -> str:
@@ -75,7 +106,8 @@ def _onboard_here(request: Mapping[str, Any]) -> dict[str, Any]:
     from tasks.stage import InProcess
 
     actor = Actor(kind="os_user", name=str(request["requested_by"]))
-    return story(OnboardingRequest(**request), InProcess(), actor)
+    with quietly():
+        return story(OnboardingRequest(**request), InProcess(), actor)
 
 
 def _continue_here(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,4 +116,5 @@ def _continue_here(request: Mapping[str, Any]) -> dict[str, Any]:
     from tasks.stage import InProcess
 
     actor = Actor(kind="os_user", name=str(request["requested_by"]))
-    return story(ContinueRequest(**request), InProcess(), actor)
+    with quietly():
+        return story(ContinueRequest(**request), InProcess(), actor)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import opened, output
-from cli.onboarding import Mapping_, report, whole_path
+from cli.onboarding import Mapping_, quietly, report, whole_path
 
 app = typer.Typer(help="Look at the feed rows that were not understood, or try them again.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -47,4 +47,6 @@ def retry(
     from tasks.stage import InProcess
 
     actor = Actor(kind="os_user", name=getpass.getuser())
-    report(story(whole_path(mapping), sorted(set(ids)), InProcess(), actor), as_json=as_json)
+    with quietly():
+        summary = story(whole_path(mapping), sorted(set(ids)), InProcess(), actor)
+    report(summary, as_json=as_json)
