@@ -23,6 +23,8 @@ from engine.change import fingerprint
 
 SLICE = 1000
 LONGEST_ID = 200
+# Follows the name of a feed whose rows were read again from quarantine.
+AGAIN = " (again)"
 # After these the same event is tried again: nothing came of it.
 WITHOUT_EFFECT = frozenset({Outcome.PENDING, Outcome.QUARANTINED, Outcome.REFUSED, Outcome.FAILED})
 
@@ -117,11 +119,15 @@ def rows_with(connection: Connection, feed_id: str, outcomes: Collection[str], l
 
 
 def accept(connection: Connection, feed_id: str) -> None:
-    """Believe a feed: the next one is compared with it, and a snapshot's rows replace what older ones left open."""
+    """Believe a feed: the next one is compared with it, and a snapshot's rows replace what older ones left open.
+
+    Rows that were read again are no snapshot of everybody, so they replace nothing.
+    """
     feed = load(connection, feed_id)
     connection.execute(update(feeds).where(feeds.c.id == feed_id).values(accepted=True))
-    if feed.kind == "snapshot":
-        older = select(feeds.c.id).where((feeds.c.name == feed.name) & (feeds.c.at < feed.at))
+    if feed.kind == "snapshot" and not feed.name.endswith(AGAIN):
+        names = [feed.name, f"{feed.name}{AGAIN}"]
+        older = select(feeds.c.id).where(feeds.c.name.in_(names) & (feeds.c.at < feed.at))
         left = (quarantine.c.state == QuarantineState.OPEN) & quarantine.c.feed_id.in_(older)
         connection.execute(update(quarantine).where(left).values(state=QuarantineState.SUPERSEDED, at=feed.at))
 

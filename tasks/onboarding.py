@@ -90,7 +90,7 @@ def _doubts(work: Work, feed_id: str) -> list[str]:
         work.settings.feed,
         kind=feed.kind,
     )
-    report = check_people(people)
+    report = check_people(people, kind=feed.kind)
     return reasons + [f"rule {rule.rule} fails in {rule.count} rows ({rule.column})" for rule in report.failures]
 
 

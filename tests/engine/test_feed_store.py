@@ -49,13 +49,14 @@ def record(
     *,
     bad: tuple[BadRow, ...] = (),
     days: int = 0,
+    name: str = "workday",
     kind: Literal["snapshot", "events"] = "snapshot",
 ) -> int:
-    """Record a feed named workday that arrived some days later."""
+    """Record a feed that arrived some days later."""
     return feeds.record_feed(
         connection,
         feed_id=feed_id,
-        name="workday",
+        name=name,
         digest=feed_id * 2,
         kind=kind,
         request_id=connection.info["request"],
@@ -167,6 +168,18 @@ def test_accepted_snapshot_replaces_what_older_ones_left_open(connection: Connec
     assert [(row.feed_id, row.line) for row in feeds.list_quarantine(connection)] == [("f-2", 4)]
     old = feeds.list_quarantine(connection, QuarantineState.SUPERSEDED)
     assert [(row.feed_id, row.at) for row in old] == [("f-1", NOW + timedelta(days=1))] * 2
+
+
+def test_rows_read_again_replace_nothing(connection: Connection) -> None:
+    """A row that is bad again stays while other rows are tried, until the next snapshot replaces it."""
+    again = f"workday{feeds.AGAIN}"
+    for days, feed_id in enumerate(("f-1", "f-2")):
+        record(connection, feed_id, bad=(BAD,), name=again, days=days)
+        feeds.accept(connection, feed_id)
+    assert [row.feed_id for row in feeds.list_quarantine(connection)] == ["f-1", "f-2"]
+    record(connection, "f-3", days=2)
+    feeds.accept(connection, "f-3")
+    assert feeds.list_quarantine(connection) == []
 
 
 def test_accepted_events_leave_older_rows_open(connection: Connection) -> None:
