@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -21,7 +22,7 @@ from config.settings import read_settings
 from deployments.demo_feed import Feed, compose, write_feed
 from deployments.demo_play import Story
 from deployments.demo_report import print_report
-from deployments.environment import OURS, PROJECT
+from deployments.environment import OURS, PROJECT, settings_of
 from deployments.stage import Stage, Wishes, staged
 from deployments.watcher import Outage
 from engine.opening import open_systems
@@ -67,10 +68,10 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def _demo(wishes: Wishes, console: Console, *, once: bool, as_json: bool) -> int:
     path = wishes.folder.resolve() / "feed" / "hires.csv"
-    with staged(wishes, nightly_feed=path) as stage:
+    with staged(wishes, nightly_feed=path) as stage, settings_of(stage.place):
         _adopt(stage)
         console.print(f"ready after {stage.setup_s:.0f} s; Prefect is at {stage.place.url}")
-        with closing(Story(stage, _feed(path), console.print)) as story:
+        with closing(Story(stage, _feed(path), partial(console.print, soft_wrap=True))) as story:
             report = story.play(twice=once)
         print_report(console, report)
         if as_json:
@@ -81,7 +82,7 @@ def _demo(wishes: Wishes, console: Console, *, once: bool, as_json: bool) -> int
 
 
 def _adopt(stage: Stage) -> None:
-    """Use the set-up's settings in this process; Prefect reads them when it is first imported, which is later."""
+    """Use the set-up's settings in this process."""
     for name in [name for name in os.environ if name.startswith(OURS)]:
         del os.environ[name]
     os.environ.update(stage.environment)
