@@ -12,7 +12,7 @@ from cli.exits import FinishedWithFailures
 
 app = typer.Typer(help="Read the record of every change, or prove that it was not altered.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-COLUMNS = ("at", "actor", "user", "kind", "phase", "result", "changes", "plan")
+COLUMNS = ("at", "user", "does", "result", "changes", "who asked")
 
 
 @app.command("log")
@@ -28,7 +28,7 @@ def log(
 
     with opened.database() as database, database.read() as connection:
         entries = read_log(connection, AuditFilter(user=user, run=run, limit=limit))
-    rows = entries if as_json else [_as_row(entry) for entry in entries]
+    rows = entries if as_json else [_as_row(entry) for entry in settled(entries)]
     output.show(rows, COLUMNS, json_wanted=as_json, title="audit, newest first", empty="no entry matches")
 
 
@@ -51,14 +51,25 @@ def verify(as_json: Json = False) -> None:
         raise FinishedWithFailures(f"{len(proof.faults)} faults: the journal is not as it was written")
 
 
+def settled(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out the intents whose outcome is known: for a person they are the same line twice."""
+    known = {_change(entry) for entry in entries if entry["phase"] == "outcome"}
+    return [entry for entry in entries if entry["phase"] == "outcome" or _change(entry) not in known]
+
+
+def _change(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    return entry["plan_id"], entry["line"], entry["change"]
+
+
 def _as_row(entry: Mapping[str, Any]) -> Mapping[str, object]:
     actor = entry["actor"]
     return {
-        **entry,
-        "actor": f"{actor['name'] or '?'}{'' if actor['verified'] else ' (unverified)'}",
+        "at": entry["at"],
         "user": entry["label"] or entry["target"],
-        "plan": f"{entry['plan_id']} line {entry['line']}",
+        "does": (entry["kind"] or "?").replace("_", " "),
+        "result": entry["result"] or "sent, no outcome yet",
         "changes": "\n".join(changed(effect) for effect in entry["effects"]),
+        "who asked": f"{actor['name'] or '?'}{'' if actor['verified'] else ' (unverified)'}",
     }
 
 

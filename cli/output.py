@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -48,7 +49,7 @@ def table(rows: Sequence[Row], columns: Sequence[str], *, title: str = "") -> No
 
     grid = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for column in columns:
-        grid.add_column(column.replace("_", " "), overflow="fold")
+        grid.add_column(column.replace("_", " "), overflow="fold", no_wrap=column == "at")
     for row in rows:
         grid.add_row(*(Text(text(row.get(column))) for column in columns))
     _console().print(grid)
@@ -101,4 +102,6 @@ def _console() -> Console:
     from rich.console import Console
 
     # A pipe has no width; rich would cut at 80 columns what a script wants whole.
-    return Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 160)
+    return Console(
+        highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+    )

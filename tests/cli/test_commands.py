@@ -90,6 +90,7 @@ def test_audit_log_is_for_people_and_programs(journalled: Database, run: Run) ->
     (entry,) = run("audit", "log", "--user", "ada", "--json").json
     assert (entry["actor"]["name"], entry["kind"], entry["result"]) == ("tess", "set_usage_location", "verified")
     shown = run("audit", "log", "--run", "p1").out
+    assert "set usage location" in shown
     assert "tess (unverified)" in shown
     assert "usage_location: – → AT" in shown
     assert run("audit", "log", "--user", "nobody").out == "no entry matches\n"
