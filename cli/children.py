@@ -15,7 +15,6 @@ from config.errors import InputRefused
 
 ROOT = Path(__file__).resolve().parent.parent
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-NOT_BENCHMARKS = {"report"}
 
 
 def lab(
@@ -50,9 +49,9 @@ def bench(
 
 
 def benchmarks() -> list[str]:
-    """Name the benchmarks of this checkout."""
-    found = (path.stem for path in (ROOT / "benchmarks").glob("*.py"))
-    return sorted(name for name in found if name not in NOT_BENCHMARKS and not name.startswith("_"))
+    """Name the benchmarks of this checkout: files that cannot be run only serve them."""
+    files = sorted((ROOT / "benchmarks").glob("*.py"))
+    return [path.stem for path in files if '__name__ == "__main__"' in path.read_text(encoding="utf-8")]
 
 
 def become(module: str, *arguments: str) -> NoReturn:
