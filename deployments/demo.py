@@ -13,6 +13,7 @@ import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from threading import Event
 from types import FrameType
 
 from rich.console import Console
@@ -33,15 +34,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the demo; gives the exit code."""
     options = _options(arguments)
     console = Console(stderr=options.json)  # with --json, standard output is for programs
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    interrupted = _end_on_signals()
     wishes = Wishes(options.folder, options.users, options.seed, options.prefect_port, options.control_port)
     try:
         return _demo(wishes, console, once=options.once, as_json=options.json)
     except (InputRefused, Outage) as error:
         print(f"demo: {error}", file=sys.stderr)  # noqa: T201 - the one line a person reads
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Exception):
+        if not interrupted.is_set():  # else a library has wrapped our interruption in an error of its own
+            raise
         console.print("stopped")
         return 130 if options.once else 0
 
@@ -59,11 +61,19 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    # The children get Ctrl-C as well; a second one must not stop us from stopping them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
+def _end_on_signals() -> Event:
+    """Turn every signal that ends a program into one KeyboardInterrupt; the event tells that it was raised."""
+    interrupted = Event()
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if not interrupted.is_set():  # a second one must not stop us from stopping the children
+            interrupted.set()
+            raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+    return interrupted
 
 
 def _demo(wishes: Wishes, console: Console, *, once: bool, as_json: bool) -> int:
@@ -71,7 +81,9 @@ def _demo(wishes: Wishes, console: Console, *, once: bool, as_json: bool) -> int
     with staged(wishes, nightly_feed=path) as stage, settings_of(stage.place):
         _adopt(stage)
         console.print(f"ready after {stage.setup_s:.0f} s; Prefect is at {stage.place.url}")
-        with closing(Story(stage, _feed(path), partial(console.print, soft_wrap=True))) as story:
+        feed = _feed(path)
+        console.print(f"the feed, as an HR system would write it: {feed.path}", soft_wrap=True)
+        with closing(Story(stage, feed, partial(console.print, soft_wrap=True))) as story:
             report = story.play(twice=once)
         print_report(console, report)
         if as_json:
@@ -101,9 +113,8 @@ def _feed(path: Path) -> Feed:
 def _stay(stage: Stage, console: Console) -> None:
     console.print("\nFor another terminal:\n")
     console.print(stage.exports(), highlight=False, soft_wrap=True)
-    console.print(
-        f"\nThe pages are at {stage.place.url}, the tenant's control at {stage.control_url}. Ctrl-C stops it all."
-    )
+    console.print(f"\nThe pages are at {stage.place.url}, the tenant's control at {stage.control_url}.", soft_wrap=True)
+    console.print(f"A file put into {stage.drop_folder} is onboarded by itself. Ctrl-C stops it all.", soft_wrap=True)
     while not (ended := stage.ended()):
         time.sleep(1)
     raise InputRefused(f"the {ended.name} ended by itself: {ended.last_line()}", remedy=f"read {ended.log}")
