@@ -37,6 +37,14 @@ class BadRow(NamedTuple):
         return f"line {self.line}{column}: {self.reason}"
 
 
+class FeedContents(NamedTuple):
+    """A feed that was read to its end; every line of it is in one of the lists, in order."""
+
+    good: list[GoodRow]
+    bad: list[BadRow]
+    warnings: list[str]
+
+
 class Outcome(StrEnum):
     """What became of one row of a feed; a feed is finished when no row is pending or waiting."""
 
