@@ -165,8 +165,13 @@ def _declared_delimiter(line: str) -> str | None:
 
 def _header_by(delimiter: str, lines: Sequence[str]) -> tuple[list[str], int]:
     _, text, cells, _ = next(records(iter(lines), delimiter))
-    names = [unicodedata.normalize("NFC", name).strip().lstrip("\ufeff") for name in cells]
-    return names, 1 + text.count("\n")
+    return [_name(cell) for cell in cells], 1 + text.count("\n")
+
+
+def _name(cell: str) -> str:
+    """Give a column's name on one printable line, because refusals repeat it."""
+    name = " ".join(unicodedata.normalize("NFC", cell).lstrip("\ufeff").split())
+    return "".join(c if c.isprintable() else "·" for c in name)
 
 
 def _checked_header(names: Sequence[str], mapping: FeedMapping, where: str) -> tuple[str, ...]:
