@@ -62,13 +62,18 @@ def onboarding_parameters(feed: Path, mapping: Path, requested_by: str) -> dict[
 
     A mapping that is no file here is the name of one in the site policy.
     """
-    where = str(mapping.resolve()) if mapping.is_file() else str(mapping)
-    return {"request": {"feed": str(feed.resolve()), "mapping": where, "requested_by": requested_by}}
+    request = {"feed": str(feed.resolve()), "mapping": _name_or_path(mapping), "requested_by": requested_by}
+    return {"request": request}
 
 
-def with_nightly_feed(feed: Path | None, mapping: Path) -> tuple[Deployed, ...]:
-    """Give the catalog for a site: the nightly run needs a feed that lies at a fixed place, else it is left out."""
-    if feed is None:
-        return tuple(each for each in CATALOG if each is not NIGHTLY)
-    parameters = onboarding_parameters(feed, mapping, "nightly schedule")
-    return tuple(replace(each, parameters=parameters) if each is NIGHTLY else each for each in CATALOG)
+def _name_or_path(mapping: Path) -> str:
+    return str(mapping.resolve()) if mapping.is_file() else str(mapping)
+
+
+def for_site(mapping: Path, nightly_feed: Path | None) -> tuple[Deployed, ...]:
+    """Give the catalog for a site: forms open with its mapping; the nightly run needs a feed at a fixed place."""
+    by_hand = replace(ONBOARDING, parameters={"request": {"mapping": _name_or_path(mapping)}})
+    if nightly_feed is None:
+        return by_hand, CONTINUE
+    parameters = onboarding_parameters(nightly_feed, mapping, "nightly schedule")
+    return by_hand, replace(NIGHTLY, parameters=parameters), CONTINUE

@@ -111,9 +111,8 @@ def _feed(path: Path) -> Feed:
 
 
 def _stay(stage: Stage, console: Console) -> None:
-    console.print("\nFor another terminal:\n")
-    console.print(stage.exports(), highlight=False, soft_wrap=True)
-    console.print(f"\nThe pages are at {stage.place.url}, the tenant's control at {stage.control_url}.", soft_wrap=True)
+    console.print(f"\nFor another terminal:  . {stage.write_exports()}", highlight=False, soft_wrap=True)
+    console.print(f"The pages are at {stage.place.url}, the tenant's control at {stage.control_url}.", soft_wrap=True)
     console.print(f"A file put into {stage.drop_folder} is onboarded by itself. Ctrl-C stops it all.", soft_wrap=True)
     while not (ended := stage.ended()):
         time.sleep(1)

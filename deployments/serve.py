@@ -22,7 +22,7 @@ import httpx
 from config.errors import InputRefused
 from config.settings import read_settings
 from deployments.automations import register_automations
-from deployments.catalog import ONBOARDING, Deployed, onboarding_parameters, with_nightly_feed
+from deployments.catalog import ONBOARDING, Deployed, for_site, onboarding_parameters
 from deployments.environment import HEARTBEAT_S, complete
 from deployments.runs import FeedRuns
 from deployments.watcher import POLL_S, Watcher
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = _options(arguments)
         serve_catalog(
-            with_nightly_feed(options.nightly_feed, options.mapping),
+            for_site(options.mapping, options.nightly_feed),
             drop_folder=options.drop_folder or read_settings().drop_folder,
             mapping=options.mapping,
             at_once=options.at_once,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -30,7 +31,7 @@ USUAL_PORT = 4200
 LAB_TIMEOUT_S = 60.0
 SERVE_TIMEOUT_S = 120.0
 SAMPLE = PROJECT / "config" / "sample"
-MAPPING = SAMPLE / "mappings" / "workday.toml"
+MAPPING = Path("workday")  # the name of one in the sample
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,13 @@ class Stage:
         """Give the lab's control address."""
         return str(self.lab["control_url"])
 
-    def exports(self) -> str:
-        """Write the lines that let another terminal talk to this set-up."""
+    def write_exports(self) -> Path:
+        """Write a file that lets another terminal talk to this set-up when it is sourced."""
         names = [name for name in self.environment if name.startswith("CALLWRIGHT_")] + ["PREFECT_API_URL"]
-        return "\n".join(f"export {name}={self.environment[name]}" for name in sorted(names))
+        path = self.folder / "environment.sh"
+        lines = [f"export {name}={shlex.quote(self.environment[name])}\n" for name in sorted(names)]
+        path.write_text("".join(lines), encoding="utf-8")
+        return path
 
 
 @contextmanager

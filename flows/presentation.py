@@ -38,6 +38,7 @@ MEANINGS: Mapping[str, str] = {
     "failed": "look at it: the reason is in the table of failures",
     "unknown": "a reply was lost and no read has settled it yet; its number stays claimed",
 }
+WORST_FIRST = {state: place for place, state in enumerate(("failed", "unknown", "refused", "waiting"), start=1)}
 
 log = logging.getLogger("callwright.presentation")
 
@@ -90,8 +91,8 @@ def tell_chunk_applied(plan_id: str, chunk: str, counts: Mapping[str, int]) -> N
 
 
 def show_failures(kind: str, failures: Iterable[Failure]) -> None:
-    """Show the table of failures with their reasons; nothing when there are none."""
-    rows = list(failures)
+    """Show the table of failures with their reasons, the worst first; nothing when there are none."""
+    rows = sorted(failures, key=lambda row: WORST_FIRST.get(row.state, 0))
     if not rows or not _is_seen():
         return
     more = f" The first {MOST_FAILURES} of {len(rows)}." if len(rows) > MOST_FAILURES else ""
@@ -116,13 +117,16 @@ def show_summary(kind: str, summary: Mapping[str, JsonValue]) -> None:
 def summary_text(kind: str, summary: Mapping[str, JsonValue]) -> str:
     """Write the summary in Markdown; counts that are zero are left out, except when all are."""
     counts = summary.get("counts")
-    shown = {name: n for name, n in counts.items() if n} if isinstance(counts, dict) else {}
+    found = counts if isinstance(counts, dict) else {}
+    shown = {
+        name: found[name] for name in (*MEANINGS, *(name for name in found if name not in MEANINGS)) if found.get(name)
+    }
     rows = [f"| {name.replace('_', ' ')} | {n} | {MEANINGS.get(name, '')} |" for name, n in shown.items()]
     return "\n".join(
         [
             f"# {kind.replace('-', ' ').capitalize()}",
             *(
-                ["", "| lines | | what it means |", "|---|---:|---|", *rows]
+                ["", "| outcome | lines | what it means |", "|---|---:|---|", *rows]
                 if rows
                 else ["", "There was nothing to do."]
             ),

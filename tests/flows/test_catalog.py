@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.catalog import CATALOG, with_nightly_feed
+from deployments.catalog import CATALOG, for_site
 from deployments.serve import main
 
 
@@ -22,8 +22,8 @@ def test_serving_without_a_server_says_what_to_set(
 
 def test_the_nightly_run_needs_a_feed() -> None:
     """Without a feed at a fixed place there is no nightly deployment; with one it carries the parameters."""
-    without = [each.name for each in with_nightly_feed(None, Path("m"))]
-    with_feed = {each.name: each for each in with_nightly_feed(Path("/hr/feed.csv"), Path("m"))}
+    without = [each.name for each in for_site(Path("m"), None)]
+    with_feed = {each.name: each for each in for_site(Path("m"), Path("/hr/feed.csv"))}
     assert "onboarding-nightly" not in without
     assert with_feed["onboarding-nightly"].parameters["request"]["feed"] == "/hr/feed.csv"  # type: ignore[index] # plain data
     assert set(with_feed) == {each.name for each in CATALOG}

@@ -68,6 +68,20 @@ def test_the_table_of_failures_stays_readable(prefect_client: SyncPrefectClient)
     assert f"The first {MOST_FAILURES} of {MOST_FAILURES + 5}." in shown["description"]
 
 
+def test_the_worst_comes_first(prefect_client: SyncPrefectClient) -> None:
+    """What failed stands above what only waits, so that a cut table loses the least."""
+
+    @flow
+    def shows() -> str:
+        show_failures(
+            "onboarding", [Failure("ada@x", "waiting", "licence"), Failure("bob@x", "failed", "number taken")]
+        )
+        return flow_run_id() or ""
+
+    table = artifacts_of(prefect_client, shows())["onboarding-failures"]["data"]
+    assert table.index("bob@x") < table.index("ada@x")
+
+
 def test_no_failures_make_no_table(prefect_client: SyncPrefectClient) -> None:
     """A run without failures has no empty table."""
     assert "onboarding-failures" not in artifacts_of(prefect_client, shows_everything(0))
@@ -119,6 +133,7 @@ def test_a_server_that_goes_away_does_not_stop_the_showing(tmp_path: Path) -> No
 def test_the_summary_leads_on() -> None:
     """Zero counts are left out, words are plain, and the commands name plan and request."""
     text = summary_text("onboarding", SUMMARY)
+    assert text.index("onboarded") < text.index("waiting") < text.index("quarantined")
     assert "planned ahead" not in text
     assert "$ ./callwright plan show p-1" in text
     assert "$ ./callwright audit log --run r-1" in text
