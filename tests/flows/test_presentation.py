@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
-import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from pydantic import JsonValue
 
-from deployments.environment import Place, settings_of
+from deployments.children import free_port
 from deployments.server import PrefectServer
 from flows.presentation import (
     CHUNK_APPLIED,
@@ -109,24 +107,20 @@ def test_outside_of_a_run_nothing_is_shown() -> None:
     assert shows_everything.fn(3) == ""
 
 
-@pytest.mark.slow
-def test_a_server_that_goes_away_does_not_stop_the_showing(tmp_path: Path) -> None:
+def test_a_server_that_goes_away_does_not_stop_the_showing(in_prefect: PrefectServer) -> None:
     """What cannot be shown is given up with a warning, the rest is not even tried, and the flow goes on."""
+    away = {PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}
     reached = []
 
     @flow
-    def outlives(server: PrefectServer) -> None:
-        progress = Progress("onboarding", total=1)
-        server.stop()
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+    def outlives() -> None:
+        with temporary_settings(away):
+            progress = Progress("onboarding", total=1)
             progress.advance(1)
-        show_summary("onboarding", SUMMARY)
+            show_summary("onboarding", SUMMARY)
         reached.append("end")
-        server.start()
-        server.wait()
 
-    with PrefectServer(tmp_path) as server, settings_of(Place(server.place.folder, server.place.port)):
-        outlives(server)
+    outlives()
     assert reached == ["end"]
 
 

@@ -80,15 +80,6 @@ def test_every_task_run_is_recorded(prefect_client: SyncPrefectClient) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.slow
-def test_history_survives_a_restart(tmp_path: Path) -> None:
-    """A server started again on the same folder knows its earlier flows."""
-    with PrefectServer(tmp_path) as first:
-        httpx.post(f"{first.place.api_url}/flows/", json={"name": "kept"}).raise_for_status()
-    with PrefectServer(tmp_path) as second:
-        assert httpx.get(f"{second.place.api_url}/flows/name/kept").status_code == 200
-
-
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     """A server that ends while starting is one line that names its log."""
     (tmp_path / "prefect.db").write_text("not a database, and long enough to be taken for a broken header " * 20)
