@@ -16,7 +16,7 @@ from pathlib import Path
 from config.errors import InputRefused
 from config.site_mappings import FeedMapping
 from connectors.hr_rows import RowReader
-from connectors.hr_sets import Places, SetWatch
+from connectors.hr_sets import STRANGER, Places, SetWatch
 from connectors.hr_text import Record, TextFile, inspect, records, unreadable
 from datasets.feeds import BadRow, FeedContents, GoodRow
 
@@ -46,17 +46,15 @@ class HrFeed:
 
         Raises InputRefused if the file changes meanwhile.
         """
-        watch = SetWatch(self._places)
-        see, manages, read, at_key = watch.see, watch.managers.add, self._reader.read, self._places.key
-        is_snapshot = self.mapping.kind == "snapshot"
+        places = self._places
+        watch = SetWatch(places)
+        see, manages, read, at_key = watch.see, watch.managers.add, self._reader.read, places.key
         for record in self._records():
             row = read(record)
-            if isinstance(row, GoodRow):
-                person = row.person
-                see(person.employee_id if is_snapshot else person.event_id or "")
-                manages(person.manager_employee_id)
-            elif len(record[2]) > at_key:
+            if len(record[2]) > at_key:
                 see(record[2][at_key].strip())
+            if places.manager is not None and isinstance(row, GoodRow):
+                manages(row.person.manager_employee_id)
             yield row
         yield from self._withdrawn(watch)
         if _stamp(self.path) != self._stamp:
@@ -85,7 +83,7 @@ class HrFeed:
                 continue
             if is_duplicate:
                 yield self._bad(whole, self._key, row, reason)
-            elif self.mapping.unknown_manager == "warn" and reason.startswith("is nobody"):
+            elif self.mapping.unknown_manager == "warn" and reason == STRANGER:
                 self._warn(f"manager of line {line} {reason}")
                 continue
             else:

@@ -52,7 +52,7 @@ class Memo(dict[str, object]):
 
     def __missing__(self, cell: str) -> object:
         try:
-            value = self._convert(cell.strip())
+            value = self._convert(cell)
         except BadCell as bad:
             raise BadCell(bad.reason, self.field, cell) from bad
         if len(self) < LARGEST_MEMO:

@@ -33,7 +33,7 @@ from datasets.people import Person
 
 UNPARSED = "(line)"
 _SHOWN_TEXT = 2000
-_NO_FIRST_LETTER = frozenset("=@+- ")
+_FORMULA_MARKS = frozenset("=@+-")
 _validate: Callable[[Mapping[str, Any]], Person] = Person.__pydantic_validator__.validate_python
 
 
@@ -52,9 +52,11 @@ class RowReader:
         )
         # Phones come after the memos: the country of the row may say how they are written.
         self._strict = [(field, plain[field], made.pop(field, None)) for field in at if field in plain]
+        # Nearly everybody's mail address is their user principal name: one look at it will do.
+        self._strict_but_email = [each for each in self._strict if each[0] != "email"]
         self._memos = [(field, Memo(field, convert)) for field, convert in made.items()]
         self._texts = _getter(tuple(place for field, place in at.items() if field not in STRICT))
-        self._padded = f" {delimiter}"
+        self._padded = (f" {delimiter}", f"{delimiter} ")
         needed = {"employee_id", *(mapping.columns[column] for column in mapping.filled)}
         if mapping.kind == "events":
             needed |= {"event_id", "effective_at"}
@@ -71,6 +73,9 @@ class RowReader:
             return GoodRow(line, self._person(text, cells))
         except BadCell as bad:
             return self.bad(record, bad.field, bad.reason, bad.value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            return self.bad(record, str(first["loc"][0]), first["msg"])
 
     def bad(self, record: Record, field: str, reason: str, value: str = "") -> BadRow:
         """Make a quarantined row of a record."""
@@ -87,41 +92,38 @@ class RowReader:
 
     def _person(self, text: str, cells: Sequence[str]) -> Person:
         """Make the person of a row. One long function, because every call in here is paid for once per row."""
-        before = self._padded
-        if before in text or text[-1] == " " or '"' in text:
+        before, after = self._padded
+        if before in text or after in text or text[-1] == " " or '"' in text:
             cells = [cell.strip() for cell in cells]
-        values: dict[str, Any] = {field: cell for field, cell in zip(self._fields, self._cells(cells)) if cell}  # noqa: B905 - equal by construction
+        taken = zip(self._fields, self._cells(cells))  # noqa: B905 - of one length by construction
+        values: dict[str, Any] = {field: cell for field, cell in taken if cell}
         if not values.keys() >= self._needed:
             raise BadCell("is empty", next(field for field in self.at if field in self._needed - values.keys()))
         for cell in self._texts(cells):
-            if cell[:1] in _NO_FIRST_LETTER:
-                self._look_at_texts(values)
-                break
+            if cell < "A" and cell[:1] in _FORMULA_MARKS:  # the marks all come before the letters
+                self._refuse_formulas(values)
         for field, memo in self._memos:
             if field in values:
                 values[field] = memo[values[field]]
-        for field, is_plain, convert in self._strict:
+        is_same = values.get("email") == values.get("upn")
+        for field, is_plain, convert in self._strict_but_email if is_same else self._strict:
             if field in values and not is_plain(values[field]):
                 values[field] = self._converted(field, convert, values)
-        person = _validated(values)
-        if "termination_date" in values or "manager_employee_id" in values:
-            _refuse_contradiction(person)
-        return person
+        if "termination_date" in values or values["employee_id"] == values.get("manager_employee_id"):
+            _refuse_contradiction(values)
+        return _validate(values)
 
     def _converted(self, field: str, convert: Converter | None, values: Mapping[str, Any]) -> object:
         """Convert a cell that is not in its plainest form; phones have no converter, they need the row's country."""
         try:
-            cell = values[field].strip()
-            return convert(cell) if convert else phone(cell, self._region(values))
+            return convert(values[field]) if convert else phone(values[field], self._region(values))
         except BadCell as bad:
             raise BadCell(bad.reason, field, values[field]) from bad
 
-    def _look_at_texts(self, values: dict[str, Any]) -> None:
-        """Take leading spaces off text cells; raises BadCell for a formula."""
-        for field in [field for field in values if field not in STRICT]:
-            values[field] = values[field].strip()
-            if is_formula(values[field]):
-                raise BadCell("is a spreadsheet formula", field, values[field])
+    def _refuse_formulas(self, values: Mapping[str, Any]) -> None:
+        for field, cell in values.items():
+            if field not in STRICT and isinstance(cell, str) and is_formula(cell):
+                raise BadCell("is a spreadsheet formula", field, cell)
 
     def _region(self, values: Mapping[str, object]) -> str | None:
         if self.mapping.phone_region_from:
@@ -156,19 +158,12 @@ class RowReader:
         return {name: _storable(cell) for name, cell in zip(names, cells, strict=False)}
 
 
-def _validated(values: Mapping[str, Any]) -> Person:
-    try:
-        return _validate(values)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        raise BadCell(problem["msg"], str(problem["loc"][0]) if problem["loc"] else "") from error
-
-
-def _refuse_contradiction(person: Person) -> None:
-    if person.termination_date and person.hire_date and person.termination_date < person.hire_date:
-        raise BadCell("is before the hire date", "termination_date", person.termination_date.isoformat())
-    if person.manager_employee_id == person.employee_id:
-        raise BadCell("is the person's own employee id", "manager_employee_id", person.employee_id)
+def _refuse_contradiction(values: Mapping[str, Any]) -> None:
+    hired, leaves = values.get("hire_date"), values.get("termination_date")
+    if hired and leaves and leaves < hired:
+        raise BadCell("is before the hire date", "termination_date", leaves.isoformat())
+    if values["employee_id"] == values.get("manager_employee_id"):
+        raise BadCell("is the person's own employee id", "manager_employee_id", values["employee_id"])
 
 
 def _getter(places: tuple[int, ...]) -> Callable[[Sequence[str]], tuple[str, ...]]:

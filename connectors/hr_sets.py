@@ -14,11 +14,16 @@ from connectors.hr_text import Record
 _TABLE_BITS = 26  # 8 MB; of a million ids fewer than one in a hundred is suspected in vain
 _MASK = (1 << _TABLE_BITS) - 1
 
+STRANGER = "is nobody in this feed"
+
 Read = Callable[[], Iterable[Record]]
 
 
 class Places(NamedTuple):
-    """Where in a row the deciding cells are; `key` must not repeat, `manager` is None where managers do not matter."""
+    """Where in a row the deciding cells are: `key` must not repeat; `manager` is None where managers do not matter.
+
+    Where they matter, the key is the employee id.
+    """
 
     delimiter: str
     width: int
@@ -58,53 +63,72 @@ class SetWatch:
         managers = {manager for manager in self.managers if manager}
         if not self._suspects and not managers:
             return
-        occurrences, bosses, unseen = self._look_again(read, managers)
-        yield from _repeated(occurrences)
-        looped = frozenset(_loops(bosses))
-        if unseen or looped:
-            yield from self._by_manager(read, unseen, looped)
+        second = _SecondLook(self._places, self._suspects, managers, self._strangers(managers))
+        second.over(read())
+        yield from _repeated(second.occurrences)
+        yield from (Verdict(record, False, STRANGER) for record in second.led_by_strangers)
+        looped = frozenset(_loops(second.bosses))
+        if second.unseen or looped:  # somebody the bits took for a person, or a loop: rare enough for a third look
+            yield from _by_manager(read(), self._places, second.unseen, looped)
 
-    def _look_again(
-        self, read: Read, managers: set[str]
-    ) -> tuple[dict[str, list[Record]], dict[str, str | None], set[str]]:
-        """Give the records of every suspected key, who reports to whom among managers, and managers not found."""
-        occurrences: dict[str, list[Record]] = {}
-        bosses: dict[str, str | None] = dict.fromkeys(managers)
-        suspects, places, unseen = self._suspects, self._places, set(managers)
-        key_of, employee_of = _picker(places, places.key), _picker(places, places.employee_id)
-        manager_of, is_one = _picker(places, places.manager), places.key == places.employee_id
-        for record in read():
-            key = key_of(record)
+    def _strangers(self, managers: set[str]) -> frozenset[str]:
+        """Give managers who are surely not in the feed."""
+        return frozenset(manager for manager in managers if not self._may_hold(manager))
+
+    def _may_hold(self, key: str) -> bool:
+        place = hash(key) & _MASK
+        return bool(self._table[place >> 3] & 1 << (place & 7))
+
+
+class _SecondLook:
+    """Reads the file once more, cutting lines only as far as needed."""
+
+    def __init__(self, places: Places, suspects: set[str], managers: set[str], strangers: frozenset[str]) -> None:
+        self._places, self._suspects, self._strangers = places, suspects, strangers
+        self.bosses: dict[str, str | None] = dict.fromkeys(managers - strangers)
+        self.unseen = managers - strangers
+        self.occurrences: dict[str, list[Record]] = {}
+        self.led_by_strangers: list[Record] = []
+
+    def over(self, records: Iterable[Record]) -> None:
+        """Look at every record."""
+        places, suspects, strangers, bosses = self._places, self._suspects, self._strangers, self.bosses
+        key_of, manager_of = picker(places, places.key), picker(places, places.manager)
+        cut, cuts, at = _cut(places, places.key)
+        for record in records:
+            try:  # this is `key_of` without the call
+                key = cut(record[1], places.delimiter, cuts)[at].strip() if not record[2] else key_of(record)
+            except IndexError:
+                continue
             if key in suspects:
-                occurrences.setdefault(key, []).append(record)
-            employee = key if is_one else employee_of(record)
-            if employee in bosses:
-                unseen.discard(employee)
-                bosses[employee] = manager_of(record) or None
-        return occurrences, bosses, unseen
-
-    def _by_manager(self, read: Read, unknown: set[str], looped: frozenset[str]) -> Iterator[Verdict]:
-        employee_of, manager_of = (
-            _picker(self._places, self._places.employee_id),
-            _picker(self._places, self._places.manager),
-        )
-        for record in read():
-            if manager_of(record) in unknown:
-                yield Verdict(record, False, "is nobody in this feed")
-            elif employee_of(record) in looped:
-                yield Verdict(record, False, "the reporting line is a loop")
+                self.occurrences.setdefault(key, []).append(record)
+            if key in bosses:
+                self.unseen.discard(key)
+                bosses[key] = manager_of(record) or None
+            if strangers and manager_of(record) in strangers:
+                self.led_by_strangers.append(record)
 
 
-def _picker(places: Places, place: int | None) -> Callable[[Record], str]:
+def _by_manager(
+    records: Iterable[Record], places: Places, unknown: set[str], looped: frozenset[str]
+) -> Iterator[Verdict]:
+    employee_of, manager_of = picker(places, places.employee_id), picker(places, places.manager)
+    for record in records:
+        if manager_of(record) in unknown:
+            yield Verdict(record, False, STRANGER)
+        elif employee_of(record) in looped:
+            yield Verdict(record, False, "the reporting line is a loop")
+
+
+def picker(places: Places, place: int | None) -> Callable[[Record], str]:
     """Make what takes one cell out of a line, counting from its nearer end; a row of another width gives nonsense.
 
     That does no harm: such a row is quarantined anyway, and its nonsense concerns nobody else.
     """
-    delimiter, width = places.delimiter, places.width
     if place is None:
         return lambda _record: ""
-    cuts, at = (place + 1, place) if 2 * place < width else (width - place, place - width)
-    cut = str.split if at >= 0 else str.rsplit
+    delimiter = places.delimiter
+    cut, cuts, at = _cut(places, place)
 
     def picked(record: Record) -> str:
         try:
@@ -113,6 +137,12 @@ def _picker(places: Places, place: int | None) -> Callable[[Record], str]:
             return ""
 
     return picked
+
+
+def _cut(places: Places, place: int) -> tuple[Callable[[str, str, int], list[str]], int, int]:
+    if 2 * place < places.width:
+        return str.split, place + 1, place
+    return str.rsplit, places.width - place, place - places.width
 
 
 def _repeated(occurrences: dict[str, list[Record]]) -> Iterator[Verdict]:

@@ -93,17 +93,16 @@ def _scan(path: Path, file: BinaryIO, encoding: str) -> tuple[str, bool, bool]:
             remedy = "export it again as UTF-8 text"
             raise InputRefused("the feed contains NUL bytes: no text, or UTF-16", where=str(path), remedy=remedy)
         is_plain = is_plain and not block.translate(None, _PLAIN_BYTES)
-        if decodes:
-            decodes = _decode(decoder, block)
-    return digest.hexdigest(), decodes and _decode(decoder, b"", final=True), is_plain
+        decodes = decodes and _decode(decoder, block, wide=wide)
+    return digest.hexdigest(), decodes and _decode(decoder, b"", wide=wide, final=True), is_plain
 
 
-def _decode(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> bool:
+def _decode(decoder: codecs.IncrementalDecoder, block: bytes, *, wide: bool, final: bool = False) -> bool:
     try:
         text = decoder.decode(block, final)
     except UnicodeDecodeError:
         return False
-    return "\0" not in text
+    return not wide or "\0" not in text
 
 
 def _gap(path: Path, block: bytes, gap: int) -> int:
@@ -160,17 +159,16 @@ def records(
 ) -> Iterator[Record]:
     """Make physical lines into records; `line` lines were read before. Blank lines are left out.
 
-    Without `cut` only records with quotes are cut into cells.
-
-    A quoted cell may go over several lines, but only if the record then has `width` cells: a stray quote costs its own
-    line and not the rest of the file.
+    Without `cut` only records with quotes are cut into cells. A quoted cell may go over several lines, but only if the
+    record then has `width` cells: a stray quote costs its own line and not the rest of the file.
     """
     waiting: deque[str] = deque()
+    quotes = _Quotes(delimiter, width)
     while True:
         for text in _drained(waiting) if waiting else lines:
             line += 1
             if '"' in text:
-                record, taken = _quoted(text, line, delimiter, width, lines, waiting)
+                record, taken = quotes.record(line, text, lines, waiting)
                 line += taken
                 yield record
                 if waiting:
@@ -186,29 +184,49 @@ def _drained(waiting: deque[str]) -> Iterator[str]:
         yield waiting.popleft()
 
 
-def _quoted(
-    text: str, line: int, delimiter: str, width: int | None, lines: Iterator[str], waiting: deque[str]
-) -> tuple[Record, int]:
-    """Read a record that has quotes; give it and how many further lines it took. Others are put back to `waiting`."""
-    cells, problem = _parse(text, delimiter)
-    taken: list[str] = []
-    while problem == _OPEN_QUOTE and len(taken) < LONGEST_RECORD_LINES:
-        more = waiting.popleft() if waiting else next(lines, None)
-        if more is None:
-            break
-        taken.append(more)
-        if '"' in more:
-            cells, problem = _parse(text + "".join(taken), delimiter)
-    if not problem and (not taken or width is None or len(cells) == width):
-        return (line, (text + "".join(taken)).rstrip("\r\n"), cells, ""), len(taken)
-    waiting.extendleft(reversed(taken))
-    told = "a quote is opened and not closed" if taken or problem == _OPEN_QUOTE else f"its quotes are wrong: {problem}"
-    return (line, text.rstrip("\r\n"), [], told), 0
+class _Quotes:
+    """Reads records that have quotes, by one strict reader of the csv module that is fed text by text."""
+
+    def __init__(self, delimiter: str, width: int | None) -> None:
+        self._width, self._text = width, ""
+        self._reader = csv.reader(self, delimiter=delimiter, strict=True)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        """Give the csv module the text that is to be read, once."""
+        text, self._text = self._text, ""
+        if not text:
+            raise StopIteration
+        return text
+
+    def record(self, line: int, text: str, lines: Iterator[str], waiting: deque[str]) -> tuple[Record, int]:
+        """Give a record and how many further lines it took; lines taken in vain are put back to `waiting`."""
+        cells, problem = self._parse(text)
+        if not problem:
+            return (line, text.rstrip("\r\n"), cells, ""), 0
+        taken: list[str] = []
+        while problem == _OPEN_QUOTE and len(taken) < LONGEST_RECORD_LINES:
+            more = waiting.popleft() if waiting else next(lines, None)
+            if more is None:
+                break
+            taken.append(more)
+            if '"' in more:
+                cells, problem = self._parse(text + "".join(taken))
+        if not problem and (self._width is None or len(cells) == self._width):
+            return (line, (text + "".join(taken)).rstrip("\r\n"), cells, ""), len(taken)
+        waiting.extendleft(reversed(taken))
+        told = "a quote is opened and not closed" if taken or problem == _OPEN_QUOTE else _wrong_quotes(problem)
+        return (line, text.rstrip("\r\n"), [], told), 0
+
+    def _parse(self, text: str) -> tuple[list[str], str]:
+        self._text = text
+        try:
+            return next(self._reader), ""
+        except csv.Error as error:
+            return [], str(error)
 
 
-def _parse(text: str, delimiter: str) -> tuple[list[str], str]:
-    try:
-        rows = list(csv.reader([text], delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        return [], str(error)
-    return (rows[0] if rows else []), ""
+def _wrong_quotes(problem: str) -> str:
+    return f"its quotes are wrong: {problem}"
