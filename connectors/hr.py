@@ -16,7 +16,7 @@ from pathlib import Path
 from config.errors import InputRefused
 from config.site_mappings import FeedMapping
 from connectors.hr_rows import RowReader
-from connectors.hr_sets import STRANGER, Places, SetWatch
+from connectors.hr_sets import STRANGER, SetWatch
 from connectors.hr_text import Record, TextFile, inspect, records, unreadable
 from datasets.feeds import BadRow, FeedContents, GoodRow
 
@@ -46,17 +46,17 @@ class HrFeed:
 
         Raises InputRefused if the file changes meanwhile.
         """
-        places = self._places
-        watch = SetWatch(places)
-        see, manages, read, at_key = watch.see, watch.managers.add, self._reader.read, places.key
-        for record in self._records():
-            row = read(record)
-            if len(record[2]) > at_key:
-                see(record[2][at_key].strip())
-            if places.manager is not None and isinstance(row, GoodRow):
-                manages(row.person.manager_employee_id)
-            yield row
-        yield from self._withdrawn(watch)
+        at_key = self._reader.at[self._key]
+        heeds_managers = self.mapping.kind == "snapshot"
+        with SetWatch() as watch:
+            see, read = watch.see, self._reader.read
+            for record in self._records():
+                row = read(record)
+                if len(record[2]) > at_key and (key := record[2][at_key].strip()):
+                    manager = row.person.manager_employee_id if heeds_managers and isinstance(row, GoodRow) else None
+                    see(record[0], key, manager)
+                yield row
+            yield from self._withdrawn(watch)
         if _stamp(self.path) != self._stamp:
             raise self._changed()
 
@@ -96,12 +96,6 @@ class HrFeed:
     @property
     def _key(self) -> str:
         return "employee_id" if self.mapping.kind == "snapshot" else "event_id"
-
-    @property
-    def _places(self) -> Places:
-        at = self._reader.at
-        manager = at.get("manager_employee_id") if self.mapping.kind == "snapshot" else None
-        return Places(self.delimiter, len(self.header), at["employee_id"], at[self._key], manager)
 
     def _warn(self, warning: str) -> None:
         if warning not in self.warnings:

@@ -1,35 +1,29 @@
 """What only the whole feed can tell about a row: duplicates, managers that are not there, looping reporting lines.
 
-Memory stays flat: a fixed table of bits finds the few ids that may occur twice; only those and the managers are kept,
-and a second look at the file, which cuts lines only as far as needed, decides.
+Memory stays flat: while rows go by, only hashes of ids and line numbers are kept, sorted into parts that move to a
+temporary file as they grow. A part holds every row, and every mention as a manager, of its share of the ids, so one
+part at a time can be decided; the few lines that are wrong are then fetched from the feed again.
 """
 
 from __future__ import annotations
 
+import tempfile
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import IO, NamedTuple, Self, TypeAlias
 
 from connectors.hr_text import Record
 
-_TABLE_BITS = 26  # 8 MB; of a million ids fewer than one in a hundred is suspected in vain
-_MASK = (1 << _TABLE_BITS) - 1
-
 STRANGER = "is nobody in this feed"
+LOOP = "the reporting line is a loop"
+_PART_BITS = 6
+_PARTS = 1 << _PART_BITS
+SHIFT = 64 - _PART_BITS  # the highest bits of a signed hash: negative ones count the parts from the end
+LONGEST_PART = 3 * 512
 
 Read = Callable[[], Iterable[Record]]
-
-
-class Places(NamedTuple):
-    """Where in a row the deciding cells are: `key` must not repeat; `manager` is None where managers do not matter.
-
-    Where they matter, the key is the employee id.
-    """
-
-    delimiter: str
-    width: int
-    employee_id: int
-    key: int
-    manager: int | None
+Hashes: TypeAlias = "array[int]"  # signed, of 64 bits
 
 
 class Verdict(NamedTuple):
@@ -43,138 +37,153 @@ class Verdict(NamedTuple):
 class SetWatch:
     """Watches rows go by, then tells which of them are wrong because of others."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
-        self._table = bytearray(1 << _TABLE_BITS - 3)
-        self._suspects: set[str] = set()
-        self.managers: set[str | None] = set()
+    def __init__(self, longest_part: int = LONGEST_PART) -> None:
+        self._rows, self._mentions, self._longest_part = _Parts(), _Parts(), longest_part
 
-    def see(self, key: str) -> None:
-        """Remember a key as well as a few bits can."""
-        place = hash(key) & _MASK
-        byte, bit = place >> 3, 1 << (place & 7)
-        if self._table[byte] & bit:
-            self._suspects.add(key)
-        else:
-            self._table[byte] |= bit
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._rows.close()
+        self._mentions.close()
+
+    def see(self, line: int, key: str, manager: str | None) -> None:
+        """Remember a row by its key, which must not repeat, and its manager."""
+        hashed, led_by = hash(key), 0
+        if manager:
+            led_by = hash(manager)
+            mentioned = self._mentions.parts[led_by >> SHIFT]
+            mentioned.append(led_by)
+            if len(mentioned) >= self._longest_part:
+                self._mentions.put_away(led_by >> SHIFT)
+        part = self._rows.parts[hashed >> SHIFT]
+        part.extend((hashed, led_by, line))
+        if len(part) >= self._longest_part:
+            self._rows.put_away(hashed >> SHIFT)
 
     def verdicts(self, read: Read) -> Iterator[Verdict]:
-        """Look at the file again, as often as needed, and tell what is wrong; `read` starts it anew."""
-        managers = {manager for manager in self.managers if manager}
-        if not self._suspects and not managers:
-            return
-        second = _SecondLook(self._places, self._suspects, managers, self._strangers(managers))
-        second.over(read())
-        yield from _repeated(second.occurrences)
-        yield from (Verdict(record, False, STRANGER) for record in second.led_by_strangers)
-        looped = frozenset(_loops(second.bosses))
-        if second.unseen or looped:  # somebody the bits took for a person, or a loop: rare enough for a third look
-            yield from _by_manager(read(), self._places, second.unseen, looped)
+        """Tell what is wrong across rows; `read` starts the feed anew for the records of those lines."""
+        groups: list[list[int]] = []
+        strangers: set[int] = set()
+        chart = _Chart()
+        for part in [*range(_PARTS // 2, _PARTS), *range(_PARTS // 2)]:  # from the lowest hash to the highest
+            keys, led, lines = self._rows.columns(part)
+            known, mentioned = set(keys), set(self._mentions.load(part))
+            if len(known) < len(keys):
+                groups += _repeated(keys, lines)
+            strangers |= mentioned - known
+            chart.extend(sorted(row for row in zip(keys, led, lines, strict=True) if row[1] and row[0] in mentioned))
+        reasons = dict.fromkeys(chart.loops(), LOOP) | dict.fromkeys(self._led_by(strangers), STRANGER)
+        yield from _told(read, groups, reasons)
 
-    def _strangers(self, managers: set[str]) -> frozenset[str]:
-        """Give managers who are surely not in the feed."""
-        return frozenset(manager for manager in managers if not self._may_hold(manager))
-
-    def _may_hold(self, key: str) -> bool:
-        place = hash(key) & _MASK
-        return bool(self._table[place >> 3] & 1 << (place & 7))
-
-
-class _SecondLook:
-    """Reads the file once more, cutting lines only as far as needed."""
-
-    def __init__(self, places: Places, suspects: set[str], managers: set[str], strangers: frozenset[str]) -> None:
-        self._places, self._suspects, self._strangers = places, suspects, strangers
-        self.bosses: dict[str, str | None] = dict.fromkeys(managers - strangers)
-        self.unseen = managers - strangers
-        self.occurrences: dict[str, list[Record]] = {}
-        self.led_by_strangers: list[Record] = []
-
-    def over(self, records: Iterable[Record]) -> None:
-        """Look at every record."""
-        places, suspects, strangers, bosses = self._places, self._suspects, self._strangers, self.bosses
-        key_of, manager_of = picker(places, places.key), picker(places, places.manager)
-        cut, cuts, at = _cut(places, places.key)
-        for record in records:
-            try:  # this is `key_of` without the call
-                key = cut(record[1], places.delimiter, cuts)[at].strip() if not record[2] else key_of(record)
-            except IndexError:
-                continue
-            if key in suspects:
-                self.occurrences.setdefault(key, []).append(record)
-            if key in bosses:
-                self.unseen.discard(key)
-                bosses[key] = manager_of(record) or None
-            if strangers and manager_of(record) in strangers:
-                self.led_by_strangers.append(record)
+    def _led_by(self, strangers: set[int]) -> Iterator[int]:
+        """Give the lines of those who name a manager that is nobody."""
+        for part in range(_PARTS) if strangers else ():
+            _, led, lines = self._rows.columns(part)
+            yield from (line for manager, line in zip(led, lines, strict=True) if manager in strangers)
 
 
-def _by_manager(
-    records: Iterable[Record], places: Places, unknown: set[str], looped: frozenset[str]
-) -> Iterator[Verdict]:
-    employee_of, manager_of = picker(places, places.employee_id), picker(places, places.manager)
-    for record in records:
-        if manager_of(record) in unknown:
-            yield Verdict(record, False, STRANGER)
-        elif employee_of(record) in looped:
-            yield Verdict(record, False, "the reporting line is a loop")
+class _Parts:
+    """Integers in parts, each put away in one temporary file when it has grown; a part may be counted from the end."""
+
+    def __init__(self) -> None:
+        self.parts = [array("q") for _ in range(_PARTS)]
+        self._stored: list[list[tuple[int, int]]] = [[] for _ in range(_PARTS)]
+        self._file: IO[bytes] | None = None
+
+    def put_away(self, number: int) -> None:
+        """Move a part to the file."""
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="callwright-feed-")  # noqa: SIM115 - closed by close()
+        values = self.parts[number].tobytes()
+        self._stored[number].append((self._file.seek(0, 2), len(values)))
+        self._file.write(values)
+        del self.parts[number][:]
+
+    def load(self, number: int) -> Hashes:
+        """Give the whole of a part."""
+        whole = array("q")
+        for at, size in self._stored[number]:
+            assert self._file is not None  # something is stored
+            self._file.seek(at)
+            whole.frombytes(self._file.read(size))
+        return whole + self.parts[number]
+
+    def columns(self, number: int) -> tuple[Hashes, Hashes, Hashes]:
+        """Give the keys, managers and lines of a part of rows."""
+        whole = self.load(number)
+        return whole[0::3], whole[1::3], whole[2::3]
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        if self._file is not None:
+            self._file.close()
 
 
-def picker(places: Places, place: int | None) -> Callable[[Record], str]:
-    """Make what takes one cell out of a line, counting from its nearer end; a row of another width gives nonsense.
+class _Chart:
+    """Who reports to whom among managers: rows of employee, manager and line, in the order of employees."""
 
-    That does no harm: such a row is quarantined anyway, and its nonsense concerns nobody else.
-    """
-    if place is None:
-        return lambda _record: ""
-    delimiter = places.delimiter
-    cut, cuts, at = _cut(places, place)
+    def __init__(self) -> None:
+        self._employees, self._managers, self._lines = array("q"), array("q"), array("q")
 
-    def picked(record: Record) -> str:
-        try:
-            return (record[2] or cut(record[1], delimiter, cuts))[at].strip()
-        except IndexError:
-            return ""
+    def extend(self, rows: Iterable[tuple[int, int, int]]) -> None:
+        """Add rows that come after those there are."""
+        for employee, manager, line in rows:
+            self._employees.append(employee)
+            self._managers.append(manager)
+            self._lines.append(line)
 
-    return picked
+    def loops(self) -> Iterator[int]:
+        """Give the lines of everybody whose reporting line comes back to them."""
+        is_settled = bytearray(len(self._lines))
+        for start in range(len(self._lines)):
+            path: list[int] = []
+            at: int | None = start
+            while at is not None and not is_settled[at]:
+                is_settled[at] = 1
+                path.append(at)
+                at = self._find(self._managers[at])
+            if at in path[:-1]:  # one's own manager is told by the row itself
+                yield from (self._lines[member] for member in path[path.index(at) :])
+
+    def _find(self, employee: int) -> int | None:
+        at = bisect_left(self._employees, employee)
+        return at if at < len(self._employees) and self._employees[at] == employee else None
 
 
-def _cut(places: Places, place: int) -> tuple[Callable[[str, str, int], list[str]], int, int]:
-    if 2 * place < places.width:
-        return str.split, place + 1, place
-    return str.rsplit, places.width - place, place - places.width
+def _repeated(keys: Hashes, lines: Hashes) -> Iterator[list[int]]:
+    """Give the lines of each key that occurs more than once."""
+    seen: set[int] = set()
+    by_key: dict[int, list[int]] = {}
+    for key in keys:
+        if key in seen:
+            by_key[key] = []
+        seen.add(key)
+    for key, line in zip(keys, lines, strict=True):
+        if key in by_key:
+            by_key[key].append(line)
+    return iter(by_key.values())
 
 
-def _repeated(occurrences: dict[str, list[Record]]) -> Iterator[Verdict]:
+def _told(read: Read, groups: list[list[int]], reasons: dict[int, str]) -> Iterator[Verdict]:
+    """Fetch the records of the lines that are wrong, and say why they are."""
+    wanted = {line for group in groups for line in group} | reasons.keys()
+    found = {record[0]: record for record in read() if record[0] in wanted} if wanted else {}
+    for group in groups:
+        yield from _duplicates([found[line] for line in group])
+    yield from (Verdict(found[line], False, reason) for line, reason in reasons.items())
+
+
+def _duplicates(records: list[Record]) -> Iterator[Verdict]:
     """Of equal rows the first stays; rows of one id that differ are all refused, since nobody knows which is right."""
-    for found in occurrences.values():
-        first = found[0]
-        if all(record[1] == first[1] for record in found):
-            for record in found[1:]:
-                yield Verdict(record, True, f"duplicate of line {first[0]}")
-        else:
-            for record in found:
-                yield Verdict(record, True, _conflict(record, found))
+    first = records[0]
+    if all(record[1] == first[1] for record in records):
+        yield from (Verdict(record, True, f"duplicate of line {first[0]}") for record in records[1:])
+    else:
+        yield from (Verdict(record, True, _conflict(record, records)) for record in records)
 
 
 def _conflict(record: Record, found: list[Record]) -> str:
     others = [str(other[0]) for other in found if other[0] != record[0]]
     more = " …" if len(others) > 5 else ""
     return f"has the same id as line {', '.join(others[:5])}{more} with other values"
-
-
-def _loops(bosses: dict[str, str | None]) -> Iterator[str]:
-    """Give everybody whose reporting line comes back to them."""
-    settled: set[str] = set()
-    for start in bosses:
-        path: dict[str, None] = {}
-        current: str | None = start
-        while current is not None and current not in settled and current not in path:
-            path[current] = None
-            current = bosses.get(current)
-        if current is not None and current in path:
-            walked = list(path)
-            loop = walked[walked.index(current) :]
-            if len(loop) > 1:  # one's own manager is told by the row itself
-                yield from loop
-        settled.update(path)
