@@ -17,11 +17,11 @@ DONE, FAILURES, INPUT, DEPENDENCY, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
 LOG_FOLDERS = (Path(".callwright"), Path.home() / ".callwright")
 
 
-class FinishedWithFailures(Exception):  # noqa: N818 - a way to end, not a fault
+class FinishedWithFailures(Exception):
     """End with exit code 1: the command did its work and some of it failed; the output has said what."""
 
 
-class DependencyMissing(Exception):  # noqa: N818 - named for what happened, like the error families
+class DependencyMissing(Exception):
     """End with exit code 3: something this command needs is not there; the message says what to do."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class InputRefused(Exception):  # noqa: N818 - named for what happened, like the other families
+class InputRefused(Exception):
     """Refuse input, naming what is wrong, where, and what to do about it."""
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:

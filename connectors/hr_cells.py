@@ -35,7 +35,7 @@ _READABLE = str.maketrans({"Y": "YYYY", "y": "YY", "m": "MM", "d": "DD", "b": "M
 Converter = Callable[[str], object]
 
 
-class BadCell(ValueError):  # noqa: N818 - named like the bad row it makes
+class BadCell(ValueError):
     """Refuse one cell, with the reason; the row it is in is quarantined."""
 
     def __init__(self, reason: str, field: str = "", value: str = "") -> None:

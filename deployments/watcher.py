@@ -26,7 +26,7 @@ _REASON = ".reason.txt"
 log = logging.getLogger("callwright.watcher")
 
 
-class Outage(Exception):  # noqa: N818 - named for what happened, like the other families
+class Outage(Exception):
     """Report that runs cannot be started or looked at just now."""
 
 

@@ -21,7 +21,7 @@ _TOKEN = re.compile(
 _CONSTANTS: dict[str, Value] = {"$true": True, "$false": False, "$null": None}
 
 
-class FilterRefused(Exception):  # noqa: N818 - named for what happened
+class FilterRefused(Exception):
     """A filter the service does not understand; the message says why."""
 
 

@@ -78,19 +78,19 @@ class ScriptError(PoshError):
         self.stopped_by_preference = stopped_by_preference
 
 
-class PipelineStopped(Exception):  # noqa: N818 - not an error of the script: the client asked
+class PipelineStopped(Exception):
     """Leave everything: the client sent a stop, or its shell is gone."""
 
 
-class ConnectionCut(Exception):  # noqa: N818 - a fault of the lab, named for what it does
+class ConnectionCut(Exception):
     """Close the client's connection without an answer."""
 
 
-class ReturnFlow(Exception):  # noqa: N818 - control flow
+class ReturnFlow(Exception):
     """Leave the script or script block early."""
 
 
-class LoopFlow(Exception):  # noqa: N818 - control flow
+class LoopFlow(Exception):
     """Carry a break or continue to its loop."""
 
     def __init__(self, keyword: str) -> None:

@@ -17,7 +17,7 @@ _LISTS = ("LST", "IE", "STK", "QUE")
 Decrypt = Callable[[str], str]
 
 
-class Malformed(Exception):  # noqa: N818 - named for what the message is
+class Malformed(Exception):
     """A message is not CLIXML the lab understands."""
 
 

@@ -18,7 +18,7 @@ NEEDED_FEATURES = {
 VIRTUAL_FEATURE = "PhoneSystemVirtualUser"
 
 
-class Refusal(Exception):  # noqa: N818 - it is the tenant's answer, not a programming error
+class Refusal(Exception):
     """The tenant refuses a call: an HTTP word as code, a message, a status for Graph."""
 
     def __init__(self, code: str, message: str, *, status: int = 400) -> None:

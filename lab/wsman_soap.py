@@ -27,7 +27,7 @@ NOT_SUPPORTED = 2150858752
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?\Z")
 
 
-class WsmanFault(Exception):  # noqa: N818 - the protocol calls it a fault
+class WsmanFault(Exception):
     """A refusal of the protocol, with the number Windows gives it."""
 
     def __init__(self, code: int, subcode: str, message: str, *, status: int = 500) -> None:

@@ -17,6 +17,7 @@ from datasets.tables.requests import requests
 from engine import inventory, plan_store
 from engine.apply import apply_chunk, chunks, start
 from engine.observe import Row
+from engine.plan import LineState
 from engine.plan_store import StoredLine
 from engine.resolve import Resolved, Waits, resolve
 from engine.runtime import Runtime
@@ -131,7 +132,7 @@ def test_an_exhausted_pool_refuses_those_who_come_too_late(runtime: Runtime) -> 
     """Ten numbers for eleven hires: ten lines are planned and one is refused with what to do."""
     resolved = plan(runtime, *(hire(number) for number in range(1, 12)))
     states = [line.state for line in lines_of(runtime, resolved)]
-    assert states.count("planned") == 10
+    assert states.count(LineState.PLANNED) == 10
     refused = next(line for line in lines_of(runtime, resolved) if line.state == "refused")
     assert "vienna has no free number left" in refused.reason
 
