@@ -1,6 +1,7 @@
 # Sets itself up on a machine that has only Python 3.11-3.13 with pip, and make.
 #   make demo    the stand-in tenant, Prefect and the main job on a sample feed (ARGS="--once --json" to run and exit)
 #   make test    everything      make check    what a change must pass, in under two minutes
+#   make nightly what takes long: the full figures of reliability (ARGS="-k fuzz" to choose)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help env demo test check lint format types imports nightly lock clean
@@ -59,10 +60,13 @@ imports: $(TEST_READY)
 	@$(BIN)/lint-imports
 
 check: lint types imports
-	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not browser and not postgres" $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not browser and not postgres and not nightly" $(ARGS)
 
 test: lint types imports
-	@$(BIN)/python -m pytest -q -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 -m "not nightly" $(ARGS)
+
+nightly: $(TEST_READY)
+	@$(BIN)/python -m pytest -q -n 2 --timeout 3600 -m nightly $(ARGS)
 
 lock: | .tools/uv/.ready
 	@$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate -q -o requirements/run.lock
