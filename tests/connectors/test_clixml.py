@@ -112,7 +112,9 @@ def test_hostile_text_survives_the_way(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a\x00", "\ud800", "\udc00x", "\ufffe", "\uffff"])
-@pytest.mark.parametrize("wrap", [lambda t: t, lambda t: {"k": [t]}, lambda t: {t: 1}, SecretStr], ids=str)
+@pytest.mark.parametrize(
+    "wrap", [lambda t: t, lambda t: {"k": [t]}, lambda t: {t: 1}, SecretStr], ids=["text", "list", "key", "secret"]
+)
 def test_text_that_cannot_travel_is_refused(text: str, wrap: object) -> None:
     """NUL, lone surrogates and non-characters would make XML that nobody can read, so they are refused at the door."""
     with pytest.raises(Invalid, match="not sendable"):
