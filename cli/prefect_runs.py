@@ -92,9 +92,11 @@ def _ending(flow_run: FlowRun) -> str:
 def _client() -> Iterator[SyncPrefectClient]:
     import httpx
     from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
     try:
-        with get_client(sync_client=True) as client:
+        # Said once more: a process that imported Prefect earlier keeps the address of that moment.
+        with temporary_settings({PREFECT_API_URL: server_url()}), get_client(sync_client=True) as client:
             yield client
     except httpx.HTTPError as error:
         what = f"the Prefect server at {server_url()} does not answer ({type(error).__name__})"
