@@ -56,7 +56,9 @@ def acquire(connection: Connection, kind: str, key: str, holder: str, *, now: da
 def _insert(connection: Connection, kind: str, key: str, holder: str, *, expires: datetime) -> bool:
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     row = {"kind": kind, "key": key, "holder": holder, "epoch": 1, "expires": expires}
-    return bool(connection.execute(insert(leases).values(row).on_conflict_do_nothing()).rowcount)
+    # Not `rowcount`: PostgreSQL's driver says -1 for this statement, whether it inserted or not.
+    added = insert(leases).values(row).on_conflict_do_nothing().returning(leases.c.epoch)
+    return connection.execute(added).first() is not None
 
 
 def renew(connection: Connection, held: Iterable[Lease], *, now: datetime, ttl: timedelta) -> None:

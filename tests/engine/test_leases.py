@@ -1,0 +1,58 @@
+"""Leases: one holder at a time, on both databases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connectors.database import Database
+from engine import leases
+from engine.leases import LeaseLost
+
+NOW, TTL = datetime(2026, 3, 2, 8, tzinfo=UTC), timedelta(seconds=60)
+
+
+def acquire(database: Database, holder: str, *, now: datetime = NOW) -> leases.Lease | None:
+    """Try to take the one lease of these tests."""
+    with database.write() as connection:
+        return leases.acquire(connection, "object", "user:1", holder, now=now, ttl=TTL)
+
+
+def renew(database: Database, lease: leases.Lease, *, now: datetime = NOW) -> None:
+    """Renew a lease."""
+    with database.write() as connection:
+        leases.renew(connection, [lease], now=now, ttl=TTL)
+
+
+def test_a_held_lease_is_not_given_twice(database: Database) -> None:
+    """Whoever comes second gets nothing, and learns who has it."""
+    assert acquire(database, "ada")
+    assert acquire(database, "bob") is None
+    with database.read() as connection:
+        assert leases.holder_of(connection, "object", "user:1", now=NOW) == ("ada", NOW + TTL)
+
+
+def test_an_expired_lease_is_taken_over_with_a_new_epoch(database: Database) -> None:
+    """At the very second a lease ends it is free; its old holder finds out before it writes."""
+    old = acquire(database, "ada")
+    assert old
+    assert acquire(database, "bob", now=NOW + TTL - timedelta(seconds=1)) is None
+    new = acquire(database, "bob", now=NOW + TTL)
+    assert new
+    assert new.epoch == old.epoch + 1
+    with pytest.raises(LeaseLost, match="taken over"):
+        renew(database, old, now=NOW + TTL)
+    renew(database, new, now=NOW + TTL)
+
+
+def test_a_released_lease_may_be_taken_at_once(database: Database) -> None:
+    """Letting go frees the lease; letting go of one that was lost changes nothing."""
+    lease = acquire(database, "ada")
+    assert lease
+    with database.write() as connection:
+        leases.release(connection, [lease], now=NOW)
+    assert acquire(database, "bob")
+    with database.write() as connection:
+        leases.release(connection, [lease], now=NOW)
+    assert acquire(database, "eve") is None
