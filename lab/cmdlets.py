@@ -18,7 +18,7 @@ class Parameter:
     """One parameter; `sets` says in which parameter sets it may stand and where it is mandatory."""
 
     name: str
-    kind: str = "string"  # string, int, bool, switch, strings, hashtable, script or any
+    kind: str = "string"  # string, int, bool, bytes, switch, strings, hashtable, script or any
     aliases: tuple[str, ...] = ()
     position: int | None = None
     sets: Mapping[str, bool] = field(default_factory=lambda: {EVERY_SET: False})

@@ -248,6 +248,13 @@ def _of_type(wanted: type, spoken: str) -> Callable[[Value], Value]:
     return check
 
 
+def _bytes(value: Value) -> Value:
+    """Take a byte array, also one that came as a list of numbers."""
+    if isinstance(value, list) and all(isinstance(item, int) and 0 <= item < 256 for item in value):
+        return bytes(item for item in value if isinstance(item, int))
+    return _of_type(bytes, "System.Byte[]")(value)
+
+
 def _whole(value: Value) -> Value:
     convert = cast("int")
     assert convert is not None
@@ -258,6 +265,7 @@ _CONVERTERS: dict[str, Callable[[Value], Value]] = {
     "string": _single,
     "int": _whole,
     "bool": _boolean,
+    "bytes": _bytes,
     "switch": _switch,
     "strings": lambda value: [to_text(item) for item in as_list(value)],
     "list": lambda value: list(as_list(value)),

@@ -27,6 +27,7 @@ _OLD_STYLE_TYPE = "Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models.SkypeTelep
 Act = Callable[[], list[Effect]]
 Look = Callable[[View], Iterable[Value]]
 Tell = Callable[[Refusal], ErrorRecord]
+Place = Callable[[Callable[[list[Effect]], None], bool], Iterable[Value]]
 
 
 @dataclass
@@ -87,6 +88,23 @@ class Host:
         self._log(call, names, write=True, effects=effects)
         self._after(call, verdict)
         return []
+
+    def later(self, call: Call, place: Place, targets: Iterable[str] = ()) -> Iterable[Value]:
+        """Accept work that is done later; the call is logged once, with its effects, when it has been done."""
+        names = [name for name in targets if name]
+
+        def finish(effects: list[Effect]) -> None:
+            self._log(call, names, write=True, effects=effects)
+
+        try:
+            verdict = self._before(call, names)
+            self.parts.tenant.settle()
+            answer = list(place(finish, verdict.false_success))
+        except Refusal as refusal:
+            self._log(call, names, write=True, refusal=refusal)
+            return self._refused(call, refusal, None)
+        self._after(call, verdict)
+        return answer
 
     def names_of(self, identity: str) -> list[str]:
         """Give every name of a user, so that faults and the log find it: what was asked for, id, UPN."""
@@ -179,6 +197,8 @@ def as_json(name: str, value: Value) -> Json:
             return {to_text(key): as_json(to_text(key), item) for key, item in value.items()}
         case datetime():
             return stamp(value)
+        case bytes():
+            return value.decode("utf-8", "replace")
         case _:
             return to_text(value)
 

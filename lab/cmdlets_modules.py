@@ -8,7 +8,10 @@ from lab.cmdlets import Call, Cmdlet, Parameter, Registry, needed, unknown_comma
 from lab.cmdlets_core import ALIASES, CORE
 from lab.cmdlets_directory import DIRECTORY
 from lab.cmdlets_host import host_of
+from lab.cmdlets_locations import LOCATIONS
+from lab.cmdlets_number_settings import NUMBER_SETTINGS
 from lab.cmdlets_numbers import NUMBERS
+from lab.cmdlets_orders import ORDERS
 from lab.cmdlets_policies import GRANTS
 from lab.cmdlets_teams import TEAMS
 from lab.cmdlets_users import USERS
@@ -100,4 +103,6 @@ _MODULES = (
     ),
 )
 
-REGISTRY = Registry((*CORE, *_MODULES, *TEAMS, *USERS, *NUMBERS, *GRANTS, *DIRECTORY), ALIASES)
+_TEAMS = (*TEAMS, *USERS, *NUMBERS, *NUMBER_SETTINGS, *ORDERS, *LOCATIONS, *GRANTS)
+
+REGISTRY = Registry((*CORE, *_MODULES, *_TEAMS, *DIRECTORY), ALIASES)

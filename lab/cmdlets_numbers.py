@@ -11,8 +11,9 @@ from lab.clock import stamp
 from lab.cmdlets import Call, Cmdlet, Parameter, allowed, needed, words
 from lab.cmdlets_filter import FilterRefused, Predicate, parse_filter
 from lab.cmdlets_host import Host, teams_host
+from lab.cmdlets_number_settings import check_days
 from lab.posh_values import PsObject, Value
-from lab.records import DIRECT_ROUTING, ZERO_GUID, Effect, Number
+from lab.records import CALLING_PLAN, DIRECT_ROUTING, OPERATOR_CONNECT, ZERO_GUID, Effect, Number
 from lab.rules import SPOKEN_TYPE, bad_request
 from lab.tenant import View
 
@@ -23,6 +24,9 @@ _TYPE = (
 )
 _KINDS = ("DirectRouting", "CallingPlan", "OperatorConnect")
 _STATES = ("Activated", "AssignmentPending", "AssignmentFailed", "UpdatePending", "UpdateFailed")
+_STATUSES = (
+    *words("Unassigned UserAssigned ConferenceAssigned VoiceApplicationAssigned ThirdPartyAppAssigned PolicyAssigned"),
+)
 _STATUS = {"user": "UserAssigned", "resourceAccount": "VoiceApplicationAssigned"}
 _OPERATORS = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "like", "contains", "notlike"})
 _ALIASES = {"assignmentstatus": "PstnAssignmentStatus", "targetid": "AssignedPstnTargetId", "tags": "Tag"}
@@ -38,12 +42,12 @@ def numbers(call: Call) -> Iterable[Value]:
 
 def _rows(call: Call, view: View) -> Iterable[Value]:
     top, skip = call.number("Top", 500), call.number("Skip", 0)
-    if not 0 < top <= 1000:
-        raise bad_request("The value of Top must be between 1 and 1000.")
+    if not 0 < top <= 1000 or skip < 0:
+        raise bad_request("The value of Top must be between 1 and 1000, Skip must not be negative.")
     keeps, rows = _filter(call), _candidates(call, view)
     if any(call.has(name) for name in _NARROWING):
-        shown = (_shown(view, number) for number in rows)
-        rows_kept = (row for row in shown if _fits(call, row) and keeps(_lookup(row)))
+        shown = ((number, _shown(view, number)) for number in rows)
+        rows_kept = (row for number, row in shown if _fits(call, row) and keeps(_lookup(number, row)))
         return list(islice(rows_kept, skip, skip + top))
     return [_shown(view, number) for number in islice(rows, skip, skip + top)]
 
@@ -87,6 +91,7 @@ def _shown(view: View, number: Number) -> PsObject:
         ("ReverseNumberLookup", list(number.reverse_lookup)),
         ("Tag", list(number.tags)),
         *_block(view, number),
+        ("SmsActivationState", None),
     ]
     return PsObject(props, types=_TYPE, adapted=True)
 
@@ -105,14 +110,34 @@ def _block(view: View, number: Number) -> list[tuple[str, Value]]:
     return [("AssignmentBlockedState", "NotBlocked"), ("AssignmentBlockedUntil", None)]
 
 
-def _lookup(row: PsObject) -> Callable[[str], Value]:
-    return lambda name: row.props.get(_ALIASES.get(name.lower(), name))
+def _lookup(number: Number, row: PsObject) -> Callable[[str], Value]:
+    def find(name: str) -> Value:
+        hidden = _HIDDEN.get(name.lower())
+        return hidden(number) if hidden else row.props.get(_ALIASES.get(name.lower(), name))
+
+    return find
+
+
+def customer_actions(number: Number) -> list[Value]:
+    """Give what a customer may do with a number without the carrier."""
+    return ["LocationUpdate"] if number.number_type == CALLING_PLAN else ["LocationUpdate", "Release"]
+
+
+_TARGETS = {"user": "User", "resourceAccount": "ResourceAccount"}
+# Filtered by, but shown by no column.
+_HIDDEN: dict[str, Callable[[Number], Value]] = {
+    "isoperatorconnect": lambda number: number.number_type == OPERATOR_CONNECT,
+    "targettype": lambda number: _TARGETS.get(number.target_type, "User") if number.target_id else None,
+    "resourceaccountsharedcallingpolicysupported": lambda number: number.number_type != OPERATOR_CONNECT,
+    "supportedcustomeractions": customer_actions,
+    "routingoptions": lambda _number: None,
+}
 
 
 def _filter(call: Call) -> Predicate:
     if not call.has("Filter"):
         return lambda _lookup: True
-    known = {name.lower() for name in _FILTERED} | set(_ALIASES)
+    known = {name.lower() for name in _FILTERED} | set(_ALIASES) | set(_HIDDEN)
     try:
         return parse_filter(call.text("Filter"), _OPERATORS, lambda name: name.lower() in known)
     except FilterRefused as error:
@@ -122,7 +147,7 @@ def _filter(call: Call) -> Predicate:
 _FILTERED = (
     *words("TelephoneNumber OperatorId PstnAssignmentStatus ActivationState IsoCountryCode Capability PstnPartnerName"),
     *words("LocationId CivicAddressId NetworkSiteId NumberType AssignedPstnTargetId AssignmentCategory"),
-    *words("ReverseNumberLookup Tag"),
+    *words("ReverseNumberLookup SmsActivationState Tag"),
 )
 _EQUAL = (
     *words("ActivationState AssignmentCategory CivicAddressId IsoCountryCode LocationId NetworkSiteId"),
@@ -225,75 +250,29 @@ def unassign(call: Call) -> Iterable[Value]:
         days = 0 if call.flag("AssignmentBlockedForever") else call.bound.get("AssignmentBlockedDays")
         blocked = days if isinstance(days, int) else None
         if blocked is not None and not call.flag("AssignmentBlockedForever"):
-            _check_days(blocked)
+            check_days(blocked)
         return tenant.unassign_number(number, _kind(call), identity=identity, block_days=blocked)
 
     return host.write(call, act, [*host.names_of(identity), number])
 
 
-def block(call: Call) -> Iterable[Value]:
-    """Set-CsPhoneNumberAssignmentBlock: nobody may get the number for some days, or ever."""
-    host = teams_host(call)
-    days = 0 if call.flag("AssignmentBlockedForever") else call.number("AssignmentBlockedDays", 0)
-
-    def act() -> list[Effect]:
-        if not call.flag("AssignmentBlockedForever"):
-            _check_days(days)
-        return host.parts.tenant.block_number(call.text("TelephoneNumber"), days=days)
-
-    return host.write(call, act, [call.text("TelephoneNumber")])
-
-
-def _check_days(days: int) -> None:
-    if not 1 <= days <= 365:
-        raise bad_request("AssignmentBlockedDays must be between 1 and 365.")
-
-
-def unblock(call: Call) -> Iterable[Value]:
-    """Remove-CsPhoneNumberAssignmentBlock: lift the block."""
-    host = teams_host(call)
-    number = call.text("TelephoneNumber")
-    return host.write(call, lambda: host.parts.tenant.block_number(number, days=-1), [number])
-
-
-def tag(call: Call) -> Iterable[Value]:
-    """Set-CsPhoneNumberTag and Remove-CsPhoneNumberTag."""
-    host = teams_host(call)
-    number, word = call.text("PhoneNumber"), call.text("Tag")
-
-    def act() -> list[Effect]:
-        key = rules.telephone_number(number)
-        row = host.parts.tenant.find_number(key)
-        kept = [known for known in (row.tags if row else ()) if known.lower() != word.lower()]
-        wanted = kept if call.cmdlet.name.startswith("Remove") else [*kept, word]
-        if len(word) > 50 or len(wanted) > 50:
-            raise bad_request("A tag has at most 50 characters, a number at most 50 tags.")
-        return host.parts.tenant.tag_number(key, wanted)
-
-    return host.write(call, act, [number])
-
-
 _NUMBER = ("PhoneNumber",)
 _UPDATES = ("LocationUpdate", "NetworkSiteUpdate", "ReverseNumberLookupUpdate")
 _SINCE_BLOCKS = (7, 5, 0)
-_BLOCKING = (
-    Parameter("AssignmentBlockedForever", "switch", sets=needed("Forever"), since=_SINCE_BLOCKS),
-    Parameter("AssignmentBlockedDays", "int", sets=needed("Days"), since=_SINCE_BLOCKS),
-)
-
 NUMBERS = (
     Cmdlet(
         "Get-CsPhoneNumberAssignment",
         numbers,
         (
             Parameter("ActivationState", choices=_STATES),
+            Parameter("PstnAssignmentStatus", choices=_STATUSES),
             Parameter("AssignmentCategory", choices=("Primary", "Alternate", "Private")),
             Parameter("NumberType", choices=_KINDS),
             *(
                 Parameter(name)
                 for name in (
                     *words("AssignedPstnTargetId CapabilitiesContain CivicAddressId Filter IsoCountryCode LocationId"),
-                    *words("NetworkSiteId PstnAssignmentStatus TelephoneNumberContain TelephoneNumberStartsWith"),
+                    *words("NetworkSiteId TelephoneNumberContain TelephoneNumberStartsWith"),
                     *words("TelephoneNumberGreaterThan TelephoneNumberLessThan"),
                 )
             ),
@@ -352,32 +331,5 @@ NUMBERS = (
         default_set="RemoveSome",
         module=MODULE,
         changes=True,
-    ),
-    Cmdlet(
-        "Set-CsPhoneNumberAssignmentBlock",
-        block,
-        (Parameter("TelephoneNumber", sets=needed()), *_BLOCKING),
-        default_set="Days",
-        module=MODULE,
-        changes=True,
-        since=_SINCE_BLOCKS,
-    ),
-    Cmdlet(
-        "Remove-CsPhoneNumberAssignmentBlock",
-        unblock,
-        (Parameter("TelephoneNumber", sets=needed()),),
-        module=MODULE,
-        changes=True,
-        since=_SINCE_BLOCKS,
-    ),
-    *(
-        Cmdlet(
-            name,
-            tag,
-            (Parameter("PhoneNumber", sets=needed()), Parameter("Tag", sets=needed())),
-            module=MODULE,
-            changes=True,
-        )
-        for name in ("Set-CsPhoneNumberTag", "Remove-CsPhoneNumberTag")
     ),
 )

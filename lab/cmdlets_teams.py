@@ -1,4 +1,4 @@
-"""Connecting to Teams, and the small tenant-wide reads: tenant, emergency locations, policies."""
+"""Connecting to Teams, and the small tenant-wide reads: tenant, policies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lab.cmdlets_host import Connection, from_json, host_of, teams_host
 from lab.posh_compare import wildcard
 from lab.posh_errors import ErrorRecord
 from lab.posh_values import PsObject, Value
-from lab.records import Json, Location, Policy
+from lab.records import Json, Policy
 from lab.rules import Refusal
 from lab.tenant import View
 from lab.tokens import GRAPH_AUDIENCE, TEAMS_AUDIENCE
@@ -120,46 +120,6 @@ def tenant(call: Call) -> Iterable[Value]:
     return host.read(call, look, [host.parts.tenant.tenant_id])
 
 
-def locations(call: Call) -> Iterable[Value]:
-    """Get-CsOnlineLisLocation: emergency locations."""
-
-    def look(view: View) -> Iterable[Value]:
-        found = [row for row in view.tenant.locations.values() if _is_wanted(call, row)]
-        start = call.number("NumberOfResultsToSkip", 0)
-        return [_location(row) for row in found[start : start + call.number("ResultSize", len(found))]]
-
-    return teams_host(call).read(call, look, [call.text("LocationId")])
-
-
-def _is_wanted(call: Call, row: Location) -> bool:
-    wanted = {
-        "LocationId": row.location_id,
-        "CivicAddressId": row.civic_address_id,
-        "Location": row.description,
-        "City": row.city,
-        "CountryOrRegion": row.country,
-        "Description": row.description,
-        "ValidationStatus": "Validated",
-    }
-    return all(call.text(name).lower() == value.lower() for name, value in wanted.items() if call.has(name))
-
-
-def _location(row: Location) -> PsObject:
-    props: list[tuple[str, Value]] = [
-        ("LocationId", row.location_id),
-        ("CivicAddressId", row.civic_address_id),
-        ("Location", row.description),
-        ("Description", row.description),
-        ("CompanyName", row.company),
-        ("StreetName", row.street),
-        ("City", row.city),
-        ("PostalCode", row.postal_code),
-        ("CountryOrRegion", row.country),
-        ("ValidationStatus", "Validated"),
-    ]
-    return PsObject(props, types=(_MODELS + "LocationSchema", "System.Object"), adapted=True)
-
-
 def _policies(policy_type: str) -> Callable[[Call], Iterable[Value]]:
     def get(call: Call) -> Iterable[Value]:
         """List the instances of one policy type."""
@@ -215,23 +175,6 @@ TEAMS = (
     ),
     Cmdlet("Disconnect-MicrosoftTeams", disconnect, module=MODULE, changes=True),
     Cmdlet("Get-CsTenant", tenant, module=MODULE),
-    Cmdlet(
-        "Get-CsOnlineLisLocation",
-        locations,
-        (
-            Parameter("LocationId", sets=allowed("LocationId")),
-            Parameter("CivicAddressId", sets=allowed("CivicAddressId")),
-            Parameter("Location", sets=allowed("Location")),
-            *(Parameter(name) for name in ("City", "CountryOrRegion", "Description")),
-            Parameter("ValidationStatus", choices=("Validated", "Invalid", "Notvalidated")),
-            Parameter("ResultSize", "int"),
-            Parameter("NumberOfResultsToSkip", "int"),
-            Parameter("PopulateNumberOfVoiceUsers", "switch"),
-            Parameter("PopulateNumberOfTelephoneNumbers", "switch"),
-        ),
-        default_set="LocationId",
-        module=MODULE,
-    ),
     *(
         Cmdlet(
             f"Get-Cs{policy_type}",

@@ -17,6 +17,7 @@ from lab.records import (
     CALLING_PLAN,
     DIRECT_ROUTING,
     OPERATOR_CONNECT,
+    CivicAddress,
     Group,
     Json,
     Licence,
@@ -64,6 +65,7 @@ class Generator:
             self.tenant.locations[place[0]] = Location(
                 *place, f"{code} office", site.city, site.country, "Contoso", site.street, site.postal_code
             )
+            self.tenant.addresses[place[1]] = _address(site, code, place)
         for policy in self._policies():
             self.tenant.add_policy(policy)
         for number in self._delivered():
@@ -228,6 +230,12 @@ class Generator:
 
 
 _SITE_POLICIES = {"OnlineVoiceRoutingPolicy": "VRP", "TenantDialPlan": "DP"}
+
+
+def _address(site: Site, code: str, place: tuple[str, str]) -> CivicAddress:
+    details: dict[str, Json] = {"Description": f"{code} office", "CompanyName": "Contoso", "City": site.city}
+    details |= {"CountryOrRegion": site.country, "StreetName": site.street, "PostalCode": site.postal_code}
+    return CivicAddress(place[1], place[0], details)
 
 
 def _policy_id(kind: str, name: str) -> str:

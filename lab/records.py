@@ -122,6 +122,7 @@ class Number:
     blocked_forever: bool = False
     tags: tuple[str, ...] = ()
     operator_id: str = ZERO_GUID
+    policies: Mapping[str, str] | None = None  # granted to the number itself, by type
 
     @property
     def base(self) -> str:
@@ -161,8 +162,18 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class CivicAddress:
+    """A building of the location service; `details` are its parts under the names of the cmdlet."""
+
+    civic_address_id: str
+    default_location_id: str
+    details: Mapping[str, Json] = field(default_factory=dict)
+    status: str = "Validated"
+
+
+@dataclass(frozen=True, slots=True)
 class Location:
-    """An emergency location (LIS)."""
+    """An emergency location (LIS): a place in a building, or the building itself."""
 
     location_id: str
     civic_address_id: str
@@ -172,6 +183,7 @@ class Location:
     company: str = ""
     street: str = ""
     postal_code: str = ""
+    elin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,3 +209,33 @@ class Operation:
     done: bool = False
     status: str = "notStarted"
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneConfiguration:
+    """What holds for every number of the tenant unless a call says otherwise."""
+
+    assignment_email: bool = False
+    unassignment_email: bool = False
+    blocked_forever: bool = False
+    blocked_days: int = 0
+    migrates_from_on_premises: bool = False
+
+    @property
+    def block_days(self) -> int | None:
+        """Give the block that a released number gets: days, 0 for ever, None for none."""
+        return 0 if self.blocked_forever else self.blocked_days or None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A bulk order of numbers, carried out at `due_at`; `failed` pairs numbers with reasons."""
+
+    id: str
+    kind: str
+    created_at: datetime
+    due_at: datetime
+    total: int
+    done: bool = False
+    succeeded: tuple[str, ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()

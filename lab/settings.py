@@ -28,6 +28,7 @@ class Settings:
 
     licence_delay_s: float = 0.0
     assignment_delay_s: float = 0.0
+    order_delay_s: float = 0.0
     replication_lag_s: float = 0.0
     directory_sync_delay_s: float = 0.0
     operation_delay_s: float = 0.0

@@ -12,7 +12,22 @@ from datetime import datetime, timedelta
 
 from lab.clock import Clock
 from lab.history import History, Thing
-from lab.records import AdUser, Effect, Group, GroupPolicy, Location, Number, Operation, Policy, Sku, User, Voice
+from lab.records import (
+    AdUser,
+    CivicAddress,
+    Effect,
+    Group,
+    GroupPolicy,
+    Location,
+    Number,
+    Operation,
+    Order,
+    PhoneConfiguration,
+    Policy,
+    Sku,
+    User,
+    Voice,
+)
 from lab.rules import missing, telephone_number
 from lab.settings import Settings
 
@@ -37,6 +52,9 @@ class Store:
         self.policies_by_id: dict[str, Policy] = {}
         self.group_policies: list[GroupPolicy] = []
         self.locations: dict[str, Location] = {}
+        self.addresses: dict[str, CivicAddress] = {}
+        self.phone_configuration = PhoneConfiguration()
+        self.orders: dict[str, Order] = {}
         self.ad_users: dict[str, AdUser] = {}  # by folded sAMAccountName
         self.operations: dict[str, Operation] = {}
         self.pending: set[str] = set()  # numbers an operation is working on

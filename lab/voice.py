@@ -66,13 +66,14 @@ class Telephony(Accounts):
             number = self.numbers.get(key) or Number(key, kind, uploaded=False)
             after = replace(
                 number,
+                source="online",
                 target_id=user.id,
                 target_type=user.account_type,
                 category=category,
                 location_id=location_id or number.location_id,
                 network_site_id=network_site_id or number.network_site_id,
             )
-            effects = self._free_others(user, after) + self._put(number, after)
+            effects = self._free_others(user, after) + self.replace_number(number, after)
             return effects + self.change_voice(self.voice(user.id), enterprise_voice=True)
 
     def check_assignment(self, user: User, key: str, kind: str, location_id: str | None) -> None:
@@ -84,8 +85,7 @@ class Telephony(Accounts):
             raise rules.not_in_inventory(key, self.tenant_id)
         if number and number.number_type != kind:
             raise rules.not_in_inventory(key, self.tenant_id)
-        if self.voice(user.id).on_prem_line_uri or (number and number.source == "onPremises"):
-            raise rules.on_premises_number(user.upn)
+        self._check_on_premises(user, number)
         if not self.may_hold(user, kind):
             raise rules.lacks_licence(user.upn, kind)
         self._check_clash(user, key)
@@ -106,6 +106,7 @@ class Telephony(Accounts):
             effects = self.free(number)
             if number.category == PRIMARY and number.target_id in self.voices:
                 effects += self.change_voice(self.voice(number.target_id), enterprise_voice=False)
+            block_days = self.phone_configuration.block_days if block_days is None else block_days
             if block_days is not None:
                 effects += self.block_number(key, days=block_days)
             return effects
@@ -133,6 +134,8 @@ class Telephony(Accounts):
             number = self._inventory_row(rules.telephone_number(telephone_number))
             if location_id:
                 self._check_location(number.number_type, number.telephone_number, location_id)
+            if reverse_lookup is not None and number.number_type != DIRECT_ROUTING:
+                raise bad_request("ReverseNumberLookup is supported for Direct Routing numbers only.")
             if location_id == "" and number.number_type == CALLING_PLAN:
                 raise bad_request(f"Telephone Number '{number.telephone_number}' requires an emergency location")
             after = replace(
@@ -141,7 +144,7 @@ class Telephony(Accounts):
                 network_site_id=number.network_site_id if network_site_id is None else network_site_id or None,
                 reverse_lookup=number.reverse_lookup if reverse_lookup is None else tuple(reverse_lookup),
             )
-            return self._put(number, after)
+            return self.replace_number(number, after)
 
     def block_number(self, telephone_number: str, *, days: int) -> list[Effect]:
         """Block a number for some days; 0 means forever, a negative number lifts it."""
@@ -149,13 +152,9 @@ class Telephony(Accounts):
             key = rules.telephone_number(telephone_number)
             number = self.numbers.get(key) or Number(key, DIRECT_ROUTING, uploaded=True)
             until = self.clock.now() + timedelta(days=days) if days > 0 else None
-            return self._put(number, replace(number, blocked_until=until, blocked_forever=days == 0, uploaded=True))
-
-    def tag_number(self, telephone_number: str, tags: Sequence[str]) -> list[Effect]:
-        """Replace the tags of a number."""
-        with self.lock:
-            number = self._inventory_row(rules.telephone_number(telephone_number))
-            return self._put(number, replace(number, tags=tuple(tags)))
+            return self.replace_number(
+                number, replace(number, blocked_until=until, blocked_forever=days == 0, uploaded=True)
+            )
 
     def is_blocked(self, number: Number, at: datetime | None = None) -> bool:
         """Tell whether the assignment block of a number still holds."""
@@ -233,7 +232,8 @@ class Telephony(Accounts):
             raise rules.unknown_user(identity)
         return found
 
-    def _put(self, before: Number, after: Number) -> list[Effect]:
+    def replace_number(self, before: Number, after: Number) -> list[Effect]:
+        """Store a number and tell what about it changed."""
         self.put_number(after)
         names = {"target_id": "assignmentTargetId", "category": "assignmentCategory", "location_id": "locationId"}
         names |= {
@@ -241,7 +241,8 @@ class Telephony(Accounts):
             "blocked_until": "blockedUntil",
             "blocked_forever": "blockedForever",
         }
-        names |= {"reverse_lookup": "reverseNumberLookupOptions", "tags": "tags"}
+        names |= {"reverse_lookup": "reverseNumberLookupOptions", "tags": "tags", "source": "numberSource"}
+        names |= {"capabilities": "capabilities", "policies": "policies"}
         pairs = {shown: (getattr(before, name), getattr(after, name)) for name, shown in names.items()}
         return diff(f"number:{after.telephone_number}", pairs)
 
@@ -266,6 +267,15 @@ class Telephony(Accounts):
         for other in self.by_base.get(key.partition(";")[0], ()):
             if self.numbers[other].target_id not in (None, user.id) and (";" in other) != (";" in key):
                 raise rules.already_assigned(key)
+
+    def _check_on_premises(self, user: User, number: Number | None) -> None:
+        """Refuse while the local directory owns the line, unless the tenant lets its own number come over."""
+        line = self.voice(user.id).on_prem_line_uri
+        own = number is not None and number.source == "onPremises" and number.target_id == user.id
+        if own and self.phone_configuration.migrates_from_on_premises:
+            return
+        if line or (number and number.source == "onPremises"):
+            raise rules.on_premises_number(user.upn)
 
     def _check_block(self, number: Number | None) -> None:
         if number and number.target_id is None and self.is_blocked(number):

@@ -13,6 +13,7 @@ from lab.server import Lab
 from lab.settings import Settings
 from lab.tenant import Tenant
 from tests.fakes.graph_client import GraphClient
+from tests.fakes.script_runner import ScriptRunner
 
 
 @pytest.fixture
@@ -41,3 +42,12 @@ def graph(lab: Lab) -> Iterator[GraphClient]:
     """Give a client of the running lab."""
     with GraphClient(lab) as client:
         yield client
+
+
+@pytest.fixture
+def teams(tmp_path: Path) -> Iterator[ScriptRunner]:
+    """Give a runspace that is connected to Teams, with the newest module."""
+    runner = ScriptRunner(tmp_path, users=24)
+    runner.parts.settings.module_version = "8.0.0"
+    yield runner
+    runner.parts.calls.close()

@@ -131,6 +131,7 @@ def test_get_command_tells_what_may_run(run: ScriptRunner) -> None:
     """Get-Command answers for names and wildcards and reports a missing one."""
     assert run("(Get-Command Set-CsPhone*, Get-ADUser).Name") == [
         "Set-CsPhoneNumberAssignment",
+        "Set-CsPhoneNumberPolicyAssignment",
         "Set-CsPhoneNumberTag",
         "Get-ADUser",
     ]
