@@ -64,6 +64,19 @@ OPERATOR_CONNECT_FIRST = 35315550100
 DEPARTMENTS = ("Finance", "Sales", "Engineering", "Kundendienst", "Ressources humaines", "Legal", "Operations", "IT")
 TITLES = ("Analyst", "Consultant", "Engineer", "Manager", "Specialist", "Assistant")
 
+# Built-in instances of TeamsUpgradePolicy and the mode each stands for.
+UPGRADE_MODES = {
+    "Islands": "Islands",
+    "IslandsWithNotify": "Islands",
+    "SfBOnly": "SfBOnly",
+    "SfBOnlyWithNotify": "SfBOnly",
+    "SfBWithTeamsCollab": "SfBWithTeamsCollab",
+    "SfBWithTeamsCollabWithNotify": "SfBWithTeamsCollab",
+    "SfBWithTeamsCollabAndMeetings": "SfBWithTeamsCollabAndMeetings",
+    "SfBWithTeamsCollabAndMeetingsWithNotify": "SfBWithTeamsCollabAndMeetings",
+    "UpgradeToTeams": "TeamsOnly",
+}
+
 POLICIES: dict[str, tuple[str, ...]] = {
     "OnlineVoiceRoutingPolicy": ("International", "National", "Internal-Only"),
     "TenantDialPlan": (),
@@ -73,7 +86,7 @@ POLICIES: dict[str, tuple[str, ...]] = {
     "TeamsCallParkPolicy": ("Reception",),
     "TeamsEmergencyCallingPolicy": ("Notify-Security",),
     "TeamsEmergencyCallRoutingPolicy": ("Dynamic-Emergency",),
-    "TeamsUpgradePolicy": ("Islands", "SfBOnly", "SfBWithTeamsCollab", "UpgradeToTeams"),
+    "TeamsUpgradePolicy": (*UPGRADE_MODES,),
     "TeamsSharedCallingRoutingPolicy": (),
     "TeamsSurvivableBranchAppliancePolicy": (),
     "TeamsIPPhonePolicy": ("Common-Area",),

@@ -13,6 +13,7 @@ from lab.cmdlets_number_settings import NUMBER_SETTINGS
 from lab.cmdlets_numbers import NUMBERS
 from lab.cmdlets_orders import ORDERS
 from lab.cmdlets_policies import GRANTS
+from lab.cmdlets_policy_batches import POLICY_BATCHES
 from lab.cmdlets_teams import TEAMS
 from lab.cmdlets_users import USERS
 from lab.posh_compare import wildcard
@@ -103,6 +104,6 @@ _MODULES = (
     ),
 )
 
-_TEAMS = (*TEAMS, *USERS, *NUMBERS, *NUMBER_SETTINGS, *ORDERS, *LOCATIONS, *GRANTS)
+_TEAMS = (*TEAMS, *USERS, *NUMBERS, *NUMBER_SETTINGS, *ORDERS, *LOCATIONS, *GRANTS, *POLICY_BATCHES)
 
 REGISTRY = Registry((*CORE, *_MODULES, *_TEAMS, *DIRECTORY), ALIASES)

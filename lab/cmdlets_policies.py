@@ -8,37 +8,48 @@ from lab.catalogue import POLICIES
 from lab.cmdlets import Call, Cmdlet, Parameter, allowed, needed
 from lab.cmdlets_host import teams_host
 from lab.cmdlets_users import online_user
-from lab.posh_errors import not_supported
+from lab.grants import UPGRADE, EffectivePolicy
 from lab.posh_values import PsObject, Value
 from lab.records import Effect
 from lab.rules import bad_request, unknown_user
 from lab.tenant import View
-from lab.voice import EffectivePolicy
 
 MODULE = "MicrosoftTeams"
 _MODELS = "Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models."
 
 
+_UPGRADE_WARNINGS = (
+    "The users may take up to 24 hours to be moved to the new mode.",
+    "When users are upgraded to Teams, meetings they organised before are converted asynchronously.",
+)
+
+
 def _grant(policy_type: str) -> Callable[[Call], Iterable[Value]]:
     def grant(call: Call) -> Iterable[Value]:
-        """Grant a policy to a user or a group; a null name takes the direct grant away."""
+        """Grant a policy to a user, a group or the tenant; a null name takes the grant away."""
         host = teams_host(call)
-        if call.set_name == "Global":
-            raise call.fail(not_supported(f"{call.cmdlet.name} -Global"))
         tenant, name = host.parts.tenant, call.text("PolicyName") or None
         subject = call.text("Group") or call.text("Identity")
 
         def act() -> list[Effect]:
             if call.set_name == "Group":
                 return tenant.grant_policy_to_group(subject, policy_type, name, call.number("Rank", 0))
+            if call.set_name == "Global":
+                return tenant.grant_policy_to_tenant(policy_type, name)
             return tenant.grant_policy(subject, policy_type, name)
 
-        if policy_type == "TeamsUpgradePolicy" and name is not None:
-            call.message("warning", "The users may take up to 24 hours to be moved to the new mode.")
-        answer = list(host.write(call, act, host.names_of(subject)))
+        if policy_type == UPGRADE and name is not None:
+            _warn(call, name)
+        answer = list(host.write(call, act, host.names_of(subject) if subject else [tenant.tenant_id]))
         return [*answer, *_passed(call)]
 
     return grant
+
+
+def _warn(call: Call, name: str) -> None:
+    """Warn whatever -WarningAction says: the real cmdlet is not silenced either."""
+    for text in _UPGRADE_WARNINGS[: 2 if name.casefold() == "upgradetoteams" else 1]:
+        call.scope.run.streams.message("warning", text)
 
 
 def _passed(call: Call) -> Iterable[Value]:
@@ -56,31 +67,36 @@ def user_policies(call: Call) -> Iterable[Value]:
         user = view.user(identity)
         if user is None:
             raise unknown_user(identity)
-        found = view.tenant.effective_policies(user.id)
         wanted = call.text("PolicyType")
         if wanted and view.tenant.find_policy(wanted, "Global") is None:
             raise bad_request(f"'{wanted}' is not a valid policy type")
-        return [_effective(row) for row in found if wanted.lower() in ("", row.policy.policy_type.lower())]
+        sources: dict[str, list[EffectivePolicy]] = {}
+        for row in view.tenant.policy_sources(user.id):
+            if wanted.lower() in ("", row.policy.policy_type.lower()):
+                sources.setdefault(row.policy.policy_type, []).append(row)
+        return [_effective(rows) for rows in sources.values()]
 
     return host.read(call, look, host.names_of(identity))
 
 
-def _effective(row: EffectivePolicy) -> PsObject:
-    source = PsObject(
-        [
-            ("AssignmentType", "Group" if row.group_id else "Direct"),
-            ("PolicyName", row.policy.name),
-            ("Reference", row.group_id),
-        ],
-        types=(_MODELS + "PolicySource", "System.Object"),
-        adapted=True,
-    )
+def _effective(rows: list[EffectivePolicy]) -> PsObject:
+    """Show what works for one policy type and every grant that reaches the user, the strongest first."""
+    policy = rows[0].policy
     props: list[tuple[str, Value]] = [
-        ("PolicyType", row.policy.policy_type),
-        ("PolicyName", row.policy.name),
-        ("PolicySource", [source]),
+        ("PolicyType", policy.policy_type),
+        ("PolicyName", policy.name),
+        ("PolicySource", [_source(row) for row in rows]),
     ]
     return PsObject(props, types=(_MODELS + "EffectivePolicy", "System.Object"), adapted=True)
+
+
+def _source(row: EffectivePolicy) -> PsObject:
+    props: list[tuple[str, Value]] = [
+        ("AssignmentType", "Group" if row.group_id else "Direct"),
+        ("PolicyName", row.policy.name),
+        ("Reference", row.group_id),
+    ]
+    return PsObject(props, types=(_MODELS + "PolicySource", "System.Object"), adapted=True)
 
 
 GRANTS = (

@@ -7,10 +7,11 @@ from datetime import datetime
 from functools import cmp_to_key
 from itertools import islice
 
-from lab.catalogue import POLICIES
+from lab.catalogue import POLICIES, UPGRADE_MODES
 from lab.cmdlets import Call, Cmdlet, Parameter, words
 from lab.cmdlets_filter import FilterRefused, Predicate, parse_filter
 from lab.cmdlets_host import teams_host
+from lab.grants import UPGRADE
 from lab.posh_compare import order
 from lab.posh_values import Bag, PsObject, Value
 from lab.records import Number, User, Voice
@@ -19,10 +20,11 @@ from lab.tenant import View
 
 _TYPE = ("Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models.UserMas", "System.Object")
 _POLICY = ("Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models.UserPolicyDefinition", "System.Object")
+_EFFECTIVE = ("Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models.EffectivePolicyAssignment", "System.Object")
+_ASSIGNED = ("Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models.PolicyAssignment", "System.Object")
 _LINE = ("Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models.AssignedTelephoneNumber", "System.Object")
 _OPERATORS = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "like", "contains"})
 _ALWAYS = ("Identity", "UserPrincipalName", "Alias", "AccountEnabled", "DisplayName")
-_MODES = {"UpgradeToTeams": "TeamsOnly", "Global": "Islands"}
 # Granted per user, but shown by no property of a user.
 SHOWN_POLICIES = tuple(kind for kind in POLICIES if kind not in ("DialoutPolicy",))
 
@@ -105,7 +107,9 @@ def online_user(view: View, user: User) -> PsObject:
     voice, numbers = view.voice(user.id), view.numbers_held_by(user.id)
     features = view.tenant.features(user) if user.licences else frozenset()
     props = [*_identity(view, user, voice, features), *_telephony(voice, numbers, features)]
-    return PsObject(props + _policy_props(voice), types=_TYPE, adapted=True)
+    props += _policy_props(voice, view.tenant.tenant_policies.get(UPGRADE, "Global"))
+    props.append(("EffectivePolicyAssignments", _effective(view, user, voice)))
+    return PsObject(props, types=_TYPE, adapted=True)
 
 
 def _identity(view: View, user: User, voice: Voice, features: frozenset[str]) -> list[tuple[str, Value]]:
@@ -152,12 +156,32 @@ def _telephony(voice: Voice, numbers: list[Number], features: frozenset[str]) ->
     ]
 
 
-def _policy_props(voice: Voice) -> list[tuple[str, Value]]:
-    upgrade = voice.policies.get("TeamsUpgradePolicy", "Global")
-    found: list[tuple[str, Value]] = [("TeamsUpgradeEffectiveMode", _MODES.get(upgrade, upgrade))]
+def _policy_props(voice: Voice, default_mode: str = "Global") -> list[tuple[str, Value]]:
+    upgrade = voice.policies.get(UPGRADE, default_mode)
+    found: list[tuple[str, Value]] = [("TeamsUpgradeEffectiveMode", UPGRADE_MODES.get(upgrade, "Islands"))]
     for kind in SHOWN_POLICIES:
         name = voice.policies.get(kind)
         found.append((kind, None if name is None else _definition(name)))
+    return found
+
+
+def _effective(view: View, user: User, voice: Voice) -> list[Value]:
+    """Show what works for a user, direct or through a group; the policy's id is never filled in."""
+    found: list[Value] = []
+    for row in view.tenant.effective_policies(user.id, voice):
+        kind = "group" if row.group_id else "direct"
+        inner = PsObject(
+            [
+                ("displayName", row.policy.name),
+                ("assignmentType", kind),
+                ("policyId", None),
+                ("groupId", row.group_id),
+            ],
+            types=_ASSIGNED,
+            adapted=True,
+        )
+        props: list[tuple[str, Value]] = [("PolicyType", row.policy.policy_type), ("PolicyAssignment", inner)]
+        found.append(PsObject(props, types=_EFFECTIVE, adapted=True))
     return found
 
 

@@ -149,6 +149,8 @@ class GroupPolicy:
     policy_type: str
     name: str
     rank: int
+    created_at: datetime | None = None
+    created_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,3 +241,29 @@ class Order:
     done: bool = False
     succeeded: tuple[str, ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UserResult:
+    """How one user of a batch fared: `result` is `Success` or the reason."""
+
+    user: str
+    result: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyBatch:
+    """A batch policy assignment; an empty policy name takes direct grants away."""
+
+    id: str
+    name: str
+    policy_type: str
+    policy_name: str
+    users: tuple[str, ...]
+    created_by: str
+    created_at: datetime
+    due_at: datetime
+    done: bool = False
+    completed_at: datetime | None = None
+    results: tuple[UserResult, ...] = ()

@@ -29,6 +29,8 @@ class Settings:
     licence_delay_s: float = 0.0
     assignment_delay_s: float = 0.0
     order_delay_s: float = 0.0
+    batch_delay_s: float = 0.0
+    group_policy_delay_s: float = 0.0
     replication_lag_s: float = 0.0
     directory_sync_delay_s: float = 0.0
     operation_delay_s: float = 0.0

@@ -24,6 +24,7 @@ from lab.records import (
     Order,
     PhoneConfiguration,
     Policy,
+    PolicyBatch,
     Sku,
     User,
     Voice,
@@ -51,6 +52,8 @@ class Store:
         self.policies: dict[tuple[str, str], Policy] = {}
         self.policies_by_id: dict[str, Policy] = {}
         self.group_policies: list[GroupPolicy] = []
+        self.tenant_policies: dict[str, str] = {}  # which instance was made the tenant's default
+        self.policy_batches: dict[str, PolicyBatch] = {}
         self.locations: dict[str, Location] = {}
         self.addresses: dict[str, CivicAddress] = {}
         self.phone_configuration = PhoneConfiguration()
@@ -205,6 +208,11 @@ class Store:
         """Store a policy instance."""
         self.policies[(policy.policy_type.casefold(), policy.name.casefold())] = policy
         self.policies_by_id[policy.policy_id] = policy
+
+    def forget_policy(self, policy: Policy) -> None:
+        """Take a policy instance away."""
+        self.policies.pop((policy.policy_type.casefold(), policy.name.casefold()), None)
+        self.policies_by_id.pop(policy.policy_id, None)
 
     # Time
 

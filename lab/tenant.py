@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from lab.grants import Grants
 from lab.history import Key, Thing
 from lab.records import AdUser, Number, User, Voice
-from lab.voice import Telephony
 
 
-class Tenant(Telephony):
+class Tenant(Grants):
     """A tenant in memory: mutations return effects or raise, reads go through `view`."""
 
     def view(self, lag_s: float = 0.0) -> View:

@@ -1,9 +1,9 @@
-"""Telephony of the stand-in tenant: numbers, Enterprise Voice and policies, with the rules that couple them."""
+"""Telephony of the stand-in tenant: numbers and Enterprise Voice, with the rules that couple them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lab import rules
@@ -14,37 +14,15 @@ from lab.records import (
     NUMBER_TYPES,
     PRIMARY,
     Effect,
-    GroupPolicy,
     Number,
-    Policy,
     User,
-    Voice,
 )
 from lab.rules import bad_request
 from lab.store import diff
 
-# Not grantable to groups (Grant-Cs… -Group refuses them).
-DIRECT_ONLY = frozenset(
-    {
-        "TeamsUpgradePolicy",
-        "TeamsEmergencyCallRoutingPolicy",
-        "TeamsVoiceApplicationsPolicy",
-        "TeamsAppPermissionPolicy",
-        "TeamsNetworkRoamingPolicy",
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class EffectivePolicy:
-    """A policy that works for a user, directly or through a group."""
-
-    policy: Policy
-    group_id: str | None = None
-
 
 class Telephony(Accounts):
-    """The mutations of numbers, Enterprise Voice and policies; they return effects."""
+    """The mutations of numbers and Enterprise Voice; they return effects."""
 
     # Numbers
 
@@ -161,7 +139,7 @@ class Telephony(Accounts):
         moment = at or self.clock.now()
         return number.blocked_forever or (number.blocked_until is not None and number.blocked_until > moment)
 
-    # Enterprise Voice and policies
+    # Enterprise Voice
 
     def set_enterprise_voice(self, identity: str, *, enabled: bool) -> list[Effect]:
         """Switch Enterprise Voice without touching a number; on needs the licence."""
@@ -170,60 +148,6 @@ class Telephony(Accounts):
             if enabled and not any(self.may_hold(user, kind) for kind in NUMBER_TYPES):
                 raise rules.lacks_licence(user.upn, DIRECT_ROUTING)
             return self.change_voice(self.voice(user.id), enterprise_voice=enabled)
-
-    def grant_policy(self, identity: str, policy_type: str, name: str | None) -> list[Effect]:
-        """Grant a policy directly; None or `Global` removes the direct grant."""
-        with self.lock:
-            user, voice = self.telephony_user(identity), None
-            policies = dict(self.voice(user.id).policies)
-            known = self.policy_type(policy_type)
-            if name is None or name.casefold() in ("", "global"):
-                policies.pop(known, None)
-            else:
-                policies[known] = self.policy(known, name).name
-                self._check_upgrade(user, known, policies[known])
-            voice = self.voice(user.id)
-            return self.change_voice(voice, policies=policies)
-
-    def grant_policy_to_group(self, group_id: str, policy_type: str, name: str | None, rank: int = 1) -> list[Effect]:
-        """Grant a policy to the direct members of a group; None removes the grant."""
-        with self.lock:
-            known = self.policy_type(policy_type)
-            if group_id not in self.groups:
-                raise rules.not_found(f"Group '{group_id}' is not found")
-            if known in DIRECT_ONLY:
-                raise bad_request(f"Policy type '{known}' can not be assigned to a group")
-            others = [g for g in self.group_policies if (g.group_id, g.policy_type) != (group_id, known)]
-            before = [g.name for g in self.group_policies if (g.group_id, g.policy_type) == (group_id, known)]
-            if name is not None:
-                others.append(GroupPolicy(group_id, known, self.policy(known, name).name, rank))
-            self.group_policies = others
-            return diff(f"group:{group_id}", {f"policy:{known}": (before[0] if before else None, name)})
-
-    def effective_policies(self, user_id: str, voice: Voice | None = None) -> list[EffectivePolicy]:
-        """Give a user's policies: direct before group, rank 1 first; Global is not named."""
-        found: dict[str, EffectivePolicy] = {}
-        for kind, name in (voice or self.voice(user_id)).policies.items():
-            found[kind] = EffectivePolicy(self.policy(kind, name))
-        groups = self.groups_of.get(user_id, {})
-        for grant in sorted(self.group_policies, key=lambda g: g.rank) if groups else ():
-            if grant.group_id in groups and grant.policy_type not in found:
-                found[grant.policy_type] = EffectivePolicy(self.policy(grant.policy_type, grant.name), grant.group_id)
-        return list(found.values())
-
-    def policy(self, policy_type: str, name: str) -> Policy:
-        """Find a policy instance or refuse."""
-        found = self.find_policy(policy_type, name)
-        if found is None:
-            raise rules.not_found(f"Policy '{name}' of type '{policy_type}' is not found")
-        return found
-
-    def policy_type(self, text: str) -> str:
-        """Give the proper spelling of a policy type or refuse."""
-        known = self.find_policy(text, "Global")
-        if known is None:
-            raise bad_request(f"'{text}' is not a valid policy type")
-        return known.policy_type
 
     def telephony_user(self, identity: str) -> User:
         """Find a user as the telephony service does."""
@@ -291,7 +215,3 @@ class Telephony(Accounts):
         country = self.numbers[key].country
         if country and self.locations[location_id].country != country:
             raise bad_request(f"Location '{location_id}' is not in the country of Telephone Number '{key}'")
-
-    def _check_upgrade(self, user: User, policy_type: str, name: str) -> None:
-        if policy_type == "TeamsUpgradePolicy" and name == "UpgradeToTeams" and self.voice(user.id).homed_on_premises:
-            raise bad_request(f"User '{user.upn}' is homed on-premises: move the user before granting UpgradeToTeams")
