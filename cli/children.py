@@ -21,11 +21,15 @@ def lab(
     context: typer.Context,
     users: Annotated[int, typer.Option(min=0, help="How many sample people the tenant holds.")] = 200,
     control_port: Annotated[int, typer.Option(help="Port of the control endpoint; 0 picks a free one.")] = 0,
+    snapshot: Annotated[
+        Path | None, typer.Option(help="Load this snapshot of a tenant instead of sample people.")
+    ] = None,
 ) -> None:
     """Start a stand-in tenant on this machine; more options are passed on (see docs/lab.md)."""
     if importlib.util.find_spec("psrpcore") is None:
         raise DependencyMissing("the lab needs libraries that are not installed ; run: make env")
-    become("lab", "--users", str(users), "--control-port", str(control_port), *context.args)
+    loaded = ["--snapshot", str(snapshot)] if snapshot else []
+    become("lab", "--users", str(users), "--control-port", str(control_port), *loaded, *context.args)
 
 
 def serve(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import about, audit, children, database, doctor, inventory, onboarding, plans, quarantine, settings
+from cli import about, audit, children, database, doctor, inventory, onboarding, plans, quarantine, settings, snapshot
 from cli.exits import INPUT, INTERRUPTED, guarded, tell
 
 WIDTH = 120
@@ -31,6 +31,7 @@ def _assemble() -> None:
     app.command("doctor")(doctor.doctor)
     app.add_typer(database.app, name="database")
     app.add_typer(settings.app, name="settings")
+    app.command("snapshot")(snapshot.snapshot)
     app.command("lab", context_settings=children.PASS_ON)(children.lab)
     app.command("serve", context_settings=children.PASS_ON)(children.serve)
     app.command("bench")(children.bench)

@@ -26,7 +26,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = chosen.folder or Path(tempfile.mkdtemp(prefix="lab-"))
         ports = Ports(chosen.port, chosen.control_port, chosen.wsman_port)
         clock = Clock(runs=chosen.clock == "real")
-        with Lab(folder, users=chosen.users, seed=chosen.seed, ports=ports, clock=clock, settings=settings) as lab:
+        with Lab(
+            folder,
+            users=chosen.users,
+            seed=chosen.seed,
+            ports=ports,
+            clock=clock,
+            settings=settings,
+            snapshot=chosen.snapshot,
+        ) as lab:
             # The sample stays for good: the garbage collector need not walk through 20,000 people again and again.
             gc.freeze()
             sys.stdout.write(json.dumps(lab.endpoints) + "\n")
@@ -46,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description="A stand-in tenant over the real protocols.")
     parser.add_argument("--users", type=int, default=200, help="how many sample people (200)")
+    parser.add_argument("--snapshot", type=Path, help="load this snapshot of a tenant instead of sample people")
     parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same tenant (1)")
     parser.add_argument("--port", type=int, default=0, help="HTTPS port of identity provider and Graph (any free)")
     parser.add_argument("--control-port", type=int, default=0, help="plain HTTP control port (any free)")

@@ -32,6 +32,7 @@ from lab.graph import GraphEnd
 from lab.parts import LabParts
 from lab.records import Json, opaque_id
 from lab.settings import Settings
+from lab.snapshot import load, tenant_id_of
 from lab.tenant import Tenant
 from lab.tokens import ClientCertificate, Tokens
 
@@ -61,7 +62,10 @@ class Lab:
         ports: Ports | None = None,
         clock: Clock | None = None,
         settings: Settings | None = None,
+        snapshot: Path | None = None,
     ) -> None:
+        self._snapshot = snapshot
+        self._tenant_id = tenant_id_of(snapshot) if snapshot else opaque_id("tenant", str(seed))
         self.folder, self.users, self.seed = Path(folder), users, seed
         self.clock, self.settings = clock or Clock(), settings or Settings()
         self.ports = ports or Ports()
@@ -125,13 +129,12 @@ class Lab:
         stack.enter_context(_serving(sites, self.parts.tenant))
         self.endpoints = self._endpoints(files, address, _port(wsman))
 
-    @property
-    def _tenant_id(self) -> str:
-        return opaque_id("tenant", str(self.seed))
-
     def _parts(self, stack: ExitStack, authority: str) -> LabParts:
         tenant = Tenant(self._tenant_id, self.clock, self.settings)
-        fill(tenant, users=self.users, seed=self.seed)
+        if self._snapshot:
+            load(tenant, self._snapshot)
+        else:
+            fill(tenant, users=self.users, seed=self.seed)
         calls = CallLog(self.folder / "calls.jsonl", self.clock)
         stack.callback(calls.close)
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

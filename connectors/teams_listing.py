@@ -1,0 +1,95 @@
+"""Reads what only Teams PowerShell lists, for a snapshot: policies with their rules, locations, group policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import JsonValue
+
+from connectors.bags import text_of, text_or_none, value_of
+from connectors.clixml import Bag
+from connectors.errors import Unsupported
+from connectors.powershell import PowerShell
+from datasets.snapshot import GroupPolicy, Location, Policy, Rule
+
+_DEADLINE_S = 600.0
+
+
+class TeamsListing:
+    """Everything that Teams PowerShell lists about one tenant, as lines of a snapshot."""
+
+    def __init__(self, shell: PowerShell) -> None:
+        self._shell = shell
+
+    def policies(self, policy_type: str) -> Iterator[Policy]:
+        """Read every policy of a type; none when the module does not know the type."""
+        try:
+            for bag in self._shell.stream(f"Get-Cs{policy_type}", {}, deadline_s=_DEADLINE_S):
+                yield _policy(policy_type, bag)
+        except Unsupported:
+            return  # an older module, or a type that has no cmdlet of its own
+
+    def locations(self) -> Iterator[Location]:
+        """Read the emergency locations."""
+        return map(_location, self._shell.stream("Get-CsOnlineLisLocation", {}, deadline_s=_DEADLINE_S))
+
+    def group_policies(self) -> Iterator[GroupPolicy]:
+        """Read which policies groups were granted; none when the module is too old to know."""
+        try:
+            for bag in self._shell.stream("Get-CsGroupPolicyAssignment", {}, deadline_s=_DEADLINE_S):
+                yield _group_policy(bag)
+        except Unsupported:
+            return
+
+
+def _policy(policy_type: str, bag: Bag) -> Policy:
+    name = text_of(bag, "Identity")
+    return Policy(
+        policy_type=policy_type,
+        name=name.partition("Tag:")[2] or name,
+        description=text_or_none(bag, "Description"),
+        usages=tuple(map(str, _list(value_of(bag, "OnlinePstnUsages")))),
+        rules=tuple(_rule(rule) for rule in _list(value_of(bag, "NormalizationRules")) if isinstance(rule, dict)),
+    )
+
+
+def _rule(bag: Bag) -> Rule:
+    return Rule(
+        name=text_or_none(bag, "Name") or "",
+        description=text_or_none(bag, "Description"),
+        pattern=text_or_none(bag, "Pattern") or "",
+        translation=text_or_none(bag, "Translation") or "",
+        is_internal_extension=value_of(bag, "IsInternalExtension") is True,
+    )
+
+
+def _location(bag: Bag) -> Location:
+    return Location(
+        location_id=text_of(bag, "LocationId"),
+        civic_address_id=text_of(bag, "CivicAddressId"),
+        description=text_or_none(bag, "Description") or text_or_none(bag, "Location"),
+        company=text_or_none(bag, "CompanyName"),
+        street=_street(bag),
+        city=text_or_none(bag, "City"),
+        postal_code=text_or_none(bag, "PostalCode"),
+        country=text_or_none(bag, "CountryOrRegion"),
+    )
+
+
+def _street(bag: Bag) -> str | None:
+    parts = (text_or_none(bag, name) for name in ("HouseNumber", "HouseNumberSuffix", "StreetName", "StreetSuffix"))
+    return " ".join(part for part in parts if part) or None
+
+
+def _group_policy(bag: Bag) -> GroupPolicy:
+    rank = value_of(bag, "Priority") or value_of(bag, "Rank")
+    return GroupPolicy(
+        group_id=text_of(bag, "GroupId"),
+        policy_type=text_of(bag, "PolicyType"),
+        name=text_of(bag, "PolicyName"),
+        rank=rank if isinstance(rank, int) else None,
+    )
+
+
+def _list(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
