@@ -110,3 +110,13 @@ class WaitSettings(_Section):
     grace_days: NonNegativeInt = Field(30, description="days that a released number rests")
     poll_s: PositiveFloat = Field(30, description="seconds between two looks at a waiting line")
     lag_window_s: PositiveFloat | None = Field(None, description="replaces the lag window of every kind of change")
+
+
+class AuditSettings(_Section):
+    """How long personal data is kept, and where the heads of the journal are noted."""
+
+    keep_days: PositiveInt = Field(730, description="days until personal data of a record is erased; the proof stays")
+    heads_file: Path = Field(
+        Path(".callwright/journal-heads.jsonl"),
+        description="file, better on another machine, to which the heads of the journal are exported",
+    )

@@ -24,7 +24,7 @@ from pydantic_settings import (
 
 from config.errors import InputRefused
 from config.secret_refs import SecretRef
-from config.sections import ChunkLimits, FeedLimits, PowerShellSettings, TenantSettings, WaitSettings
+from config.sections import AuditSettings, ChunkLimits, FeedLimits, PowerShellSettings, TenantSettings, WaitSettings
 from config.toml_files import key_of, model_in, read_toml, refusal
 
 PREFIX = "CALLWRIGHT_"
@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     ocs_powershell: PowerShellSettings | None = Field(None, description="Skype for Business Server's endpoint")
     feed: FeedLimits = Field(FeedLimits(), description="when a feed is not believed")
     chunk: ChunkLimits = Field(ChunkLimits(), description="lines per task")
+    audit: AuditSettings = Field(AuditSettings(), description="retention and exported heads")
     wait: WaitSettings = Field(WaitSettings(), description="waiting, claims and grace")
 
     @classmethod

@@ -54,7 +54,27 @@ CONTINUE = Deployed(
     collision="CANCEL_NEW",
 )
 
-CATALOG = (ONBOARDING, NIGHTLY, CONTINUE)
+HEADS = Deployed(
+    name="journal-heads",
+    flow="flows.record_keeping:export_heads",
+    description="Note the heads of the journal in a file outside the database, so that a cut at its end would show.",
+    tags=("record",),
+    cron="*/15 * * * *",
+    collision="CANCEL_NEW",
+)
+
+RETENTION = Deployed(
+    name="retention",
+    flow="flows.record_keeping:retain",
+    description="Erase personal data whose date has come; who did what and when stays, and stays provable.",
+    tags=("record", "nightly"),
+    cron="40 3 * * *",
+    collision="CANCEL_NEW",
+    parameters={"request": {}},
+)
+
+EVERYWHERE = (CONTINUE, HEADS, RETENTION)
+CATALOG = (ONBOARDING, NIGHTLY, *EVERYWHERE)
 
 
 def onboarding_parameters(feed: Path, mapping: Path, requested_by: str) -> dict[str, object]:
@@ -74,6 +94,6 @@ def for_site(mapping: Path, nightly_feed: Path | None) -> tuple[Deployed, ...]:
     """Give the catalog for a site: forms open with its mapping; the nightly run needs a feed at a fixed place."""
     by_hand = replace(ONBOARDING, parameters={"request": {"mapping": _name_or_path(mapping)}})
     if nightly_feed is None:
-        return by_hand, CONTINUE
+        return by_hand, *EVERYWHERE
     parameters = onboarding_parameters(nightly_feed, mapping, "nightly schedule")
-    return by_hand, replace(NIGHTLY, parameters=parameters), CONTINUE
+    return by_hand, replace(NIGHTLY, parameters=parameters), *EVERYWHERE

@@ -16,7 +16,7 @@ from config.errors import InputRefused
 from connectors.database import Database
 from connectors.errors import ConnectorError
 from engine import inventory, journal, leases, plan_store
-from engine.journal import Stream
+from engine.journal import Entry, Result, Stream
 from engine.leases import Lease, LeaseHeld
 from engine.line import LineWork
 from engine.plan import OPEN_LINES, LineState
@@ -57,7 +57,20 @@ def start(runtime: Runtime, plan_id: str) -> None:
     with runtime.database.write() as connection:
         if plan_store.header(connection, plan_id).state == "planned":
             plan_store.set_plan_state(connection, plan_id, "applying")
+            _record_refused(connection, plan_id, runtime.now())
         plan_store.settle_plan_if_done(connection, plan_id)
+
+
+def _record_refused(connection: Connection, plan_id: str, now: datetime) -> None:
+    """Journal the lines that were refused or had failed when they were planned: nothing is sent for them."""
+    results: dict[LineState, Result] = {LineState.REFUSED: "refused", LineState.FAILED: "failed"}
+    lines = [line for line in plan_store.load_lines(connection, plan_id) if line.state in results]
+    entries = [
+        Entry(now, line.line, 0, line.object, "outcome", results[line.state], {"message": line.reason})
+        for line in lines
+    ]
+    if entries:
+        journal.append_closed(connection, plan_id, "refused", entries, now)
 
 
 def apply_chunk(runtime: Runtime, chunk: Chunk) -> Counter[str]:

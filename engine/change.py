@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import ClassVar
 
 from pydantic import Field, JsonValue
 
 from datasets.record import Record
+from engine.digests import canonical
 
 
 class Effect(Record):
@@ -50,11 +50,6 @@ class Change(Record):
     waits_for: str | None = None
 
 
-def canonical(value: object) -> bytes:
-    """Encode a JSON value in the one form that is hashed: sorted keys, no spaces, UTF-8."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
 def fingerprint(values: object) -> str:
     """Give the SHA-256 (hex) of a JSON value in canonical form."""
-    return hashlib.sha256(canonical(values)).hexdigest()
+    return hashlib.sha256(canonical(values).encode()).hexdigest()

@@ -1,12 +1,11 @@
 """The write-ahead journal: the intent is committed before a remote write, the outcome after it.
 
 One stream per chunk lease, so each stream has a single writer; its entries are chained by digest. Closed streams
-enter a manifest, manifests chain globally. The chain covers a salted digest of each payload.
+enter a manifest, manifests chain globally. The chain covers a salted digest of each payload and its effects.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import threading
 import uuid
@@ -17,17 +16,20 @@ from datetime import datetime
 from typing import Literal
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select, text, update
 
 from connectors.database import Database
-from datasets.tables.journal import journal, journal_effects, journal_manifests, journal_streams
+from datasets.tables.journal import journal_manifests, journal_streams
 from datasets.tables.plans import plans
-from engine.change import Effect, canonical
+from engine import journal_rows
+from engine.change import Effect
+from engine.digests import GENESIS, EffectText, canonical, entry_digest, payload_digest
+from engine.journal_rows import EffectRow, EntryRow, moment_text
 from engine.leases import LeaseLost
 
-GENESIS = "0" * 64
+_MANIFESTS_LOCK = 4_711_002
 Phase = Literal["intent", "outcome"]
-Result = Literal["", "applied", "verified", "already", "not_done", "unknown", "failed", "refused"]
+Result = Literal["", "applied", "verified", "already", "not_done", "unknown", "failed", "refused", "approved"]
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,6 @@ class Entry:
     effects: tuple[Effect, ...] = ()
 
 
-def payload_digest(salt: str, payload: JsonValue) -> str:
-    """Give the salted digest of a payload; with the payload erased, the digest still proves the chain."""
-    return hashlib.sha256(salt.encode() + canonical(payload)).hexdigest()
-
-
-def entry_digest(previous: str, fields: Iterable[JsonValue]) -> str:
-    """Give the digest of an entry from its predecessor's digest and its fields."""
-    return hashlib.sha256(previous.encode() + canonical(list(fields))).hexdigest()
-
-
 class Stream:
     """One chain of entries, written under one chunk lease."""
 
@@ -61,6 +53,11 @@ class Stream:
         self.id, self.plan_id = stream_id, plan_id
         self._head, self._entries = head, entries
         self._lock = threading.Lock()
+
+    @property
+    def position(self) -> tuple[str, int]:
+        """Give the digest of the last entry, and how many there are."""
+        return self._head, self._entries
 
     @contextmanager
     def transaction(self, database: Database) -> Iterator[Appender]:
@@ -80,49 +77,29 @@ class Appender:
         self.connection, self._stream = connection, stream
         self.head, self.entries = head, entries
         self._before = entries
+        self._rows: list[EntryRow] = []
+        self._effects: list[EffectRow] = []
 
     def append(self, entry: Entry) -> None:
-        """Add an entry at the end of the stream."""
-        salt = secrets.token_hex(16)
-        digest_of_payload = payload_digest(salt, entry.payload)
-        row = {
-            "stream_id": self._stream.id,
-            "seq": self.entries + 1,
-            "at": entry.at,
-            "plan_id": self._stream.plan_id,
-            "line": entry.line,
-            "change": entry.change,
-            "target": entry.target,
-            "phase": entry.phase,
-            "result": entry.result,
-            "payload": entry.payload,
-            "salt": salt,
-            "payload_digest": digest_of_payload,
-            "previous": self.head,
-        }
-        row["digest"] = entry_digest(self.head, chained_fields(row))
-        self.connection.execute(insert(journal).values(row))
-        self.head, self.entries = str(row["digest"]), self.entries + 1
-        self._add_effects(entry)
-
-    def _add_effects(self, entry: Entry) -> None:
-        rows = [
-            {
-                "stream_id": self._stream.id,
-                "seq": self.entries,
-                "object": effect.object,
-                "attribute": effect.attribute,
-                "at": entry.at,
-                "before": effect.before,
-                "after": effect.after,
-            }
-            for effect in entry.effects
-        ]
-        if rows:
-            self.connection.execute(insert(journal_effects), rows)
+        """Add an entry at the end of the stream; the rows are written when the transaction ends."""
+        at, salt, seq = moment_text(entry.at), secrets.token_hex(16), self.entries + 1
+        payload = canonical(entry.payload)
+        effects = _texts(entry.effects)
+        digest_of_payload = payload_digest(salt, payload, effects)
+        stream, plan, previous = self._stream.id, self._stream.plan_id, self.head
+        said = (plan, entry.line, entry.change, entry.target, entry.phase, entry.result)
+        self.head = entry_digest(previous, (at, stream, seq, *said, digest_of_payload))
+        self.entries = seq
+        self._rows.append(EntryRow(stream, seq, at, *said, payload, salt, digest_of_payload, previous, self.head))
+        self._effects += [EffectRow(stream, seq, *effect[:2], at, *effect[2:]) for effect in effects]
 
     def finish(self) -> None:
-        """Move the stream's head; raises LeaseLost when somebody else appended to this stream."""
+        """Write the rows and move the stream's head; raises LeaseLost when somebody else appended to this stream."""
+        self._move_head()
+        journal_rows.insert_entries(self.connection, self._rows)
+        journal_rows.insert_effects(self.connection, self._effects)
+
+    def _move_head(self) -> None:
         moved = self.connection.execute(
             update(journal_streams)
             .where(
@@ -136,12 +113,8 @@ class Appender:
             raise LeaseLost(f"journal stream {self._stream.id} has another writer ; this process stops")
 
 
-def chained_fields(row: dict[str, object]) -> list[JsonValue]:
-    """List the fields of an entry that its digest covers, in their fixed order."""
-    at = row["at"]
-    assert isinstance(at, datetime)
-    names = ("stream_id", "seq", "plan_id", "line", "change", "target", "phase", "result", "payload_digest")
-    return [at.isoformat(), *(row[name] for name in names)]  # type: ignore[list-item] # texts and integers
+def _texts(effects: Iterable[Effect]) -> list[EffectText]:
+    return sorted((e.object, e.attribute, canonical(e.before), canonical(e.after)) for e in effects)
 
 
 def open_stream(connection: Connection, plan_id: str, chunk: str, *, epoch: int, holder: str, now: datetime) -> Stream:
@@ -156,6 +129,16 @@ def open_stream(connection: Connection, plan_id: str, chunk: str, *, epoch: int,
 def close_stream(connection: Connection, stream: Stream, now: datetime) -> None:
     """Mark a stream as complete."""
     connection.execute(update(journal_streams).where(journal_streams.c.id == stream.id).values(closed_at=now))
+
+
+def append_closed(connection: Connection, plan_id: str, chunk: str, entries: Iterable[Entry], now: datetime) -> None:
+    """Write a stream of entries that belong to the caller's transaction: what was decided, without a remote write."""
+    stream = open_stream(connection, plan_id, chunk, epoch=0, holder=uuid.uuid4().hex, now=now)
+    appender = Appender(connection, stream, *stream.position)
+    for entry in entries:
+        appender.append(entry)
+    appender.finish()
+    close_stream(connection, stream, now)
 
 
 def write_manifest(connection: Connection, request_id: str, plan_ids: Iterable[str], now: datetime) -> int | None:
@@ -175,18 +158,33 @@ def write_manifest(connection: Connection, request_id: str, plan_ids: Iterable[s
     streams: list[JsonValue] = [[row.id, row.head, row.entries] for row in connection.execute(query.order_by("id"))]
     if not streams:
         return None
-    return _append_manifest(connection, request_id, streams, now)
+    return append_manifest(connection, request_id, streams, now=now)
 
 
-def _append_manifest(connection: Connection, request_id: str, streams: list[JsonValue], now: datetime) -> int:
+def append_manifest(
+    connection: Connection, request_id: str, streams: list[JsonValue], *, now: datetime, note: str = ""
+) -> int:
+    """Add a link to the global chain: finished streams, or a note of what happened to the journal itself."""
+    _alone(connection)
     last = connection.execute(select(journal_manifests.c.digest).order_by(journal_manifests.c.id.desc()).limit(1))
     previous = last.scalar_one_or_none() or GENESIS
-    digest = entry_digest(previous, [request_id, now.isoformat(), streams])
+    digest = entry_digest(previous, manifest_fields(request_id, now, streams, note))
     added = connection.execute(
         insert(journal_manifests)
-        .values(request_id=request_id, at=now, streams=streams, previous=previous, digest=digest, note="")
+        .values(request_id=request_id, at=now, streams=streams, previous=previous, digest=digest, note=note)
         .returning(journal_manifests.c.id)
     ).scalar_one()
     ids = [row[0] for row in streams if isinstance(row, list)]
     connection.execute(update(journal_streams).where(journal_streams.c.id.in_(ids)).values(manifest_id=added))
     return int(added)
+
+
+def _alone(connection: Connection) -> None:
+    """Keep other writers away until the end of the transaction: two links must not continue the same one."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MANIFESTS_LOCK})
+
+
+def manifest_fields(request_id: str, at: datetime, streams: list[JsonValue], note: str) -> list[JsonValue]:
+    """List what the digest of a manifest covers."""
+    return [request_id, moment_text(at), streams, note]

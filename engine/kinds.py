@@ -24,6 +24,7 @@ class Kind:
     lag_s: float
     invert: Callable[[Change], Change] | None
     irreversible: str = ""
+    system: str = "Teams"
     fresh_users_lag: bool = False
     is_local: bool = False
 
@@ -64,15 +65,15 @@ def _to(kind: str) -> Callable[[Change], Change]:
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("set_usage_location", True, 60, _invert_usage_location),
-        Kind("assign_licence", True, 60, _to("remove_licence")),
-        Kind("remove_licence", True, 60, _to("assign_licence")),
+        Kind("set_usage_location", True, 60, _invert_usage_location, system="Graph"),
+        Kind("assign_licence", True, 60, _to("remove_licence"), system="Graph"),
+        Kind("remove_licence", True, 60, _to("assign_licence"), system="Graph"),
         Kind("assign_number", False, 120, _to("unassign_number"), fresh_users_lag=True),
         Kind("unassign_number", False, 120, _to("assign_number")),
         Kind("set_enterprise_voice", True, 120, _invert_voice, fresh_users_lag=True),
         Kind("set_policies", True, 120, _invert_policies, fresh_users_lag=True),
-        Kind("write_directory", True, 60, _invert_directory),
-        Kind("reserve_number", True, 0, None, "a reservation ends by itself", is_local=True),
+        Kind("write_directory", True, 60, _invert_directory, system="Active Directory"),
+        Kind("reserve_number", True, 0, None, "a reservation ends by itself", "Callwright", is_local=True),
     )
 }
 
@@ -80,3 +81,15 @@ KINDS: dict[str, Kind] = {
 def kind_of(change: Change) -> Kind:
     """Give the kind of a change; raises KeyError for a kind that nobody defined."""
     return KINDS[change.kind]
+
+
+def why_irreversible(kind: str) -> str:
+    """Say why a kind of change cannot be taken back; empty when it can, or when the kind is of another time."""
+    found = KINDS.get(kind)
+    return "" if found is None or found.invert is not None else found.irreversible
+
+
+def system_of(kind: str) -> str:
+    """Name the system that a kind of change writes to; empty for a kind of another time."""
+    found = KINDS.get(kind)
+    return "" if found is None else found.system

@@ -70,3 +70,15 @@ journal_manifests = Table(
     Column("digest", String(64), nullable=False),
     Column("note", Text, nullable=False, default=""),
 )
+
+# That payloads were erased, up to when and why: the only reason for which the journal's guards let one be emptied.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("until", Moment, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("request_id", String(40), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("manifest_id", Integer, nullable=False),
+)

@@ -17,6 +17,7 @@ from engine.journal import Entry, close_stream, open_stream, write_manifest
 from engine.plan import Line, Plan
 from engine.plan_store import save
 from tests.fakes.command_line import Run
+from tests.fakes.journals import without_guards
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 EFFECT = Effect(object="user:a1", attribute="usage_location", before=None, after="AT")
@@ -100,10 +101,46 @@ def test_audit_verify_proves_and_accuses(journalled: Database, run: Run) -> None
     """An untouched journal ends with 0; an altered one with 1 and a line that names the entry."""
     assert run("audit", "verify", "--json").json["faults"] == []
     with journalled.write() as connection:
+        without_guards(connection)
         connection.execute(update(journal).values(result="failed"))
     ran = run("audit", "verify")
     assert ran.code == 1
     assert "was altered" in ran.out
+
+
+def test_audit_is_read_by_user_by_number_and_by_run(journalled: Database, run: Run, folder: Path) -> None:
+    """The history of a user, of a number and of a run is one command each; a wrong run is refused."""
+    run_id = run("audit", "log", "--json").json[0]["request_id"]
+    asked = run("audit", "run", run_id, "--json").json
+    assert asked["entries"]
+    target = asked["entries"][0]["target"]
+    assert run("audit", "user", target, "--json").json == asked["entries"]
+    assert run("audit", "number", "+4312345", "--json").json == []
+    assert run("audit", "run", run_id).code == 0
+    assert run("audit", "run", "r-nowhere").code == 2
+
+
+def test_audit_is_exported_without_formulas(journalled: Database, run: Run, folder: Path) -> None:
+    """Entries go into a file of either form; another form is refused."""
+    for name in ("out.jsonl", "out.csv"):
+        assert run("audit", "export", name).code == 0
+        assert (folder / name).stat().st_size > 100
+    assert run("audit", "export", "out.xml").code == 2
+
+
+def test_heads_are_noted_and_compared(journalled: Database, run: Run) -> None:
+    """What was noted is compared by the next verification without being told."""
+    assert run("audit", "heads", "--json").json["file"].endswith("journal-heads.jsonl")
+    proof = run("audit", "verify", "--json").json
+    assert (proof["heads"], proof["faults"]) == (1, [])
+
+
+def test_erasing_asks_first_and_can_only_count(journalled: Database, run: Run) -> None:
+    """Without a yes nothing is erased; a dry run counts; both leave the proof intact."""
+    assert run("audit", "erase").code == 1
+    counts = run("audit", "erase", "--dry-run", "--json").json["counts"]
+    assert run("audit", "erase", "--yes", "--json").json["counts"] == counts
+    assert run("audit", "verify").code == 0
 
 
 def test_fresh_database_gets_its_tables(folder: Path, run: Run) -> None:

@@ -5,16 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert, null, text, update
+from sqlalchemy.exc import IntegrityError
 
 from connectors.database import Database
-from datasets.tables.journal import journal, journal_manifests, journal_streams
+from datasets.tables.journal import erasures, journal, journal_effects, journal_manifests, journal_streams
 from datasets.tables.requests import requests
-from engine.audit import AuditFilter, log, verify
+from engine.apply import start
+from engine.audit import AuditFilter, log
 from engine.change import Change, Effect
-from engine.journal import Entry, close_stream, open_stream, write_manifest
-from engine.plan import Line, Plan
+from engine.journal import Entry, append_closed, close_stream, open_stream, write_manifest
+from engine.kinds import KINDS
+from engine.plan import Line, LineState, Plan
 from engine.plan_store import save
+from engine.proof import verify
+from tests.fakes.databases import PrivatePostgres
+from tests.fakes.journals import without_guards
+from tests.fakes.plans import define_pool, fresh, runtime_on, store_plan
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 ADA, BOB = "user:a1", "user:b2"
@@ -112,8 +119,17 @@ def test_empty_journal_is_proved(database: Database) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (update(journal).where(journal.c.seq == 1).values(payload={"country": "DE"}), "payload was altered"),
+        (
+            update(journal).where(journal.c.seq == 1).values(payload={"country": "DE"}),
+            "its payload or its effects were altered",
+        ),
         (update(journal).where(journal.c.seq == 2).values(result="failed"), "was altered"),
+        (update(journal).where(journal.c.seq == 1).values(payload=null(), salt=""), "no erasure on record"),
+        (update(journal_effects).where(journal_effects.c.seq == 2).values(after="DE"), "its effects were altered"),
+        (update(journal_effects).where(journal_effects.c.seq == 2).values(at=NOW), "moment of an effect"),
+        (update(journal_effects).where(journal_effects.c.seq == 2).values(seq=9), "is not there"),
+        (delete(journal_effects), "its effects were altered"),
+        (insert(erasures).values(id="e", until=NOW, at=NOW, request_id="r", reason="", manifest_id=1), "not in the"),
         (update(journal).where(journal.c.seq == 2).values(at=NOW), "was altered"),
         (delete(journal).where(journal.c.seq == 2), "is missing"),
         (delete(journal).where(journal.c.seq == 4), "ends at entry 3"),
@@ -121,22 +137,87 @@ def test_empty_journal_is_proved(database: Database) -> None:
         (update(journal_manifests).values(streams=[]), "was altered"),
         (delete(journal_manifests), "its manifest is missing"),
     ],
-    ids=["payload", "result", "moment", "cut inside", "cut at the end", "stream", "manifest", "manifest removed"],
+    ids=[
+        *("payload", "result", "payload gone", "effect", "moment of effect", "effect moved", "effects gone", "erasure"),
+        *("moment", "cut inside", "cut at the end", "stream", "manifest", "manifest removed"),
+    ],
 )
 def test_alteration_is_found(journalled: Database, change: object, told: str) -> None:
-    """Whatever is altered, removed or cut off afterwards is named."""
+    """Whatever is altered, removed or cut off afterwards is named, even if the database's owner did it."""
     with journalled.write() as connection:
+        without_guards(connection)
         connection.execute(change)  # type: ignore[call-overload] # an update or a delete
     with journalled.read() as connection:
         faults = verify(connection).faults
     assert any(told in fault for fault in faults), faults
 
 
-def test_erased_payload_keeps_the_proof(journalled: Database) -> None:
-    """A payload erased on its retention date leaves the chain provable and is counted."""
-    with journalled.write() as connection:
-        connection.execute(update(journal).where(journal.c.seq == 1).values(payload=None))
+@pytest.mark.parametrize(
+    "change",
+    [
+        update(journal).values(result="failed"),
+        update(journal).values(payload=null(), salt=""),
+        delete(journal),
+        update(journal_effects).values(after="DE"),
+        delete(journal_effects),
+        update(journal_manifests).values(note="x"),
+        delete(journal_manifests),
+        update(journal_streams).values(entries=1),
+        delete(journal_streams),
+    ],
+    ids=str,
+)
+def test_database_refuses_to_change_the_record(journalled: Database, change: object) -> None:
+    """The database itself refuses to change, empty or remove what the journal holds (M23)."""
+    with pytest.raises(IntegrityError, match="append-only"), journalled.write() as connection:
+        connection.execute(change)  # type: ignore[call-overload] # an update or a delete
     with journalled.read() as connection:
-        proof = verify(connection)
-    assert proof.faults == []
-    assert proof.erased == 1
+        assert verify(connection).faults == []
+
+
+@pytest.mark.postgres
+def test_postgresql_refuses_to_empty_the_record(postgres: PrivatePostgres) -> None:
+    """TRUNCATE, which fires no row trigger, is refused too."""
+    database = postgres.new_database()
+    with pytest.raises(IntegrityError, match="append-only"), database.write() as connection:
+        connection.execute(text("TRUNCATE journal"))
+    database.close()
+
+
+def test_refused_and_failed_lines_are_in_the_record(database: Database) -> None:
+    """A line that was refused when it was planned is journalled like one that was sent (M23)."""
+    tenant = fresh()
+    runtime = runtime_on(database, tenant)
+    define_pool(runtime)
+    store_plan(runtime, tenant, ["id-1"], plan_id="p-0")
+    refused = Line(object="user:id-2", label="bob", state=LineState.REFUSED, reason="no licence is left")
+    with database.write() as connection:
+        save(connection, Plan(id="p-9", request_id="r-1", lines=(refused,)), runtime.now())
+    for _ in range(2):
+        start(runtime, "p-9")
+    with database.read() as connection:
+        entries = log(connection, AuditFilter(run="p-9"))
+        assert verify(connection).faults == []
+    assert [(each["label"], each["result"], each["message"]) for each in entries] == [
+        ("bob", "refused", "no licence is left")
+    ]
+
+
+def test_an_irreversible_act_is_marked_with_its_reason(journalled: Database) -> None:
+    """What cannot be taken back is marked in the audit and says why; what can is not (M27)."""
+    reserve = Change(kind="reserve_number", target=ADA, parameters={"number": "+431"})
+    with journalled.write() as connection:
+        save(
+            connection, Plan(id="p3", request_id="r1", lines=(Line(object=ADA, label="ada", changes=(reserve,)),)), NOW
+        )
+        entry = Entry(NOW, 1, 1, ADA, "outcome", "verified", {"message": ""})
+        append_closed(connection, "p3", "1", [entry], NOW)
+    with journalled.read() as connection:
+        marked = {each["kind"]: each["irreversible"] for each in log(connection, AuditFilter())}
+    assert marked == {"set_usage_location": "", "reserve_number": KINDS["reserve_number"].irreversible}
+    assert marked["reserve_number"]
+
+
+def test_every_kind_can_be_taken_back_or_says_why_not() -> None:
+    """No kind of change is without a way back and without a reason (M27)."""
+    assert [kind.name for kind in KINDS.values() if (kind.invert is None) != bool(kind.irreversible)] == []

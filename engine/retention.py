@@ -1,0 +1,140 @@
+"""Retention: personal data is erased at its date, and the record stays provable.
+
+Payloads and effects of journal entries go, the salt with them, and so do the plans, feed rows and quarantined rows of
+that time. Who did what kind of thing to which object id, when and with what result stays. The erasure itself is a link
+of the chain, written before anything is erased; each slice is a short transaction and may be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, func, null, select, tuple_, update
+
+from connectors.database import Database
+from datasets.tables.feeds import feed_rows, feeds, quarantine
+from datasets.tables.journal import erasures, journal, journal_effects
+from datasets.tables.plans import plan_changes, plan_lines, plans
+from engine.journal import append_manifest
+from engine.journal_rows import moment_text
+from engine.plan import OPEN_LINES
+from engine.proof import erasure_note
+from engine.requests import new_id
+
+_SLICE = 500
+Keys = Sequence[tuple[object, ...]]
+ERASED = "erased"
+
+
+def due(connection: Connection, until: datetime) -> dict[str, int]:
+    """Count what an erasure up to a moment would take."""
+    return {name: connection.execute(_count(query)).scalar_one() for name, query in _queries(until).items()}
+
+
+def erase(database: Database, until: datetime, *, request_id: str, reason: str, now: datetime) -> dict[str, int]:
+    """Erase personal data of entries, plans and feed rows up to a moment; gives how much of each.
+
+    Plans with open lines and the latest accepted feed of each name are left: they are still needed.
+    """
+    with database.read() as connection:
+        found = due(connection, until)
+    if not any(found.values()):
+        return found
+    with database.write() as connection:
+        _record(connection, until, request_id=request_id, reason=reason, now=now)
+    for name, query in _queries(until).items():
+        while _slice(database, query, _ACTS[name]):
+            pass
+    return found
+
+
+def _record(connection: Connection, until: datetime, *, request_id: str, reason: str, now: datetime) -> None:
+    erasure_id = new_id("e")
+    note = erasure_note(erasure_id, moment_text(until))
+    manifest = append_manifest(connection, request_id, [], now=now, note=note)
+    row = {"id": erasure_id, "until": until, "at": now, "request_id": request_id, "reason": reason}
+    connection.execute(erasures.insert().values(**row, manifest_id=manifest))
+
+
+def _slice(database: Database, query: Select[Any], act: Callable[[Connection, Keys], None]) -> bool:
+    with database.write() as connection:
+        keys = [tuple(row) for row in connection.execute(query.limit(_SLICE))]
+        if keys:
+            act(connection, keys)
+    return bool(keys)
+
+
+def _count(query: Select[Any]) -> Select[Any]:
+    return select(func.count()).select_from(query.subquery())
+
+
+def _queries(until: datetime) -> dict[str, Select[Any]]:
+    """Give the keys of what is due, in the order in which it must go."""
+    settled = select(plans.c.id).where(plans.c.created_at <= until, plans.c.id.not_in(_open_plans()))
+    old_feeds = select(feeds.c.id).where(feeds.c.at <= until, feeds.c.id.not_in(_latest_feeds()))
+    lines = plan_lines.c.plan_id.in_(settled) & (plan_lines.c.label != ERASED)
+    changes = plan_changes.c.plan_id.in_(settled) & (plan_changes.c.reason != ERASED)
+    rows = feed_rows.c.feed_id.in_(old_feeds) & (feed_rows.c.outcome != ERASED)
+    return {
+        "effects": select(journal_effects.c.stream_id, journal_effects.c.seq)
+        .where(journal_effects.c.at <= until)
+        .distinct(),
+        "entries": select(journal.c.stream_id, journal.c.seq).where(journal.c.at <= until, journal.c.salt != ""),
+        "plan changes": select(plan_changes.c.plan_id, plan_changes.c.line, plan_changes.c.seq).where(changes),
+        "plan lines": select(plan_lines.c.plan_id, plan_lines.c.line).where(lines),
+        "feed rows": select(feed_rows.c.feed_id, feed_rows.c.line).where(rows),
+        "quarantined rows": select(quarantine.c.id).where(quarantine.c.feed_id.in_(old_feeds)),
+    }
+
+
+def _open_plans() -> Select[Any]:
+    return select(plan_lines.c.plan_id).where(plan_lines.c.state.in_(OPEN_LINES))
+
+
+def _latest_feeds() -> Select[Any]:
+    latest = select(feeds.c.name, func.max(feeds.c.at)).where(feeds.c.accepted).group_by(feeds.c.name)
+    return select(feeds.c.id).where(tuple_(feeds.c.name, feeds.c.at).in_(latest))
+
+
+def _erase_effects(connection: Connection, keys: Keys) -> None:
+    c = journal_effects.c
+    connection.execute(delete(journal_effects).where(tuple_(c.stream_id, c.seq).in_(keys)))
+
+
+def _erase_entries(connection: Connection, keys: Keys) -> None:
+    c = journal.c
+    connection.execute(update(journal).where(tuple_(c.stream_id, c.seq).in_(keys)).values(payload=null(), salt=""))
+
+
+def _erase_changes(connection: Connection, keys: Keys) -> None:
+    c = plan_changes.c
+    here = tuple_(c.plan_id, c.line, c.seq).in_(keys)
+    connection.execute(update(plan_changes).where(here).values(parameters={}, effects=[], reason=ERASED))
+
+
+def _erase_lines(connection: Connection, keys: Keys) -> None:
+    c = plan_lines.c
+    here = tuple_(c.plan_id, c.line).in_(keys)
+    connection.execute(update(plan_lines).where(here).values(label=ERASED, source={}, reason=""))
+
+
+def _erase_feed_rows(connection: Connection, keys: Keys) -> None:
+    c = feed_rows.c
+    here = tuple_(c.feed_id, c.line).in_(keys)
+    connection.execute(update(feed_rows).where(here).values(person=null(), employee_id=None, outcome=ERASED, reason=""))
+
+
+def _erase_quarantine(connection: Connection, keys: Keys) -> None:
+    connection.execute(delete(quarantine).where(quarantine.c.id.in_([key[0] for key in keys])))
+
+
+_ACTS = {
+    "effects": _erase_effects,
+    "entries": _erase_entries,
+    "plan changes": _erase_changes,
+    "plan lines": _erase_lines,
+    "feed rows": _erase_feed_rows,
+    "quarantined rows": _erase_quarantine,
+}

@@ -1,0 +1,44 @@
+"""The stages that keep the record: export its heads outside the database, and erase personal data at its date."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from engine import audit_heads, requests, retention
+from engine.runtime import utc_now
+from tasks.presets import READ
+from tasks.stage import stage
+from tasks.work import open_work
+
+
+@stage(READ)
+def export_heads() -> dict[str, Any]:
+    """Append the heads of the journal's chains to the file that the settings name."""
+    with open_work() as work, work.database.read() as connection:
+        file = work.settings.audit.heads_file
+        line = audit_heads.export_heads(connection, file, utc_now())
+    return {"file": str(file), "manifest": line["manifest"], "unsealed_streams": len(line["streams"])}
+
+
+@stage(READ)
+def erase(request_id: str, keep_days: int | None, *, dry_run: bool) -> dict[str, Any]:
+    """Erase what is older than the site keeps, or count it; gives the moment and how much of each."""
+    with open_work() as work:
+        now = utc_now()
+        days = keep_days or work.settings.audit.keep_days
+        until = now - timedelta(days=days)
+        if dry_run:
+            with work.database.read() as connection:
+                found = retention.due(connection, until)
+        else:
+            reason = f"personal data is kept for {days} days"
+            found = retention.erase(work.database, until, request_id=request_id, reason=reason, now=now)
+    return {"until": until.isoformat(), "counts": found}
+
+
+@stage(READ)
+def close(request_id: str, summary: dict[str, Any]) -> None:
+    """Close a request with what came of it."""
+    with open_work() as work, work.database.write() as connection:
+        requests.close_request(connection, request_id, "finished", summary, utc_now())

@@ -1,0 +1,103 @@
+"""Retention: personal data goes at its date, everything else stays provable."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from connectors.database import Database
+from datasets.tables.feeds import feed_rows, feeds, quarantine
+from datasets.tables.journal import journal, journal_effects, journal_manifests
+from datasets.tables.plans import plan_changes, plan_lines
+from engine import retention
+from engine.audit import AuditFilter, log
+from engine.proof import verify
+from tests.fakes.journals import START, without_guards, write_journal
+from tests.fakes.plans import apply_all, define_pool, fresh, runtime_on, store_plan
+
+LATER = START + timedelta(days=800)
+
+
+def erase(database: Database, minutes: int) -> dict[str, int]:
+    """Erase what is older than so many minutes after the start."""
+    until = START + timedelta(minutes=minutes)
+    return retention.erase(database, until, request_id="r-e", reason="its date has come", now=LATER)
+
+
+def test_payloads_and_effects_go_and_the_proof_stays(database: Database) -> None:
+    """Of ten runs the first five are erased: values and salts are gone, and every digest still proves the chain."""
+    write_journal(database, streams=10, changes=2)
+    assert erase(database, 4) == {
+        "effects": 10, "entries": 20, "plan changes": 0, "plan lines": 0, "feed rows": 0, "quarantined rows": 0,
+    }  # fmt: skip
+    with database.read() as connection:
+        proof = verify(connection)
+        assert connection.execute(select(func.count()).select_from(journal_effects)).scalar_one() == 10
+        assert connection.execute(select(func.count()).where(journal.c.salt == "")).scalar_one() == 20
+    assert (proof.erased, proof.entries, proof.faults) == (20, 40, [])
+    assert not any(erase(database, 4).values())
+
+
+def test_an_erasure_is_a_link_of_the_chain(database: Database) -> None:
+    """Who wants to hide an erasure has to break the chain."""
+    write_journal(database, streams=2, changes=1)
+    erase(database, 0)
+    with database.write() as connection:
+        without_guards(connection)
+        connection.execute(update(journal_manifests).where(journal_manifests.c.note != "").values(note=""))
+    with database.read() as connection:
+        assert len(verify(connection).faults) == 2
+
+
+def test_what_no_erasure_covers_stays_guarded(database: Database) -> None:
+    """After an erasure, younger entries are as append-only as before, and older ones cannot be rewritten."""
+    write_journal(database, streams=2, changes=1)
+    erase(database, 0)
+    for change in ({"payload": None, "salt": ""}, {"result": "failed", "salt": ""}):
+        with pytest.raises(IntegrityError, match="append-only"), database.write() as connection:
+            connection.execute(update(journal).values(change))
+
+
+def test_plans_that_are_settled_lose_their_names_and_values(database: Database) -> None:
+    """A settled plan keeps its kinds and results without names; a plan with open lines keeps everything."""
+    tenant = fresh(licence_delay_s=0)
+    runtime = runtime_on(database, tenant)
+    define_pool(runtime)
+    for plan_id, user in (("p-1", "id-1"), ("p-2", "id-2")):
+        store_plan(runtime, tenant, [user], plan_id=plan_id)
+    apply_all(runtime, "p-1")
+    found = retention.erase(database, runtime.now(), request_id="r-e", reason="date", now=LATER)
+    assert (found["plan lines"], found["plan changes"]) == (1, 5)
+    with database.read() as connection:
+        rows = connection.execute(select(plan_lines.c.plan_id, plan_lines.c.label))
+        labels = {row.plan_id: row.label for row in rows}
+        kept = connection.execute(select(plan_changes.c.effects).where(plan_changes.c.plan_id == "p-1")).scalars()
+        assert all(effects == [] for effects in kept)
+        entries = log(connection, AuditFilter(run="p-1"))
+        assert verify(connection).faults == []
+    assert labels == {"p-1": retention.ERASED, "p-2": "user2@lab.test"}
+    assert {entry["kind"] for entry in entries} >= {"assign_number", "set_policies"}
+    assert "user1" not in str(entries)
+    assert "+43123" not in str(entries)
+
+
+def test_feed_rows_and_quarantine_go_but_the_latest_feed_stays(database: Database) -> None:
+    """The latest accepted feed is what the next is compared with; older ones lose their people."""
+    store_plan(runtime := runtime_on(database, fresh()), fresh(), [])
+    with database.write() as connection:
+        for number in (1, 2):
+            row = {"id": f"f-{number}", "name": "hr", "digest": "", "kind": "snapshot", "rows": 1, "request_id": "r-1"}
+            at = runtime.now() + timedelta(hours=number)
+            connection.execute(insert(feeds).values(row | {"accepted": True, "at": at}))
+            person = {"feed_id": f"f-{number}", "line": 2, "employee_id": "1", "person": {"employee_id": "1"}}
+            connection.execute(insert(feed_rows).values(person | {"outcome": "onboarded", "reason": ""}))
+            bad = {"feed_id": f"f-{number}", "feed_name": "hr", "line": 3, "column": "x", "reason": "", "row": {}}
+            connection.execute(insert(quarantine).values(bad | {"state": "new", "at": at}))
+    found = retention.erase(database, LATER, request_id="r-e", reason="date", now=LATER)
+    assert (found["feed rows"], found["quarantined rows"]) == (1, 1)
+    with database.read() as connection:
+        left = connection.execute(select(feed_rows.c.feed_id).where(feed_rows.c.employee_id.is_not(None))).scalars()
+        assert list(left) == ["f-2"]
