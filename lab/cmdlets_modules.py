@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from lab.cmdlets import Call, Cmdlet, Parameter, Registry, needed, unknown_command
+from lab.cmdlets_calling import CALLING
 from lab.cmdlets_core import ALIASES, CORE
+from lab.cmdlets_dial_plans import DIAL_PLANS
 from lab.cmdlets_directory import DIRECTORY
 from lab.cmdlets_host import host_of
 from lab.cmdlets_locations import LOCATIONS
@@ -14,8 +16,10 @@ from lab.cmdlets_numbers import NUMBERS
 from lab.cmdlets_orders import ORDERS
 from lab.cmdlets_policies import GRANTS
 from lab.cmdlets_policy_batches import POLICY_BATCHES
+from lab.cmdlets_routing import ROUTING
 from lab.cmdlets_teams import TEAMS
 from lab.cmdlets_users import USERS
+from lab.cmdlets_voice_settings import VOICE_SETTINGS
 from lab.posh_compare import wildcard
 from lab.posh_errors import ErrorRecord
 from lab.posh_values import EnumValue, PsObject, Value
@@ -104,6 +108,7 @@ _MODULES = (
     ),
 )
 
-_TEAMS = (*TEAMS, *USERS, *NUMBERS, *NUMBER_SETTINGS, *ORDERS, *LOCATIONS, *GRANTS, *POLICY_BATCHES)
+_VOICE = (*ROUTING, *DIAL_PLANS, *VOICE_SETTINGS, *CALLING)
+_TEAMS = (*_VOICE, *TEAMS, *USERS, *NUMBERS, *NUMBER_SETTINGS, *ORDERS, *LOCATIONS, *GRANTS, *POLICY_BATCHES)
 
 REGISTRY = Registry((*CORE, *_MODULES, *_TEAMS, *DIRECTORY), ALIASES)

@@ -1,17 +1,14 @@
-"""Connecting to Teams, and the small tenant-wide reads: tenant, policies."""
+"""Connecting to Teams, and the tenant itself."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from lab.catalogue import POLICIES
 from lab.cmdlets import Call, Cmdlet, Parameter, allowed, needed
-from lab.cmdlets_host import Connection, from_json, host_of, teams_host
-from lab.posh_compare import wildcard
+from lab.cmdlets_host import Connection, host_of, teams_host
 from lab.posh_errors import ErrorRecord
 from lab.posh_values import PsObject, Value
-from lab.records import Json, Policy
 from lab.rules import Refusal
 from lab.tenant import View
 from lab.tokens import GRAPH_AUDIENCE, TEAMS_AUDIENCE
@@ -120,34 +117,6 @@ def tenant(call: Call) -> Iterable[Value]:
     return host.read(call, look, [host.parts.tenant.tenant_id])
 
 
-def _policies(policy_type: str) -> Callable[[Call], Iterable[Value]]:
-    def get(call: Call) -> Iterable[Value]:
-        """List the instances of one policy type."""
-
-        def look(view: View) -> Iterable[Value]:
-            rows = view.tenant.policies_of_type(policy_type)
-            if call.has("Identity"):
-                return [_policy(view.tenant.policy(policy_type, call.text("Identity")))]
-            pattern = wildcard(call.text("Filter") or "*")
-            return [_policy(row) for row in rows if pattern.match(_shown(row))]
-
-        return teams_host(call).read(call, look, [call.text("Identity")])
-
-    return get
-
-
-def _shown(row: Policy) -> str:
-    return row.name if row.name == "Global" else f"Tag:{row.name}"
-
-
-def _policy(row: Policy) -> PsObject:
-    details: dict[str, Json] = {"Identity": _shown(row), "Description": row.description, **row.details}
-    found = from_json(details, f"{_MODELS}{row.policy_type}")
-    assert isinstance(found, PsObject)
-    found.text = _shown(row)
-    return found
-
-
 _TENANT_SETS = {"UserCredential": False, "AccessTokens": False} | needed(*_CERTIFICATES)
 
 TEAMS = (
@@ -175,17 +144,4 @@ TEAMS = (
     ),
     Cmdlet("Disconnect-MicrosoftTeams", disconnect, module=MODULE, changes=True),
     Cmdlet("Get-CsTenant", tenant, module=MODULE),
-    *(
-        Cmdlet(
-            f"Get-Cs{policy_type}",
-            _policies(policy_type),
-            (
-                Parameter("Identity", position=0, sets=allowed("Identity"), from_value=True),
-                Parameter("Filter", sets=allowed("Filter")),
-            ),
-            default_set="Identity",
-            module=MODULE,
-        )
-        for policy_type in POLICIES
-    ),
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from lab import catalogue
+from lab import catalogue, objects
 from lab.catalogue import SITE_CODES, SITES, Site
 from lab.clock import START, stamp
 from lab.history import History
@@ -66,6 +66,7 @@ class Generator:
                 *place, f"{code} office", site.city, site.country, "Contoso", site.street, site.postal_code
             )
             self.tenant.addresses[place[1]] = _address(site, code, place)
+        self._routing()
         for policy in self._policies():
             self.tenant.add_policy(policy)
         for number in self._delivered():
@@ -128,6 +129,23 @@ class Generator:
             for code in SITE_CODES:
                 name = f"{prefix}-{code}"
                 yield Policy(kind, name, _policy_id(kind, name), code, catalogue.policy_details(kind, code))
+
+    def _routing(self) -> None:
+        """Make usages, a gateway and routes for each site; a new tenant's LocalRoute comes first."""
+        made: list[tuple[str, str, dict[str, Json]]] = []
+        usages: list[Json] = []
+        for order, code in enumerate(SITE_CODES):
+            gateway = f"sbc-{code.lower()}.{self.tenant.domain}"
+            made.append(("OnlinePSTNGateway", gateway, {"SipSignalingPort": 5061, "Enabled": True}))
+            for step, (kind, pattern) in enumerate(_ROUTES.items()):
+                usages.append(f"{code}-{kind}")
+                route: dict[str, Json] = {"Priority": 2 * order + step + 1, "NumberPattern": pattern}
+                route |= {"OnlinePstnUsages": [f"{code}-{kind}"], "OnlinePstnGatewayList": [gateway]}
+                made.append(("OnlineVoiceRoute", f"{code}-{kind}", route))
+        local: dict[str, Json] = {"Priority": 0, "NumberPattern": r"^(\+1[0-9]{10})$"}
+        for kind, name, details in (("OnlineVoiceRoute", "LocalRoute", local), *made):
+            objects.store(self.tenant, kind, name, details)
+        objects.store(self.tenant, "OnlinePstnUsage", "Global", {"Usage": usages})
 
     def _delivered(self) -> Iterator[Number]:
         """Give the inventory nobody holds yet, of all three number types."""
@@ -229,6 +247,7 @@ class Generator:
         return Licence(sku_id, self.tenant.clock.now() - timedelta(days=30))
 
 
+_ROUTES = {"National": r"^\+?[0-9]{7,15}$", "International": r"^\+[1-9][0-9]{7,14}$"}
 _SITE_POLICIES = {"OnlineVoiceRoutingPolicy": "VRP", "TenantDialPlan": "DP"}
 
 

@@ -267,3 +267,12 @@ class PolicyBatch:
     done: bool = False
     completed_at: datetime | None = None
     results: tuple[UserResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigObject:
+    """An object of the configuration that is no policy, such as a gateway; `details` are its properties."""
+
+    kind: str
+    name: str
+    details: Mapping[str, Json] = field(default_factory=dict)

@@ -40,6 +40,7 @@ class Settings:
     token_lifetime_s: int = 3599
     token_refresh_in_s: int = 0
     delta_token_days: int = 7
+    rules_per_dial_plan: int = 25
     roles: tuple[str, ...] = GRAPH_ROLES
 
     def as_json(self) -> dict[str, Json]:

@@ -15,6 +15,7 @@ from lab.history import History, Thing
 from lab.records import (
     AdUser,
     CivicAddress,
+    ConfigObject,
     Effect,
     Group,
     GroupPolicy,
@@ -56,6 +57,8 @@ class Store:
         self.policy_batches: dict[str, PolicyBatch] = {}
         self.locations: dict[str, Location] = {}
         self.addresses: dict[str, CivicAddress] = {}
+        self.objects: dict[tuple[str, str], ConfigObject] = {}  # by kind and folded name
+        self.calling: dict[str, object] = {}  # calling settings by user, where they are not the default ones
         self.phone_configuration = PhoneConfiguration()
         self.orders: dict[str, Order] = {}
         self.ad_users: dict[str, AdUser] = {}  # by folded sAMAccountName
