@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import output
+from cli import opened, output
 from cli.exits import FinishedWithFailures
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def snapshot(
     from engine.snapshot import write_snapshot
 
     replace = _pseudonyms(pseudonymise=pseudonymise, keep=keep or [])
-    with open_systems(read_settings()) as systems:
+    with opened.database() as database, open_systems(read_settings(), database) as systems:
         written = write_snapshot(systems, file, at=utc_now(), replace=replace)
     if as_json:
         output.as_json({"file": str(file), "pseudonymised": pseudonymise, **vars(written)})

@@ -28,7 +28,7 @@ from connectors.psrp_messages import complete, read
 from connectors.rows import RowResult, attribute
 from connectors.scripts import CATALOGUE, Script
 from connectors.shell_calls import Calls
-from connectors.shell_endpoint import Endpoint
+from connectors.shell_endpoint import IDLE_TIMEOUT_S, Endpoint
 from connectors.shell_errors import (
     SYSTEM,
     classify,
@@ -37,6 +37,7 @@ from connectors.shell_errors import (
     meaning_of_fault,
     meaning_of_status,
 )
+from connectors.shell_places import Quota
 from connectors.shell_sessions import (
     Call,
     OpenSession,
@@ -69,12 +70,13 @@ class PowerShell:
         clock: Clock | None = None,
         hold: Hold | None = None,
         open_session: OpenSession | None = None,
+        quota: Quota | None = None,
     ) -> None:
         self.endpoint = endpoint
         ticks = clock or Clock()
-        pause = hold or SHARED_PAUSES(f"{endpoint.username}@{endpoint.address}", SYSTEM)
+        pause = hold or SHARED_PAUSES(endpoint.account, SYSTEM)
         opener = open_session or (lambda deadline: RemoteSession(endpoint, deadline, clock=ticks, hold=pause))
-        self._sessions = Sessions(opener, limit=sessions, idle_s=idle_s, clock=ticks, hold=pause)
+        self._sessions = Sessions(opener, limit=sessions, idle_s=idle_s, clock=ticks, hold=pause, quota=quota)
         self._calls = Calls(self._sessions, endpoint.address, clock=ticks, hold=pause)
 
     def __enter__(self) -> Self:
@@ -153,7 +155,9 @@ class RemoteSession:
         self._address, self._clock, self._hold = endpoint.address, clock, hold
         self._warnings: list[str] = []
         self._connection = _Connection(endpoint)
-        self._pool = RunspacePool(self._connection, configuration_name=endpoint.configuration_name)
+        self._pool = RunspacePool(
+            self._connection, configuration_name=endpoint.configuration_name, idle_timeout=IDLE_TIMEOUT_S
+        )
         # The private attribute is the only way to read objects cheaply; tests fail when a new pypsrp moves it.
         self._pool._fragmenter = MessageReader(self._connection.max_payload_size, self._pool._serializer)
         self._connection.allow(deadline - clock.now())

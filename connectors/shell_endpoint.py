@@ -10,6 +10,9 @@ from pydantic import SecretStr
 
 from config.errors import InputRefused
 
+# The endpoint ends a session that nobody used for so long; so a process that died keeps its places no longer.
+IDLE_TIMEOUT_S = 300
+
 Authentication = Literal["basic", "certificate", "kerberos", "negotiate", "ntlm"]
 
 
@@ -41,6 +44,11 @@ class Endpoint:
             raise InputRefused(
                 "basic sign-in needs a user name and a password", where=f"powershell endpoint {self.server}"
             )
+
+    @property
+    def account(self) -> str:
+        """Name who signs in where: sessions and pauses are counted for this."""
+        return f"{self.username or 'certificate'}@{self.address}"
 
     @property
     def address(self) -> str:

@@ -17,6 +17,7 @@ from connectors.clixml import Sendable
 from connectors.errors import Busy, NotAllowed, Throttled
 from connectors.scripts import Script
 from connectors.shell_errors import SYSTEM, Failure, NoPlace, sign_in_ended
+from connectors.shell_places import OwnQuota, Place, Quota
 from connectors.throttle import Clock, Hold
 
 
@@ -77,14 +78,24 @@ class _Kept:
     session: Session
     used_at: float
     generation: int
+    place: Place
     state: object = None
+
+    def close(self) -> None:
+        """Close the session, then let somebody else have its place."""
+        self.session.close()
+        self.place.give_back()
 
 
 class Sessions:
     """At most `limit` sessions with one endpoint; safe to share between threads."""
 
-    def __init__(self, opener: OpenSession, *, limit: int, idle_s: float, clock: Clock, hold: Hold) -> None:
+    def __init__(
+        self, opener: OpenSession, *, limit: int, idle_s: float, clock: Clock, hold: Hold, quota: Quota | None = None
+    ) -> None:
         self.prepare: Prepare | None = None
+        self._quota = quota or OwnQuota()
+        self._quota.watch(self.release_one)
         self._opener, self._idle_s, self._clock, self._hold = opener, idle_s, clock, hold
         self._slots = threading.BoundedSemaphore(limit)
         self._lock = threading.Lock()
@@ -118,7 +129,16 @@ class Sessions:
             self._generation += 1
             idle, self._idle = self._idle, []
         for kept in idle:
-            kept.session.close()
+            kept.close()
+
+    def release_one(self) -> bool:
+        """Close the session that rested longest; False when all are in use."""
+        with self._lock:
+            kept = self._idle.pop(0) if self._idle else None
+        if kept is None:
+            return False
+        kept.close()
+        return True
 
     def _reusable(self) -> _Kept | None:
         while True:
@@ -127,9 +147,9 @@ class Sessions:
                     return None
                 kept = self._idle.pop()
             rested_s = self._clock.now() - kept.used_at
-            if rested_s <= self._idle_s or kept.session.is_alive():
+            if kept.place.is_ours() and (rested_s <= self._idle_s or kept.session.is_alive()):
                 return kept
-            kept.session.close()
+            kept.close()
 
     def _opened(self, deadline: float) -> _Kept:
         """Open a session, waiting for a place when the endpoint has none; a refused sign-in is never tried again."""
@@ -140,8 +160,9 @@ class Sessions:
             )  # every further try brings the account nearer to its lock-out
         while True:
             self._hold.wait(max(0.0, deadline - self._clock.now()))
+            place = self._quota.take(max(0.0, deadline - self._clock.now()))
             try:
-                return _Kept(self._opener(deadline), self._clock.now(), generation)
+                return _Kept(self._in(place, deadline), self._clock.now(), generation, place)
             except NoPlace as error:
                 if self._clock.now() + error.retry_after_s > deadline:
                     raise
@@ -152,11 +173,19 @@ class Sessions:
                 self._refusal = str(error)
                 raise
 
+    def _in(self, place: Place, deadline: float) -> Session:
+        """Open a session in a place, which is given back when that fails."""
+        try:
+            return self._opener(deadline)
+        except BaseException:
+            place.give_back()
+            raise
+
     def _take_back(self, kept: _Kept) -> None:
         kept.used_at = self._clock.now()
         with self._lock:
-            keep = kept.generation == self._generation and not kept.session.broken
+            keep = kept.generation == self._generation and not kept.session.broken and not kept.place.is_wanted()
             if keep:
                 self._idle.append(kept)
         if not keep:
-            kept.session.close()
+            kept.close()

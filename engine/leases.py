@@ -84,6 +84,22 @@ def holder_of(connection: Connection, kind: str, key: str, *, now: datetime) -> 
     return None if row is None else (row.holder, row.expires)
 
 
+def lease_of(connection: Connection, kind: str, key: str, *, now: datetime) -> Lease | None:
+    """Give the lease that is in force on something, whoever holds it."""
+    query = select(leases.c.holder, leases.c.epoch).where(
+        (leases.c.kind == kind) & (leases.c.key == key) & (leases.c.expires > now)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Lease(kind, key, row.holder, row.epoch)
+
+
+def extend(connection: Connection, kind: str, key: str, holder: str, *, until: datetime) -> None:
+    """Make something last until a moment at least, whoever began it; for what belongs to everybody, as a pause does."""
+    here = (leases.c.kind == kind) & (leases.c.key == key)
+    if not _insert(connection, kind, key, holder, expires=until):
+        connection.execute(update(leases).where(here & (leases.c.expires < until)).values(expires=until))
+
+
 def forget_expired(connection: Connection, *, before: datetime) -> int:
     """Delete leases that ended before a moment well in the past; returns how many."""
     return connection.execute(delete(leases).where(leases.c.expires < before)).rowcount

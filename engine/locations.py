@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cached_property
 
 from config.errors import InputRefused
@@ -20,15 +21,28 @@ class Locations:
     def __init__(self, systems: Systems, site: SitePolicy) -> None:
         self._systems, self._site = systems, site
 
+    def learn(self, templates: Iterable[LifecycleTemplate]) -> None:
+        """Read the tenant's locations if one of these templates names one by its description.
+
+        Afterwards nothing remote is asked, so that it may be done inside a transaction.
+        """
+        named = (self._named(template) for template in templates)
+        if any(name is not None and not _ID.fullmatch(name) for name in named):
+            self._by_description  # noqa: B018 - reads and remembers
+
     def terms_of(self, template: LifecycleTemplate) -> tuple[str, str | None]:
         """Give number type and location id for a template. Raises InputRefused when a needed location is missing."""
         pool = self._site.pool(template.pool) if template.pool else None
         number_type = pool.number_type if pool else template.number_type
-        named = template.emergency_location or (pool.emergency_location if pool else None)
+        named = self._named(template)
         if named is None and number_type in NEEDS_LOCATION:
             what = f"a {number_type} number needs an emergency location and template {template.name} has none"
             raise InputRefused(what, remedy="set emergency_location in the template or its pool")
         return number_type, None if named is None else self._id_of(named)
+
+    def _named(self, template: LifecycleTemplate) -> str | None:
+        pool = self._site.pool(template.pool) if template.pool else None
+        return template.emergency_location or (pool.emergency_location if pool else None)
 
     def _id_of(self, named: str) -> str:
         if _ID.fullmatch(named):

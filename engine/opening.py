@@ -15,14 +15,20 @@ from config.secret_refs import SecretRef
 from config.sections import PowerShellSettings, TenantSettings
 from config.settings import Settings
 from connectors.app_registration import AppRegistration, ClientCertificate, ClientSecret
+from connectors.database import Database
 from connectors.directory import Directory
 from connectors.graph import Graph
 from connectors.powershell import PowerShell
 from connectors.rest import GraphEndpoint
 from connectors.shell_endpoint import Endpoint
+from connectors.shell_errors import SYSTEM
+from connectors.shell_places import Quota
 from connectors.teams import Teams
 from connectors.teams_shell import TeamsShell
+from connectors.throttle import SHARED_PAUSES, HoldSource
 from connectors.tokens import Tokens
+from engine.session_quota import SessionQuota
+from engine.shared_pauses import SharedPauses
 from engine.systems import Systems
 
 
@@ -41,18 +47,25 @@ class OpenSystems:
 
 
 @contextmanager
-def open_systems(settings: Settings) -> Iterator[OpenSystems]:
-    """Open the systems of a site. Raises InputRefused for a missing tenant or secret."""
+def open_systems(settings: Settings, database: Database | None = None) -> Iterator[OpenSystems]:
+    """Open the systems of a site; with a database, processes share pauses and session quota through it.
+
+    Raises InputRefused for a missing tenant or secret.
+    """
     tenant = settings.require_tenant()
+    pauses: HoldSource = SHARED_PAUSES if database is None else SharedPauses(database)
     with ExitStack() as stack:
         tokens = stack.enter_context(Tokens(app_registration(tenant)))
-        graph = stack.enter_context(Graph(GraphEndpoint(tenant.graph_url, tenant.ca_bundle), tokens))
+        graph = stack.enter_context(Graph(GraphEndpoint(tenant.graph_url, tenant.ca_bundle), tokens, pauses=pauses))
         directory = shell = None
         if settings.powershell is not None:
             host = endpoint(settings.powershell)
+            quota = _quota(stack, database, host, settings.powershell.sessions)
             for_directory, for_teams = _shared(settings.powershell.sessions)
-            directory = stack.enter_context(Directory(PowerShell(host, sessions=for_directory)))
-            teams_host = PowerShell(host, sessions=for_teams)
+            hold = pauses(host.account, SYSTEM)
+            at_directory = PowerShell(host, sessions=for_directory, quota=quota, hold=hold)
+            directory = stack.enter_context(Directory(at_directory))
+            teams_host = PowerShell(host, sessions=for_teams, quota=quota, hold=hold)
             shell = stack.enter_context(TeamsShell(teams_host, tokens.token, tenant_id=tenant.tenant_id))
         yield OpenSystems(graph, Teams(graph), directory, shell)
 
@@ -108,6 +121,11 @@ def _key_file(reference: SecretRef | None) -> Path | None:
         remedy = "put the key into a file and write file:PATH"
         raise InputRefused("certificate sign-in needs the key as a file", where="powershell.private_key", remedy=remedy)
     return Path(place).expanduser()
+
+
+def _quota(stack: ExitStack, database: Database | None, host: Endpoint, sessions: int) -> Quota | None:
+    """Give the quota of an account at an endpoint, shared with other processes; None without a database."""
+    return None if database is None else stack.enter_context(SessionQuota(database, host.account, sessions))
 
 
 def _shared(sessions: int) -> tuple[int, int]:

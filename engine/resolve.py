@@ -70,6 +70,7 @@ def resolve(
     if any(wants_number(each, runtime.now()) for each in seen):
         learn_assigned(runtime)
     terms, locations = _terms(runtime, seen, waits), Locations(runtime.systems, site)
+    locations.learn(each.template for each in seen if each.template)
     plan_id = new_id("p")
     with runtime.database.write() as connection:
         define_pools(connection, site.pools)

@@ -56,7 +56,7 @@ class Work:
     @contextmanager
     def runtime(self) -> Iterator[Runtime]:
         """Open the outside systems for the engine; raises InputRefused for missing settings."""
-        with open_systems(self.settings) as systems:
+        with open_systems(self.settings, self.database) as systems:
             yield Runtime(self.database, systems.for_engine(), self.limits)
 
 

@@ -9,6 +9,7 @@ from pydantic import JsonValue, SecretStr
 
 from connectors.powershell import PowerShell
 from connectors.shell_endpoint import Endpoint
+from connectors.shell_places import Quota
 from connectors.shell_sessions import Call
 from connectors.throttle import Pause
 from tests.fakes.set_clock import SetClock
@@ -45,11 +46,17 @@ class FakeHost:
         self.sessions.append(FakeSession(self, len(self.sessions)))
         return self.sessions[-1]
 
-    def shell(self, *, sessions: int = 3, endpoint: Endpoint = ENDPOINT) -> PowerShell:
+    def shell(self, *, sessions: int = 3, endpoint: Endpoint = ENDPOINT, quota: Quota | None = None) -> PowerShell:
         """Give the connector over this host."""
         clock = self.time.clock
         return PowerShell(
-            endpoint, sessions=sessions, clock=clock, hold=Pause(clock), open_session=self.open, idle_s=30
+            endpoint,
+            sessions=sessions,
+            clock=clock,
+            hold=Pause(clock),
+            open_session=self.open,
+            idle_s=30,
+            quota=quota,
         )
 
     def sent(self, index: int = -1) -> Call:
