@@ -41,6 +41,7 @@ from connectors.shell_places import Quota
 from connectors.shell_sessions import (
     Call,
     OpenSession,
+    PipelineCancelledError,
     PipelineFailedError,
     PipelineLateError,
     Prepare,
@@ -51,9 +52,11 @@ from connectors.throttle import SHARED_PAUSES, Clock, Hold
 from connectors.trust import authorities_file
 
 # Its debug output shows whole messages, and so the tokens in them.
-logging.getLogger("pypsrp").setLevel(logging.WARNING)
+for _library in ("pypsrp", "spnego"):
+    logging.getLogger(_library).setLevel(logging.WARNING)
 
-_POLL_S = 20
+# A pipeline that is cancelled, or late, goes on for so long at most.
+_POLL_S = 5
 _STOP_S = 5
 _SLOWEST_OPENING_S = 90.0
 
@@ -90,6 +93,10 @@ class PowerShell:
     def close(self) -> None:
         """Close every session."""
         self._sessions.close()
+
+    def cancel(self) -> None:
+        """Stop every pipeline that runs, in whatever thread: a read is Busy then, a write Ambiguous."""
+        self._sessions.cancel()
 
     def prepare_with(self, prepare: Prepare) -> None:
         """Have each session made ready before it is used, for instance by signing in inside it."""
@@ -151,7 +158,7 @@ class RemoteSession:
     """One WSMan connection and one runspace; for one thread at a time."""
 
     def __init__(self, endpoint: Endpoint, deadline: float, *, clock: Clock, hold: Hold) -> None:
-        self.broken = False
+        self.broken = self._is_cancelled = False
         self._address, self._clock, self._hold = endpoint.address, clock, hold
         self._warnings: list[str] = []
         self._connection = _Connection(endpoint)
@@ -169,7 +176,7 @@ class RemoteSession:
 
     def stream(self, call: Call, deadline: float) -> Iterator[JsonValue]:
         """Run a pipeline and give its objects as they come; whatever happens, it is ended on the server."""
-        pipeline = Pipeline(self._pool)
+        pipeline, self._is_cancelled = Pipeline(self._pool), False
         try:
             self._begin(pipeline, call, deadline)
             while pipeline.state == PSInvocationState.RUNNING:
@@ -190,6 +197,10 @@ class RemoteSession:
             return bool(self._pool.is_alive(timeout=_STOP_S))
         except Exception:  # noqa: BLE001 - whatever goes wrong, the session is not worth keeping
             return False
+
+    def cancel(self) -> None:
+        """Have the pipeline that runs stopped at its next poll."""
+        self._is_cancelled = True
 
     def close(self) -> None:
         """End the session on both sides; the server keeps it, and its place in the quota, when it cannot be told."""
@@ -221,6 +232,8 @@ class RemoteSession:
 
     def _poll(self, pipeline: Any, deadline: float) -> None:
         remaining_s = deadline - self._clock.now()
+        if self._is_cancelled:
+            raise PipelineCancelledError
         if remaining_s <= 0:
             raise PipelineLateError
         try:
@@ -344,6 +357,7 @@ class _Connection(WSMan):  # type: ignore[misc] # pypsrp has no types
         )
         self.retry_after: float | None = None
         http = self.transport._build_session()
+        http.max_redirects = 0  # an endpoint does not move, and a password does not follow
         http.trust_env = False  # a look at the environment per request costs a fifth of a cmdlet's time
         http.hooks["response"].append(self._note)
         self.transport.session = http

@@ -13,6 +13,7 @@ from connectors.errors import Ambiguous, Busy, ConnectorError, Refused, Throttle
 from connectors.shell_errors import SYSTEM, classify, micro_delay_s, sign_in_ended
 from connectors.shell_sessions import (
     Call,
+    PipelineCancelledError,
     PipelineFailedError,
     PipelineLateError,
     Session,
@@ -51,8 +52,10 @@ class Calls:
                 if delivered or is_last_try or (writes and lost.sent):
                     raise self._lost(call, lost, writes=writes) from lost
                 is_last_try = True
-            except PipelineLateError as late:
-                raise self._late(call, deadline_s, writes=writes) from late
+            except (PipelineLateError, PipelineCancelledError) as stopped:
+                is_late = isinstance(stopped, PipelineLateError)
+                why = f"no end within {deadline_s:.0f} s, so it was stopped" if is_late else "it was cancelled"
+                raise self._stopped(call, why, writes=writes) from stopped
             except PipelineFailedError as failed:
                 if delivered or is_last_try or not self._may_sign_in_again(failed):
                     raise self._failed(call, failed, writes=writes, delivered=delivered) from failed
@@ -73,8 +76,8 @@ class Calls:
         where = self._address
         return Unreachable(f"{call.name}: {lost} ; check that {where} can be reached", system=SYSTEM, what=call.name)
 
-    def _late(self, call: Call, deadline_s: float, *, writes: bool) -> ConnectorError:
-        message = f"{call.name}: no end within {deadline_s:.0f} s, so it was stopped"
+    def _stopped(self, call: Call, why: str, *, writes: bool) -> ConnectorError:
+        message = f"{call.name}: {why}"
         return _ambiguous(call, message) if writes else Busy(f"{message} ; it is tried again", system=SYSTEM)
 
     def _failed(self, call: Call, failed: PipelineFailedError, *, writes: bool, delivered: bool) -> ConnectorError:

@@ -5,6 +5,7 @@ A session is lent to one thread at a time and kept for the next; what travels ov
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +34,10 @@ class PipelineLateError(Exception):
     """The deadline passed before the pipeline ended; it was told to stop."""
 
 
+class PipelineCancelledError(Exception):
+    """Somebody wanted the work to end; the pipeline was told to stop."""
+
+
 class PipelineFailedError(Exception):
     """The pipeline ended with an error."""
 
@@ -46,7 +51,8 @@ class Call:
     """One pipeline: a cmdlet, or a constant script, with typed parameters."""
 
     name: str
-    parameters: Mapping[str, Sendable] = field(default_factory=dict)
+    # tokens and attributes of people are among them: never shown
+    parameters: Mapping[str, Sendable] = field(default_factory=dict, repr=False)
     script: Script | None = None
 
 
@@ -56,13 +62,16 @@ class Session(Protocol):
     broken: bool
 
     def stream(self, call: Call, deadline: float) -> Iterator[JsonValue]:
-        """Run a pipeline and give its objects as they come. Raises the three errors above, or a connector error."""
+        """Run a pipeline and give its objects as they come. Raises the errors above, or a connector error."""
 
     def warnings(self) -> list[str]:
         """Give the warnings of the last pipeline."""
 
     def is_alive(self) -> bool:
         """Ask the other side whether it still knows the session."""
+
+    def cancel(self) -> None:
+        """Have the pipeline that runs stopped within seconds; may be called by another thread."""
 
     def close(self) -> None:
         """End the session on both sides; never raises."""
@@ -73,7 +82,7 @@ OpenSession = Callable[[float], Session]
 Prepare = Callable[[object, "Session", float], object]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Kept:
     session: Session
     used_at: float
@@ -100,6 +109,7 @@ class Sessions:
         self._slots = threading.BoundedSemaphore(limit)
         self._lock = threading.Lock()
         self._idle: list[_Kept] = []
+        self._used: list[_Kept] = []
         self._generation = 0
         self._refusal: str | None = None
 
@@ -111,6 +121,8 @@ class Sessions:
         kept: _Kept | None = None
         try:
             kept = self._reusable() or self._opened(deadline)
+            with self._lock:
+                self._used.append(kept)
             if self.prepare is not None:
                 kept.state = self.prepare(kept.state, kept.session, deadline)
             yield kept.session
@@ -130,6 +142,13 @@ class Sessions:
             idle, self._idle = self._idle, []
         for kept in idle:
             kept.close()
+
+    def cancel(self) -> None:
+        """Have every pipeline stopped that runs now."""
+        with self._lock:
+            used = list(self._used)
+        for kept in used:
+            kept.session.cancel()
 
     def release_one(self) -> bool:
         """Close the session that rested longest; False when all are in use."""
@@ -166,7 +185,8 @@ class Sessions:
             except NoPlace as error:
                 if self._clock.now() + error.retry_after_s > deadline:
                     raise
-                self._clock.sleep(error.retry_after_s)
+                # spread out, or all that were refused come back in the same moment
+                self._clock.sleep(error.retry_after_s * random.uniform(0.7, 1.0))  # noqa: S311 - no cryptography
             except Throttled as error:
                 self._hold.hold(error.retry_after_s)
             except NotAllowed as error:
@@ -184,6 +204,8 @@ class Sessions:
     def _take_back(self, kept: _Kept) -> None:
         kept.used_at = self._clock.now()
         with self._lock:
+            if kept in self._used:
+                self._used.remove(kept)
             keep = kept.generation == self._generation and not kept.session.broken and not kept.place.is_wanted()
             if keep:
                 self._idle.append(kept)

@@ -5,7 +5,7 @@ Nothing is contacted by opening; each connector connects when it is first used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,7 @@ def open_systems(settings: Settings, database: Database | None = None) -> Iterat
             at_directory = PowerShell(host, sessions=for_directory, quota=quota, hold=hold)
             directory = stack.enter_context(Directory(at_directory))
             teams_host = PowerShell(host, sessions=for_teams, quota=quota, hold=hold)
+            stack.push(_cancelling(at_directory, teams_host))
             shell = stack.enter_context(TeamsShell(teams_host, tokens.token, tenant_id=tenant.tenant_id))
         yield OpenSystems(graph, Teams(graph), directory, shell)
 
@@ -126,6 +127,17 @@ def _key_file(reference: SecretRef | None) -> Path | None:
 def _quota(stack: ExitStack, database: Database | None, host: Endpoint, sessions: int) -> Quota | None:
     """Give the quota of an account at an endpoint, shared with other processes; None without a database."""
     return None if database is None else stack.enter_context(SessionQuota(database, host.account, sessions))
+
+
+def _cancelling(*shells: PowerShell) -> Callable[[type[BaseException] | None, object, object], None]:
+    """Have the pipelines of other threads stopped when the work ends by an error or an interrupt."""
+
+    def leave(kind: type[BaseException] | None, _error: object, _trace: object) -> None:
+        if kind is not None:
+            for shell in shells:
+                shell.cancel()
+
+    return leave
 
 
 def _shared(sessions: int) -> tuple[int, int]:

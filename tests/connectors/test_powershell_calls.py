@@ -276,6 +276,21 @@ def test_closing_closes_every_session() -> None:
     assert host.sessions[0].closed
 
 
+@pytest.mark.parametrize(("writes", "kind"), [(False, Busy), (True, Ambiguous)])
+def test_cancelling_stops_what_runs(writes: bool, kind: type[ConnectorError]) -> None:
+    """A cancelled read is tried another time, a cancelled write is settled by reading; the session goes on."""
+    host = FakeHost([Answer([{"a": 1}, {"a": 2}])])
+    with host.shell() as shell:
+        shell.cancel()
+        reading = shell.stream("Get-X", {}, deadline_s=10, writes=writes)
+        next(reading)
+        shell.cancel()
+        with pytest.raises(kind, match="cancelled"):
+            next(reading)
+        shell.cmdlet("Get-X", {}, deadline_s=10)
+    assert len(host.sessions) == 1
+
+
 def test_closed_connector_opens_again() -> None:
     """A call after closing opens a new session."""
     host = FakeHost()

@@ -150,6 +150,31 @@ def test_abandoned_stream_is_stopped(endpoints: Endpoints) -> None:
         assert shell.cmdlet("Get-Module", {}, deadline_s=5) is not None
 
 
+def test_cancelled_pipeline_stops_within_seconds(endpoints: Endpoints, names: list[str], control: LabControl) -> None:
+    """A pipeline of another thread is stopped long before its end, and its session goes on."""
+    errors: list[ConnectorError] = []
+
+    def work(shell: PowerShell) -> None:
+        rows = [sent(name) for name in names[:20]]
+        try:
+            list(shell.run(SET_AD_USER, rows, deadline_s=60, writes=True))
+        except ConnectorError as error:
+            errors.append(error)
+
+    with shell_of(endpoint_of(endpoints), sessions=1) as shell, control.fault("latency", "Set-ADUser", seconds=1):
+        worker = threading.Thread(target=work, args=(shell,))
+        before = control.last_seq()
+        worker.start()
+        while not control.calls(before):
+            time.sleep(0.05)
+        shell.cancel()
+        worker.join(timeout=30)
+        assert not worker.is_alive()
+        assert len([call for call in control.calls(before) if call["write"]]) < 20
+        assert shell.cmdlet("Get-ADUser", {"Identity": names[0]}, deadline_s=30)
+    assert [type(error) for error in errors] == [Ambiguous]
+
+
 def test_lost_write_happened_once(shell: PowerShell, names: list[str], control: LabControl) -> None:
     """A write whose reply is dropped is Ambiguous, and the row was written exactly once."""
     before = control.last_seq()

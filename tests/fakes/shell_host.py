@@ -10,7 +10,7 @@ from pydantic import JsonValue, SecretStr
 from connectors.powershell import PowerShell
 from connectors.shell_endpoint import Endpoint
 from connectors.shell_places import Quota
-from connectors.shell_sessions import Call
+from connectors.shell_sessions import Call, PipelineCancelledError
 from connectors.throttle import Pause
 from tests.fakes.set_clock import SetClock
 
@@ -69,14 +69,18 @@ class FakeSession:
 
     def __init__(self, host: FakeHost, number: int) -> None:
         self.host, self.number = host, number
-        self.broken = self.closed = False
+        self.broken = self.closed = self.cancelled = False
         self._answer = Answer()
 
     def stream(self, call: Call, deadline: float) -> Iterator[JsonValue]:
         """Answer as prepared."""
         self.host.calls.append((self.number, call))
         self._answer = self.host.answers.pop(0) if self.host.answers else Answer()
-        yield from self._answer.objects
+        self.cancelled = False
+        for value in self._answer.objects:
+            yield value
+            if self.cancelled:
+                raise PipelineCancelledError
         if self._answer.error is not None:
             self.broken = self._answer.breaks
             raise self._answer.error
@@ -84,6 +88,10 @@ class FakeSession:
     def warnings(self) -> list[str]:
         """Give the prepared warnings."""
         return list(self._answer.warnings)
+
+    def cancel(self) -> None:
+        """Remember that it was cancelled; the next value is the last."""
+        self.cancelled = True
 
     def is_alive(self) -> bool:
         """Say what the host was told to say."""
