@@ -226,7 +226,8 @@ def test_quota_is_waited_out() -> None:
     """An endpoint without a free place is asked again after a pause, within the deadline."""
     host = FakeHost(opening=[NoPlace("full", retry_after_s=10)] * 2)
     host.shell().cmdlet("Get-X", {}, deadline_s=60)
-    assert host.time.slept == [10, 10]
+    assert len(host.time.slept) == 2
+    assert all(7 <= seconds <= 10 for seconds in host.time.slept)
 
 
 def test_quota_beyond_the_deadline_is_told() -> None:
@@ -234,7 +235,8 @@ def test_quota_beyond_the_deadline_is_told() -> None:
     host = FakeHost(opening=[NoPlace("full", retry_after_s=10)] * 9)
     with pytest.raises(Throttled):
         host.shell().cmdlet("Get-X", {}, deadline_s=15)
-    assert host.time.slept == [10]
+    assert len(host.time.slept) == 1
+    assert 7 <= host.time.slept[0] <= 10
 
 
 def test_command_refused_for_throttling_is_sent_again() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from connectors.clixml import Sendable
 from connectors.errors import ConnectorError
 from connectors.powershell import PowerShell
 from connectors.shell_endpoint import Endpoint
@@ -54,7 +55,11 @@ def wrong_password(endpoint: Endpoint, _control: LabControl) -> None:
 def lost(endpoint: Endpoint, control: LabControl) -> None:
     """Lose the connection while a secret is on its way."""
     with shell_of(endpoint, clock=HURRIED) as shell, control.fault("drop_reply", "Set-ADUser", times=1):
-        parameters = {"Identity": "nobody", "Replace": {"ipPhone": TOKEN}, "AccountPassword": SecretStr(PIN)}
+        parameters: dict[str, Sendable] = {
+            "Identity": "nobody",
+            "Replace": {"ipPhone": TOKEN},
+            "AccountPassword": SecretStr(PIN),
+        }
         shell.cmdlet("Set-ADUser", parameters, deadline_s=20, writes=True)
 
 
