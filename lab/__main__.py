@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = _settings(chosen.set)
         folder = chosen.folder or Path(tempfile.mkdtemp(prefix="lab-"))
-        ports = Ports(chosen.port, chosen.control_port, chosen.wsman_port)
+        ports = Ports(chosen.port, chosen.control_port, chosen.wsman_port, chosen.wsman_http_port)
         clock = Clock(runs=chosen.clock == "real")
         with Lab(
             folder,
@@ -59,6 +59,8 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="HTTPS port of identity provider and Graph (any free)")
     parser.add_argument("--control-port", type=int, default=0, help="plain HTTP control port (any free)")
     parser.add_argument("--wsman-port", type=int, default=0, help="HTTPS port of PowerShell remoting (any free)")
+    parser.add_argument("--wsman-http-port", type=int, default=0, help="the same without TLS, sealed messages only")
+    parser.add_argument("--operators", type=int, default=1, help="how many accounts may open shells (1)")
     parser.add_argument("--folder", type=Path, help="where secrets, certificates and the call log go (a new one)")
     parser.add_argument("--clock", choices=("real", "set"), default="real", help="a set clock stands still (real)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, see GET /settings")

@@ -194,8 +194,7 @@ def write_output(call: Call) -> Iterator[Value]:
 
 def _writer(stream: str) -> Callable[[Call], Iterator[Value]]:
     def write(call: Call) -> Iterator[Value]:
-        name = "MessageData" if stream == "information" else "Message"
-        call.message(stream, call.text(name))
+        call.message(stream, call.text("Message"))
         return
         yield
 
@@ -295,7 +294,6 @@ CORE = (
     Cmdlet("Write-Warning", _writer("warning"), (Parameter("Message", position=0, from_value=True),)),
     Cmdlet("Write-Verbose", _writer("verbose"), (Parameter("Message", position=0, from_value=True),)),
     Cmdlet("Write-Debug", _writer("debug"), (Parameter("Message", position=0, from_value=True),)),
-    Cmdlet("Write-Information", _writer("information"), (Parameter("MessageData", position=0, from_value=True),)),
     Cmdlet(
         "Write-Error",
         write_error,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from lab.cmdlets import Call, Registry, Tokens, unknown_command
+from lab.cmdlets import Call, Cmdlet, Registry, Tokens, unknown_command
 from lab.cmdlets_binding import Binder, bind_input
 from lab.posh_errors import ErrorRecord, StatementError
 from lab.posh_scope import Scope
@@ -21,6 +21,11 @@ class Engine:
 
     def __init__(self, registry: Registry, host: object, version: Callable[[], tuple[int, ...]]) -> None:
         self.registry, self.host, self._version = registry, host, version
+
+    def available(self) -> list[Cmdlet]:
+        """Give the commands of the module version in use."""
+        version = self._version()
+        return [item.at(version) for item in self.registry.all() if item.since <= version]
 
     def invoke(self, name: str, tokens: Tokens, pipe: Iterator[Value] | None, scope: Scope) -> Iterator[Value]:
         """Bind the tokens and give the output as it comes."""

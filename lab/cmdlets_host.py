@@ -130,6 +130,8 @@ class Host:
     def _after(self, call: Call, verdict: Verdict) -> None:
         if verdict.drop_reply:
             call.scope.run.streams.cut()
+        if verdict.kill_shell:
+            call.scope.run.streams.kill()
 
     def _refused(self, call: Call, refusal: Refusal, tell: Tell | None) -> list[Value]:
         numbers = "PhoneNumberAssignment" in call.cmdlet.name and call.cmdlet.changes

@@ -9,6 +9,7 @@ from lab.cmdlets_calling import CALLING
 from lab.cmdlets_core import ALIASES, CORE
 from lab.cmdlets_dial_plans import DIAL_PLANS
 from lab.cmdlets_directory import DIRECTORY
+from lab.cmdlets_engine import Engine
 from lab.cmdlets_host import host_of
 from lab.cmdlets_locations import LOCATIONS
 from lab.cmdlets_number_settings import NUMBER_SETTINGS
@@ -17,6 +18,8 @@ from lab.cmdlets_orders import ORDERS
 from lab.cmdlets_policies import GRANTS
 from lab.cmdlets_policy_batches import POLICY_BATCHES
 from lab.cmdlets_routing import ROUTING
+from lab.cmdlets_secure import SECURE
+from lab.cmdlets_streams import STREAMS
 from lab.cmdlets_teams import TEAMS
 from lab.cmdlets_users import USERS
 from lab.cmdlets_voice_settings import VOICE_SETTINGS
@@ -41,12 +44,12 @@ def get_command(call: Call) -> Iterator[Value]:
 
 
 def _known(call: Call) -> list[Cmdlet]:
-    version = host_of(call).version
-    return [item for item in REGISTRY.all() if item.since <= version]
+    commands = call.scope.run.commands
+    return commands.available() if isinstance(commands, Engine) else []
 
 
 def _command(call: Call, item: Cmdlet) -> PsObject:
-    parameters = [parameter.name for parameter in item.at(host_of(call).version).parameters]
+    parameters = [parameter.name for parameter in item.parameters]
     props: list[tuple[str, Value]] = [
         ("Name", item.name),
         ("CommandType", _CMDLET),
@@ -111,4 +114,4 @@ _MODULES = (
 _VOICE = (*ROUTING, *DIAL_PLANS, *VOICE_SETTINGS, *CALLING)
 _TEAMS = (*_VOICE, *TEAMS, *USERS, *NUMBERS, *NUMBER_SETTINGS, *ORDERS, *LOCATIONS, *GRANTS, *POLICY_BATCHES)
 
-REGISTRY = Registry((*CORE, *_MODULES, *_TEAMS, *DIRECTORY), ALIASES)
+REGISTRY = Registry((*CORE, *STREAMS, *SECURE, *_MODULES, *_TEAMS, *DIRECTORY), ALIASES)

@@ -1,7 +1,8 @@
 """The fault plan: what goes wrong for which calls. Every protocol asks it once per call and plays the verdict.
 
 Names and parameters: latency(seconds) · lag(seconds) · drop_reply() · error(status, code, message) · false_success()
-· throttle(retry_after_s) · unavailable() · token_down(). A fault applies to calls whose operation and target match its
+· throttle(retry_after_s) · unavailable(retry_after_s) · token_down() ·
+kill_shell() · expire_idle() · cut_reply(). A fault applies to calls whose operation and target match its
 globs, after letting `after` of them pass, for `times` calls (None: until removed), each with `probability`.
 A throttle with `rate_per_s` (and `burst`) refuses only what is too fast; `early` counts calls made while told to wait.
 """
@@ -20,7 +21,13 @@ from lab.pacing import Bucket
 from lab.records import Json
 from lab.rules import bad_request
 
-NAMES = frozenset({"latency", "lag", "drop_reply", "error", "false_success", "throttle", "unavailable", "token_down"})
+NAMES = frozenset(
+    {"latency", "lag", "drop_reply", "error", "false_success", "throttle", "unavailable", "token_down"}
+) | {
+    "kill_shell",
+    "expire_idle",
+    "cut_reply",
+}
 _KEYS = frozenset({"name", "match", "times", "after", "probability"})
 
 
@@ -34,7 +41,11 @@ class Verdict:
     false_success: bool = False  # says yes, does nothing
     throttle_s: float | None = None  # refuse with "wait that long", nothing is done
     unavailable: bool = False  # refuse as 503, nothing is done
+    unavailable_s: float | None = None  # and say how long to wait
     error: tuple[int, str, str] | None = None  # refuse with status, code, message; nothing is done
+    kill_shell: bool = False  # PowerShell only: the shell dies, after the effect of a cmdlet or before an operation
+    expire_idle: bool = False  # PowerShell only: the shell has been idle for too long
+    cut_reply: bool = False  # PowerShell only: the effect happens, the connection ends in the middle of the answer
 
 
 @dataclass(slots=True)
@@ -165,8 +176,22 @@ def _apply(verdict: Verdict, fault: Fault) -> Verdict:
             code, message = str(given.get("code", "BadRequest")), str(given.get("message", "The request failed"))
             return replace(verdict, error=(int(str(given.get("status", 400))), code, message))
         case "unavailable" | "token_down":
-            return replace(verdict, unavailable=True)
+            wait = given.get("retry_after_s")
+            return replace(verdict, unavailable=True, unavailable_s=None if wait is None else float(str(wait)))
+        case "kill_shell" | "expire_idle" | "cut_reply":
+            return _strike(verdict, fault.name)
         case "drop_reply":
             return replace(verdict, drop_reply=True)
         case _:
             return replace(verdict, false_success=True)
+
+
+def _strike(verdict: Verdict, name: str) -> Verdict:
+    """Add what can only happen to a shell."""
+    match name:
+        case "kill_shell":
+            return replace(verdict, kill_shell=True)
+        case "expire_idle":
+            return replace(verdict, expire_idle=True)
+        case _:
+            return replace(verdict, cut_reply=True)

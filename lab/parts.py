@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from lab.calls import CallLog
 from lab.clock import Clock
@@ -14,7 +15,7 @@ from lab.tokens import Tokens
 
 @dataclass(frozen=True, slots=True)
 class LabParts:
-    """The shared parts; `username` and `password` are those of the WSMan end."""
+    """The shared parts; `username` and `password` are those of the WSMan end, `operators` its further accounts."""
 
     tenant: Tenant
     faults: Faults
@@ -24,3 +25,9 @@ class LabParts:
     tokens: Tokens
     username: str
     password: str
+    operators: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def accounts(self) -> dict[str, str]:
+        """Give the password of everybody who may open a shell."""
+        return {self.username: self.password, **self.operators}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lab.posh_errors import ErrorRecord, PoshError, ScriptError, StatementError, not_supported
-from lab.posh_values import Value, to_text
+from lab.posh_values import PsObject, Value, to_text
 
 Token = tuple[str, Value, bool]
 """A piece of a command line: parameter name ('' for a bare value), value, whether the value came with the name."""
@@ -25,6 +25,12 @@ class Streams(Protocol):
     def message(self, stream: str, text: str) -> None:
         """Send a line on the warning, verbose, debug or information stream."""
 
+    def information(self, value: Value, tags: list[str], source: str) -> None:
+        """Send a record of the information stream."""
+
+    def progress(self, record: PsObject) -> None:
+        """Send how far something has come."""
+
     def checkpoint(self) -> None:
         """Leave when the client asked to stop."""
 
@@ -33,6 +39,9 @@ class Streams(Protocol):
 
     def cut(self) -> None:
         """Have the client lose its connection before it hears of this."""
+
+    def kill(self) -> None:
+        """Have the shell die before the client hears of this."""
 
 
 class Commands(Protocol):
@@ -105,8 +114,19 @@ class Scope:
         action = (action or self.preference("erroractionpreference")).lower()
         if action == "stop":
             raise ScriptError(record, stopped_by_preference=True)
+        if action in ("inquire", "suspend", "break"):
+            raise ScriptError(_nobody_to_ask(record, action))
         if action not in ("silentlycontinue", "ignore"):
             self.run.streams.error(record)
+
+
+def _nobody_to_ask(record: ErrorRecord, action: str) -> ErrorRecord:
+    """Say that a remote host asks no questions."""
+    text = (
+        "A command that prompts the user failed because the host program or the command type does not support user "
+        f"interaction (ErrorAction {action}). The error was: {record.message}"
+    )
+    return ErrorRecord(text, "PromptNotSupported", "NotImplemented", "System.Management.Automation.Host.HostException")
 
 
 CONSTANTS: Mapping[str, Value] = {"null": None, "true": True, "false": False}

@@ -27,6 +27,7 @@ class Outbox:
         self.done = False
         self.closed = False
         self.cut = False
+        self.interrupted = False
         self._refuses = False
 
     def put(self, parts: Iterable[bytes]) -> None:
@@ -54,6 +55,12 @@ class Outbox:
         """Have the next Receive end without an answer."""
         with self._room:
             self.cut = True
+            self._wake()
+
+    def interrupt(self, *, now: bool) -> None:
+        """Have a waiting Receive give up because its shell was disconnected, or let it wait again."""
+        with self._room:
+            self.interrupted = now
             self._wake()
 
     def refuse(self) -> None:
@@ -84,7 +91,7 @@ class Outbox:
         """Wait until there is something to say; a little longer when more is about to come."""
         if not await self._until(1, timeout_s):
             return False
-        if not self.done and not self.cut:
+        if not (self.done or self.cut or self.interrupted):
             await self._until(WORTHWHILE, min(LINGER_S, timeout_s))
         return True
 
@@ -103,7 +110,7 @@ class Outbox:
         return True
 
     def _settled(self, wanted: int) -> bool:
-        return self.done or self.cut or self._size >= wanted
+        return self.done or self.cut or self.interrupted or self._size >= wanted
 
     def take(self, budget: int) -> bytes:
         """Take whole fragments up to a number of bytes, at least one."""

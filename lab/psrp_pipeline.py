@@ -27,7 +27,8 @@ from lab.posh_parameters import bind_script
 from lab.posh_scope import Run, Scope, Token, new_scope
 from lab.posh_values import PsObject, Value, as_list, to_text
 from lab.psrp_outbox import Outbox
-from lab.psrp_writer import Writer, record_message
+from lab.psrp_records import information_message, progress_message, record_message
+from lab.psrp_writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -74,20 +75,24 @@ def _token(argument: Value) -> Token:
     return to_text(name).lstrip("-").rstrip(":"), value, True
 
 
+@dataclass(frozen=True)
+class Exit:
+    """How a pipeline reaches its client: what it says, secure texts, and the end of the shell."""
+
+    outbox: Outbox
+    emit: Callable[[int, bytes], Iterator[bytes]]
+    encrypt: Callable[[str], str | None]
+    kill: Callable[[], None]
+
+
 class Pipeline:
-    """Runs in a thread; everything it writes goes through `emit` into the outbox."""
+    """Runs in a thread; everything it writes goes through its exit into the outbox."""
 
     def __init__(
-        self,
-        pipeline_id: uuid.UUID,
-        statements: list[list[Command]],
-        outbox: Outbox,
-        *,
-        emit: Callable[[int, bytes], Iterator[bytes]],
-        scripts: bool,
+        self, pipeline_id: uuid.UUID, statements: list[list[Command]], way_out: Exit, *, scripts: bool
     ) -> None:
-        self.id, self.outbox, self.no_input = pipeline_id, outbox, True
-        self._statements, self._emit, self._scripts = statements, emit, scripts
+        self.id, self.outbox, self.no_input = pipeline_id, way_out.outbox, True
+        self._statements, self._exit, self._scripts = statements, way_out, scripts
         self._input: queue.SimpleQueue[Value] = queue.SimpleQueue()
         self._stop = threading.Event()
         self.finished = threading.Event()
@@ -113,7 +118,7 @@ class Pipeline:
     def output(self, value: Value) -> None:
         """Send one object."""
         self.checkpoint()
-        self._put(kinds.PIPELINE_OUTPUT, Writer().message(value))
+        self._put(kinds.PIPELINE_OUTPUT, Writer(self._exit.encrypt).message(value))
 
     def error(self, record: ErrorRecord) -> None:
         """Send a non-terminating error."""
@@ -126,6 +131,16 @@ class Pipeline:
         if stream in _STREAMS:
             kind, type_ = _STREAMS[stream]
             self._put(kind, record_message(text, type_))
+        else:
+            self.information(text, [], "")
+
+    def information(self, value: Value, tags: list[str], source: str) -> None:
+        """Send a record of the information stream."""
+        self._put(kinds.INFORMATION_RECORD, information_message(value, tags, source))
+
+    def progress(self, record: PsObject) -> None:
+        """Send how far something has come."""
+        self._put(kinds.PROGRESS_RECORD, progress_message(record))
 
     def checkpoint(self) -> None:
         """Leave when the client asked to stop."""
@@ -141,8 +156,14 @@ class Pipeline:
         """Close the client's connection at its next Receive."""
         self.outbox.cut_next()
 
+    def kill(self) -> None:
+        """Have the shell die here and now."""
+        self._stop.set()
+        self._exit.kill()
+        raise PipelineStopped
+
     def _put(self, kind: int, data: bytes) -> None:
-        self.outbox.put(self._emit(kind, data))
+        self.outbox.put(self._exit.emit(kind, data))
 
     # Running
 
@@ -159,17 +180,21 @@ class Pipeline:
             log.exception("the lab failed while running a pipeline")
             record = ErrorRecord(f"The lab failed: {type(error).__name__}: {error}", "LabDefect")
             state = _state(FAILED, record)
-        self.outbox.finish(self._emit(kinds.PIPELINE_STATE, state))
+        self.outbox.finish(self._exit.emit(kinds.PIPELINE_STATE, state))
         self.finished.set()
 
     def _all(self, scope: Scope) -> bytes:
         try:
-            for commands in self._statements:
-                for item in self._statement(commands, scope):
-                    self.output(item)
+            for item in self.results(scope):
+                self.output(item)
         except (ReturnFlow, LoopFlow):
             pass
         return _state(COMPLETED)
+
+    def results(self, scope: Scope) -> Iterator[Value]:
+        """Run one statement after the other."""
+        for commands in self._statements:
+            yield from self._statement(commands, scope)
 
     def _statement(self, commands: list[Command], scope: Scope) -> Iterator[Value]:
         flow = None if self.no_input else self._objects()

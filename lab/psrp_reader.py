@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 from lab.posh_values import EnumValue, Hashtable, PsObject, SecureString, Value
+from lab.psrp_messages import Malformed
 
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _LISTS = ("LST", "IE", "STK", "QUE")
 
+# What values that are none may raise: wrong numbers and dates, missing attributes, too deep a nesting.
+_UNREADABLE = (ValueError, LookupError, OverflowError, RecursionError, TypeError)
+
 Decrypt = Callable[[str], str]
-
-
-class Malformed(Exception):
-    """A message is not CLIXML the lab understands."""
 
 
 def unescape(text: str) -> str:
@@ -39,10 +39,12 @@ class Reader:
 
     def message(self, data: bytes) -> Value:
         """Read the data of a message."""
+        if b"<!DOCTYPE" in data:
+            raise Malformed("CLIXML has no document type")
         try:
-            return self.value(ElementTree.fromstring(data))  # noqa: S314 - see the import
-        except (ElementTree.ParseError, ValueError, KeyError) as error:
-            raise Malformed(str(error)) from error
+            return self.value(ElementTree.fromstring(data))  # noqa: S314 - no document type, so no entities of its own
+        except (*_UNREADABLE, ElementTree.ParseError) as error:
+            raise Malformed(f"{type(error).__name__}: {error}") from error
 
     def value(self, node: ElementTree.Element) -> Value:
         """Read one element."""

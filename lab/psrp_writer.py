@@ -18,7 +18,7 @@ _ESCAPED = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U00010000-\U
 _UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U00010000-\U0010ffff&<>"]|_(?=[xX])')
 _DEPTH = 4
 
-Encrypt = Callable[[str], str]
+Encrypt = Callable[[str], str | None]
 
 
 def escape(text: str) -> str:
@@ -32,6 +32,10 @@ def escape(text: str) -> str:
 def _code_units(found: re.Match[str]) -> str:
     raw = found[0].encode("utf-16-be", "surrogatepass")
     return "".join(f"_x{raw[at]:02X}{raw[at + 1]:02X}_" for at in range(0, len(raw), 2))
+
+
+class Unsigned(int):
+    """A whole number that travels without a sign, where the protocol wants one."""
 
 
 class Writer:
@@ -75,8 +79,8 @@ class Writer:
                 self.error(value, label)
             case EnumValue():
                 self._enum(value, label)
-            case SecureString() if self._encrypt is not None:
-                self._out.append(f"<SS{label}>{self._encrypt(value.reveal)}</SS>")
+            case SecureString() if self._encrypt is not None and (sealed := self._encrypt(value.reveal)) is not None:
+                self._out.append(f"<SS{label}>{sealed}</SS>")
             case _:
                 self._out.append(f"<S{label}>{escape(to_text(value))}</S>")
 
@@ -193,27 +197,10 @@ _PRIMITIVES: dict[type, Callable[[Value, str], str]] = {
     type(None): lambda _value, label: f"<Nil{label}/>",
     bool: lambda value, label: f"<B{label}>{'true' if value else 'false'}</B>",
     int: _whole,
+    Unsigned: lambda value, label: f"<U32{label}>{value}</U32>",
     float: lambda value, label: f"<Db{label}>{value!r}</Db>",
     datetime: _moment,
     UUID: lambda value, label: f"<G{label}>{value}</G>",
     bytes: _bytes,
     ScriptBlock: lambda value, label: f"<SBK{label}>{escape(to_text(value))}</SBK>",
 }
-
-
-def record_message(text: str, type_: str) -> bytes:
-    """Write the data of a warning, verbose or debug message."""
-    writer = Writer()
-    names = (
-        f"System.Management.Automation.{type_}",
-        "System.Management.Automation.InformationalRecord",
-        "System.Object",
-    )
-    writer.open("", names, text)
-    props: list[tuple[str, Value]] = [
-        ("InformationalRecord_Message", text),
-        ("InformationalRecord_SerializeInvocationInfo", False),
-    ]
-    writer.properties("MS", props)
-    writer.close()
-    return writer.done()

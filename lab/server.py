@@ -48,6 +48,7 @@ class Ports:
     https: int = 0
     control: int = 0
     wsman: int = 0
+    wsman_http: int = 0
 
 
 class Lab:
@@ -60,6 +61,7 @@ class Lab:
         users: int = 200,
         seed: int = 1,
         ports: Ports | None = None,
+        operators: int = 1,
         clock: Clock | None = None,
         settings: Settings | None = None,
         snapshot: Path | None = None,
@@ -68,7 +70,7 @@ class Lab:
         self._tenant_id = tenant_id_of(snapshot) if snapshot else opaque_id("tenant", str(seed))
         self.folder, self.users, self.seed = Path(folder), users, seed
         self.clock, self.settings = clock or Clock(), settings or Settings()
-        self.ports = ports or Ports()
+        self.ports, self.operators = ports or Ports(), operators
         self.endpoints: dict[str, Json] = {}
         self._stack = ExitStack()
 
@@ -114,7 +116,7 @@ class Lab:
 
     def _start(self, stack: ExitStack) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        origin, control, wsman = (stack.enter_context(_listening(port)) for port in _numbers(self.ports))
+        origin, control, wsman, plain = (stack.enter_context(_listening(port)) for port in _numbers(self.ports))
         self._control_port = _port(control)
         files = certificates.issue(self.folder)
         address = f"https://{HOST}:{_port(origin)}"
@@ -123,11 +125,14 @@ class Lab:
             opaque_id("application", str(self.seed)), secrets.token_urlsafe(24), ClientCertificate(files.application)
         )
         context = files.server_context()
-        sites = [(self._origin(address), origin, context), (ControlEnd(self.parts).application(), control, None)]
+        sites: list[Site] = [
+            (self._origin(address), [(origin, context)]),
+            (ControlEnd(self.parts).application(), [(control, None)]),
+        ]
         if (shell := self._shell()) is not None:
-            sites.append((shell, wsman, context))
+            sites.append((shell, [(wsman, context), (plain, None)]))
         stack.enter_context(_serving(sites, self.parts.tenant))
-        self.endpoints = self._endpoints(files, address, _port(wsman))
+        self.endpoints = self._endpoints(files, address, (_port(wsman), _port(plain)))
 
     def _parts(self, stack: ExitStack, authority: str) -> LabParts:
         tenant = Tenant(self._tenant_id, self.clock, self.settings)
@@ -147,6 +152,7 @@ class Lab:
             tokens=Tokens(key, f"{authority}/v2.0"),
             username=USERNAME,
             password=secrets.token_urlsafe(18),
+            operators={f"{USERNAME}{n}": secrets.token_urlsafe(18) for n in range(2, self.operators + 1)},
         )
 
     def _origin(self, address: str) -> web.Application:
@@ -163,11 +169,18 @@ class Lab:
         made: web.Application = importlib.import_module("lab.wsman").application(self.parts)
         return made
 
-    def _endpoints(self, files: certificates.Certificates, address: str, wsman_port: int) -> dict[str, Json]:
+    def _operator(self, name: str, password: str) -> Json:
+        file = certificates.write_secret(self.folder / f"wsman_password_{name}", password.encode())
+        return {"username": name, "password_file": str(file)}
+
+    def _endpoints(
+        self, files: certificates.Certificates, address: str, wsman_ports: tuple[int, int]
+    ) -> dict[str, Json]:
         secret = certificates.write_secret(self.folder / "client_secret", self._registration.client_secret.encode())
         password = certificates.write_secret(self.folder / "wsman_password", self.parts.password.encode())
-        shell: dict[str, Json] = {"server": HOST, "port": wsman_port, "username": self.parts.username}
-        shell |= {"password_file": str(password), "auth": "basic", "path": "wsman"}
+        shell: dict[str, Json] = {"server": HOST, "port": wsman_ports[0], "username": self.parts.username}
+        shell |= {"password_file": str(password), "auth": "basic", "path": "wsman", "http_port": wsman_ports[1]}
+        shell |= {"operators": [self._operator(name, word) for name, word in self.parts.operators.items()]}
         return {
             "graph_url": f"{address}/v1.0",
             "authority": f"{address}/{self._tenant_id}",
@@ -185,11 +198,11 @@ class Lab:
         }
 
 
-Site = tuple[web.Application, socket.socket, ssl.SSLContext | None]
+Site = tuple[web.Application, list[tuple[socket.socket, ssl.SSLContext | None]]]
 
 
-def _numbers(ports: Ports) -> tuple[int, int, int]:
-    return ports.https, ports.control, ports.wsman
+def _numbers(ports: Ports) -> tuple[int, int, int, int]:
+    return ports.https, ports.control, ports.wsman, ports.wsman_http
 
 
 @contextmanager
@@ -227,11 +240,12 @@ async def _serve(
     stopping = asyncio.Event()
     runners: list[web.AppRunner] = []
     try:
-        for application, listener, context in sites:
+        for application, listeners in sites:
             runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5, keepalive_timeout=300)
             await runner.setup()
             runners.append(runner)
-            await web.SockSite(runner, listener, ssl_context=context, backlog=512).start()
+            for listener, context in listeners:
+                await web.SockSite(runner, listener, ssl_context=context, backlog=512).start()
         ready.set_result((asyncio.get_running_loop(), stopping))
         await _tick(tenant, stopping)
     except Exception as error:

@@ -22,6 +22,21 @@ GRAPH_ROLES = (
 )
 
 
+# What the session configuration `VoiceOperators` lets one run: globs, case ignored.
+JEA_COMMANDS = (
+    "Connect-MicrosoftTeams",
+    "Disconnect-MicrosoftTeams",
+    "Get-Command",
+    "Get-Cs*",
+    "Set-CsPhoneNumberAssignment",
+    "Remove-CsPhoneNumberAssignment",
+    "Grant-Cs*",
+    "Select-Object",
+    "Measure-Object",
+    "Out-Null",
+)
+
+
 @dataclass(slots=True)
 class Settings:
     """Delays are lab seconds, except `operation_delay_s`: real seconds for each call."""
@@ -36,6 +51,9 @@ class Settings:
     operation_delay_s: float = 0.0
     module_version: str = "7.4.0"
     shells_per_user: int = 3
+    shells_per_tenant: int = 9
+    allow_unencrypted: bool = False
+    jea_commands: tuple[str, ...] = JEA_COMMANDS
     extension_clashes: bool = False
     token_lifetime_s: int = 3599
     token_refresh_in_s: int = 0

@@ -31,11 +31,23 @@ async def play(verdict: Verdict, http: web.Request, answer: Callable[[], Awaitab
     if verdict.throttle_s is not None:
         raise web.HTTPTooManyRequests(headers={"Retry-After": f"{verdict.throttle_s:g}"})
     if verdict.unavailable or verdict.error is not None:
-        raise web.HTTPServiceUnavailable
+        raise web.HTTPServiceUnavailable(headers=_wait(verdict.unavailable_s))
     text = await answer()
     if verdict.drop_reply:
         hang_up(http)
     return text
+
+
+def _wait(seconds: float | None) -> dict[str, str]:
+    return {} if seconds is None else {"Retry-After": f"{seconds:g}"}
+
+
+async def cut_short(http: web.Request, status: int, body: bytes, headers: dict[str, str]) -> NoReturn:
+    """Send half of an answer and close the connection."""
+    answer = web.StreamResponse(status=status, headers={**headers, "Content-Length": str(len(body))})
+    await answer.prepare(http)
+    await answer.write(body[: len(body) // 2])
+    hang_up(http)
 
 
 def hang_up(http: web.Request) -> NoReturn:

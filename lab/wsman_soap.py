@@ -16,10 +16,17 @@ TRANSFER = "http://schemas.xmlsoap.org/ws/2004/09/transfer"
 FAULT = "http://schemas.microsoft.com/wbem/wsman/1/wsmanfault"
 CONFIG = "http://schemas.microsoft.com/wbem/wsman/1/config"
 POWERSHELL = "http://schemas.microsoft.com/powershell"
+ENUMERATION = "http://schemas.xmlsoap.org/ws/2004/09/enumeration"
 
 OPERATION_TIMEOUT = 2150858793
 SHELL_NOT_FOUND = 2150858843
 QUOTA = 2150859173
+SHELL_DISCONNECTED = 0x803381C4
+STREAM_DISCONNECTED = 0x803381DE
+NOT_DISCONNECTED = 0x803381D0
+INVALID_RESOURCE = 0x8033803B
+ENVELOPE_TOO_SMALL = 0x8033807E
+INTERNAL = 1359
 UNEXPECTED_SELECTORS = 0x8033805B
 BAD_REQUEST = 2150858769
 NOT_SUPPORTED = 2150858752
@@ -51,14 +58,58 @@ def timed_out() -> WsmanFault:
     return WsmanFault(OPERATION_TIMEOUT, "wsman:TimedOut", text)
 
 
-def quota_exceeded(limit: int) -> WsmanFault:
-    """Say that the user has as many shells as allowed."""
+def disconnected(shell_id: str) -> WsmanFault:
+    """Say that a shell waits for somebody to reconnect."""
+    return WsmanFault(
+        SHELL_DISCONNECTED, "wsman:InvalidSelectors", f"The Windows Remote Shell {shell_id} is disconnected."
+    )
+
+
+def stream_disconnected() -> WsmanFault:
+    """Tell a waiting Receive that its shell was disconnected."""
+    text = "The WS-Management service cannot process the request because the stream is currently disconnected."
+    return WsmanFault(STREAM_DISCONNECTED, "wsman:InternalError", text)
+
+
+def not_disconnected(shell_id: str) -> WsmanFault:
+    """Refuse to take over a shell somebody is connected to."""
+    text = f"The WS-Management service cannot connect to the shell {shell_id} because it is not disconnected."
+    return WsmanFault(NOT_DISCONNECTED, "wsman:InvalidSelectors", text)
+
+
+def unknown_resource(resource: str) -> WsmanFault:
+    """Refuse a resource this service does not have, WinRS (cmd) among them."""
     text = (
-        "The WS-Management service cannot process the request. The maximum number of concurrent shells for this user "
-        f"has been exceeded: this user is allowed a maximum number of {limit} concurrent shells. "
-        "Close existing shells or raise the quota for this user."
+        "The WS-Management service cannot process the request. The resource URI is missing or it has an incorrect "
+        f"format, or there is no such session configuration: {resource}"
+    )
+    return WsmanFault(INVALID_RESOURCE, "wsa:DestinationUnreachable", text)
+
+
+def envelope_too_small(wanted: int) -> WsmanFault:
+    """Refuse an envelope limit nothing can be answered in."""
+    text = f"The WS-Management service cannot process the request: MaxEnvelopeSize {wanted} is too small to answer in."
+    return WsmanFault(ENVELOPE_TOO_SMALL, "wsman:EncodingLimit", text)
+
+
+def quota_exceeded(limit: int, whose: str = "user") -> WsmanFault:
+    """Say that the user, or the tenant, has as many shells as allowed."""
+    text = (
+        f"The WS-Management service cannot process the request. The maximum number of concurrent shells for this "
+        f"{whose} has been exceeded: this {whose} is allowed a maximum number of {limit} concurrent shells. "
+        f"Close existing shells or raise the quota for this {whose}."
     )
     return WsmanFault(QUOTA, "wsman:QuotaLimit", text)
+
+
+def internal_error() -> WsmanFault:
+    """Say that the service failed; what happened is in the lab's own log."""
+    return WsmanFault(INTERNAL, "wsman:InternalError", "The WS-Management service failed; see the log of the lab.")
+
+
+def malformed(why: str) -> WsmanFault:
+    """Refuse a message that is not what it should be."""
+    return WsmanFault(BAD_REQUEST, "wsman:SchemaValidationError", f"Malformed message: {why}")
 
 
 @dataclass(frozen=True)
@@ -81,24 +132,30 @@ class Request:
 
 def read_request(data: bytes) -> Request:
     """Read an envelope; raises WsmanFault for anything else."""
+    if b"<!DOCTYPE" in data:
+        raise malformed("SOAP messages have no document type.")
     try:
-        root = ElementTree.fromstring(data)  # noqa: S314 - see the import
+        root = ElementTree.fromstring(data)  # noqa: S314 - no document type, so no entities of its own
     except ElementTree.ParseError as error:
-        raise WsmanFault(
-            BAD_REQUEST, "wsman:SchemaValidationError", f"The request is not valid XML: {error}"
-        ) from error
+        raise malformed(f"The request is not valid XML: {error}") from error
     header, body = root.find(f"{{{S}}}Header"), root.find(f"{{{S}}}Body")
     if header is None or body is None:
-        raise WsmanFault(BAD_REQUEST, "wsman:SchemaValidationError", "The request is not a SOAP envelope.")
+        raise malformed("The request is not a SOAP envelope.")
     return Request(
         action=_text(header, WSA, "Action"),
         message_id=_text(header, WSA, "MessageID"),
         resource=_text(header, WSMAN, "ResourceURI"),
         selectors=_selectors(header),
         timeout_s=seconds(_text(header, WSMAN, "OperationTimeout")) or 60.0,
-        envelope_size=int(_text(header, WSMAN, "MaxEnvelopeSize") or 153600),
+        envelope_size=_whole(_text(header, WSMAN, "MaxEnvelopeSize") or "153600"),
         body=next(iter(body), None),
     )
+
+
+def _whole(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 12:
+        raise malformed("MaxEnvelopeSize is not a number.")
+    return int(text)
 
 
 def _text(parent: ElementTree.Element, namespace: str, name: str) -> str:

@@ -31,13 +31,14 @@ APPLICATION_ID = "5c1de2ab-0c4f-4b6c-8b7e-6f6ce1d0f001"
 class PowerShellEnd:
     """Serves the WSMan application over plain HTTP on a free port."""
 
-    def __init__(self, folder: Path, *, users: int = 20, runs: bool = True) -> None:
-        clock, settings = Clock(runs=runs), Settings()
+    def __init__(self, folder: Path, *, users: int = 20, runs: bool = True, operators: int = 1) -> None:
+        clock, settings = Clock(runs=runs), Settings(allow_unencrypted=True)
         tenant = Tenant(TENANT_ID, clock, settings)
         generator.fill(tenant, users=users, seed=1)
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        others = {f"operator{n}": f"word {n}" for n in range(2, operators + 1)}
         tokens, log = Tokens(key, "https://lab.test/issuer"), CallLog(folder / "calls.jsonl", clock)
-        self.parts = LabParts(tenant, Faults(), log, clock, settings, tokens, "operator", "pa:ss wörd")
+        self.parts = LabParts(tenant, Faults(), log, clock, settings, tokens, "operator", "pa:ss wörd", others)
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()

@@ -22,7 +22,7 @@ from lab.posh_errors import ErrorRecord, PoshError, ReturnFlow, final_record
 from lab.posh_members import qualified_id
 from lab.posh_parameters import bind_script
 from lab.posh_scope import Run, new_scope
-from lab.posh_values import Hashtable, PsObject, Value
+from lab.posh_values import Hashtable, PsObject, Value, to_text
 from lab.records import User
 from lab.settings import Settings
 from lab.tenant import Tenant
@@ -85,6 +85,18 @@ class ScriptRunner:
     def message(self, stream: str, text: str) -> None:
         """Keep a line of a side stream."""
         self.messages.append((stream, text))
+
+    def information(self, value: Value, tags: list[str], source: str) -> None:
+        """Keep a record of the information stream."""
+        self.messages.append(("information", to_text(value)))
+
+    def progress(self, record: PsObject) -> None:
+        """Keep a progress record."""
+        self.messages.append(("progress", to_text(record.props.get("StatusDescription"))))
+
+    def kill(self) -> None:
+        """Count as a lost connection."""
+        self.cuts += 1
 
     def checkpoint(self) -> None:
         """Never stop."""

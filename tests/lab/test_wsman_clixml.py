@@ -13,8 +13,8 @@ from psrpcore import PSRemotingCrypto
 from psrpcore.types import deserialize
 
 from lab.posh_values import EnumValue, Hashtable, PsObject, Value
-from lab.psrp_messages import Defragmenter, fragments, pack
-from lab.psrp_reader import Malformed, Reader
+from lab.psrp_messages import Defragmenter, Malformed, fragments, pack
+from lab.psrp_reader import Reader
 from lab.psrp_writer import Writer
 from tests.fakes.script_runner import plain
 

@@ -295,10 +295,8 @@ def test_malformed_requests_are_faults_not_crashes(end: PowerShellEnd) -> None:
     for body in (b"not xml", b"<a/>"):
         answer = requests.post(address, data=body, auth=auth, timeout=5)
         assert (answer.status_code, b"SchemaValidationError" in answer.content) == (500, True)
-    with end.pool() as pool, pytest.raises(WSManFaultError):
-        pool.get_command_metadata("Get-*")
     with end.client() as connection, pytest.raises(WSManFaultError):
-        connection.enumerate("http://schemas.microsoft.com/wbem/wsman/1/windows/shell")
+        connection.enumerate("http://schemas.microsoft.com/wbem/wsman/1/wmi")
 
 
 @pytest.mark.parametrize(
@@ -342,4 +340,4 @@ def test_no_path_answers_strangers(end: PowerShellEnd) -> None:
     for path in ("wsman", "OcsPowershell"):
         answer = requests.post(f"http://127.0.0.1:{end.port}/{path}", data=b"", timeout=5)
         assert answer.status_code == 401
-        assert answer.headers["WWW-Authenticate"].startswith("Basic")
+        assert answer.headers["WWW-Authenticate"] == 'Negotiate, Basic realm="WSMAN"'

@@ -12,22 +12,9 @@ import requests
 from pypsrp.powershell import PowerShell, RunspacePool
 from pypsrp.wsman import WSMan
 
-from lab.catalogue import E5
 from lab.server import Lab
 from tests.fakes.powershell_end import PowerShellEnd, script
-
-PER_ROW = """
-param([object[]]$Rows)
-foreach ($row in $Rows) {
-    try {
-        $set = @{ Identity = $row.Identity; TelephoneNumber = $row.Number; NumberType = 'DirectRouting' }
-        Set-CsPhoneNumberAssignment @set -ErrorAction Stop
-        [pscustomobject]@{ Key = $row.Key; Error = $null; Id = $null }
-    } catch {
-        [pscustomobject]@{ Key = $row.Key; Error = $_.Exception.Message; Id = [string]$_.FullyQualifiedErrorId }
-    }
-}
-"""
+from tests.fakes.voice_rows import PER_ROW, people, rows
 
 
 @pytest.fixture
@@ -35,21 +22,6 @@ def end(tmp_path: Path) -> Iterator[PowerShellEnd]:
     """Serve a tenant of twenty people."""
     with PowerShellEnd(tmp_path, users=20) as served:
         yield served
-
-
-def people(end: PowerShellEnd, count: int) -> list[str]:
-    """Make some people ready for a number; gives their ids."""
-    tenant = end.parts.tenant
-    free = [u for u in tenant.users.values() if u.account_type == "user" and u.text("usageLocation") and not u.licences]
-    chosen = [user.id for user in free if not tenant.voice(user.id).on_prem_line_uri][:count]
-    for user_id in chosen:
-        tenant.assign_licence(user_id, E5)
-    return chosen
-
-
-def rows(ids: list[str]) -> list[dict[str, str]]:
-    """Pair people with free numbers."""
-    return [{"Key": str(n), "Identity": user, "Number": f"+43193460900{n}"} for n, user in enumerate(ids)]
 
 
 def drain(pool: RunspacePool, shell: PowerShell) -> Iterator[int]:
