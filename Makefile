@@ -2,9 +2,10 @@
 #   make demo    the stand-in tenant, Prefect and the main job on a sample feed (ARGS="--once --json" to run and exit)
 #   make test    everything      make check    what a change must pass, in under two minutes
 #   make nightly what takes long: the full figures of reliability (ARGS="-k fuzz" to choose)
+#   make conformance  is a real endpoint as we need it? ENDPOINT=https://HOST:5986/wsman … (docs/conformance.md)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check lint format types imports nightly lock clean
+.PHONY: help env demo test check lint format types imports nightly conformance lock clean
 
 # Compiled bytecode saves ten seconds of CPU per process, so nothing may switch it off.
 unexport PYTHONDONTWRITEBYTECODE
@@ -67,6 +68,15 @@ test: lint types imports
 
 nightly: $(TEST_READY)
 	@$(BIN)/python -m pytest -q -n 2 --timeout 3600 -m nightly $(ARGS)
+
+# Names of what to test become CONFORMANCE_… for the suites; secrets are in files that only you can read.
+CONFORMANCE := ENDPOINT USERNAME PASSWORD_FILE AUTH CA_BUNDLE CONFIGURATION SCRIPTS TEST_USER \
+  TENANT_ID CLIENT_ID CLIENT_SECRET_FILE AUTHORITY GRAPH_URL
+SUITES := $(if $(ENDPOINT),tests/conformance/test_powershell_endpoint.py) $(if $(TENANT_ID),tests/conformance/test_graph_endpoint.py)
+
+conformance: $(TEST_READY)
+	@test -n "$(strip $(SUITES))" || { echo "conformance: name what to test: ENDPOINT=https://HOST:5986/wsman or TENANT_ID=…; see docs/conformance.md" >&2; exit 2; }
+	@env $(foreach name,$(CONFORMANCE),$(if $($(name)),"CONFORMANCE_$(name)=$($(name))")) $(BIN)/python -m pytest -v -rs $(SUITES) $(ARGS)
 
 lock: | .tools/uv/.ready
 	@$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate -q -o requirements/run.lock

@@ -18,6 +18,7 @@ from lab.records import (
     DIRECT_ROUTING,
     PRIMARY,
     AdUser,
+    CivicAddress,
     Group,
     GroupPolicy,
     Json,
@@ -70,6 +71,14 @@ _MIRRORED = {
     "mail": "mail",
     "department": "department",
     "jobTitle": "title",
+}
+_ADDRESS = {
+    "description": "Description",
+    "company": "CompanyName",
+    "street": "StreetName",
+    "city": "City",
+    "postal_code": "PostalCode",
+    "country": "CountryOrRegion",
 }
 # What each service brings; a product of the snapshot names its services only.
 _FEATURES = {plan.plan_id: plan.feature for _, plans in PRODUCTS.values() for plan in plans}
@@ -178,6 +187,9 @@ class _Loader:
         names = ("description", "city", "country", "company", "street", "postal_code")
         place = (line["location_id"], line["civic_address_id"])
         self.tenant.locations[place[0]] = Location(*place, **{name: line.get(name, "") for name in names})
+        if place[1] not in self.tenant.addresses:
+            details: dict[str, Json] = {cmdlet: line[name] for name, cmdlet in _ADDRESS.items() if name in line}
+            self.tenant.addresses[place[1]] = CivicAddress(place[1], place[0], details)
 
     def _user(self, line: Line) -> None:
         upn = line["user_principal_name"]
