@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from datasets.directory import DeltaPage
 from datasets.phone_attributes import PhoneAttributes
 from datasets.users import AdUser, DirectoryUser, EmergencyLocation, NumberAssignment, SubscribedSku, VoiceUser
 from datasets.voice_rows import VoiceSwitch
@@ -22,6 +23,12 @@ class GraphSystem(Protocol):
 
     def users_by_employee_ids(self, ids: Iterable[str]) -> dict[str, list[DirectoryUser]]:
         """Read the users who carry these employee ids; more than one per id is possible."""
+
+    def users_by_ids(self, ids: Iterable[str]) -> dict[str, DirectoryUser]:
+        """Read several users by object id; those that do not exist are left out."""
+
+    def users_delta(self, link: str | None = None) -> Iterator[DeltaPage]:
+        """Read what changed since a link, or everything; raises NotFound when the link has expired."""
 
     def member_ids(self, group: str) -> frozenset[str] | None:
         """Read the ids of all members of a group by name or id, nested groups expanded; None for an unknown group."""
@@ -53,6 +60,9 @@ class TeamsSystem(Protocol):
 
     def voice_users_by_ids(self, user_ids: Iterable[str]) -> dict[str, VoiceUser]:
         """Read what Teams Phone knows about several users."""
+
+    def voice_users(self) -> Iterator[VoiceUser]:
+        """Read everybody whom Teams Phone knows."""
 
     def policy_id(self, policy_type: str, name: str) -> str | None:
         """Find the opaque id of a policy by type and name."""
@@ -88,6 +98,9 @@ class DirectorySystem(Protocol):
 
     def users(self, sam_account_names: Iterable[str]) -> dict[str, AdUser]:
         """Read several users by sAMAccountName."""
+
+    def everybody(self, *, deadline_s: float) -> Iterator[AdUser]:
+        """Read every user as they come."""
 
     def set_phone_attributes(self, rows: Sequence[PhoneAttributes]) -> Sequence[RowAnswer]:
         """Set or clear (None) telephone attributes, with an answer for each row."""

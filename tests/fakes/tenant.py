@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from connectors.errors import AlreadyThere, Invalid, NotFound
 from connectors.rows import RowResult
+from datasets.directory import DeltaPage, UserDelta
 from datasets.phone_attributes import PhoneAttribute, PhoneAttributes
 from datasets.users import AdUser, DirectoryUser, EmergencyLocation, NumberAssignment, SubscribedSku, VoiceUser
 from datasets.voice_rows import VoiceSwitch
@@ -65,6 +66,7 @@ class FakeTenant:
         }
         self.policy_ids = {("OnlineVoiceRoutingPolicy", "Vienna"): "p-vienna", ("TenantDialPlan", "AT"): "p-at"}
         self.groups: dict[str, set[str]] = {}
+        self.answered: dict[str, dict[str, DirectoryUser]] = {}
         self.calls: list[tuple[str, str, bool]] = []
         self.double_owners = 0
         self.before: Callable[[str, str], None] = lambda name, target: None
@@ -141,6 +143,11 @@ def shown(user: FakeUser) -> DirectoryUser:
     )
 
 
+def _changed(user_id: str, user: DirectoryUser | None) -> UserDelta:
+    attributes = user.model_dump(mode="json", exclude={"id"}) if user else {}
+    return UserDelta(id=user_id, attributes=attributes, removed=None if user else "deleted")
+
+
 class FakeGraph:
     """Graph's part of the tenant."""
 
@@ -161,6 +168,23 @@ class FakeGraph:
             if user.employee_id in ids:
                 found.setdefault(user.employee_id, []).append(shown(user))
         return found
+
+    def users_by_ids(self, ids: Iterable[str]) -> dict[str, DirectoryUser]:
+        """Read several users."""
+        seen = self._tenant.read("graph.users", "")
+        return {name: shown(seen[name]) for name in ids if name in seen}
+
+    def users_delta(self, link: str | None = None) -> Iterator[DeltaPage]:
+        """Read what changed since an earlier answer, one user to a page."""
+        now = {name: shown(user) for name, user in self._tenant.read("graph.users_delta", link or "").items()}
+        before = self._tenant.answered.get(link or "", {} if not link else None)
+        if before is None:
+            raise NotFound("the delta link has expired")
+        self._tenant.answered[f"link-{len(self._tenant.answered)}"] = now
+        for name in sorted({*before, *now}):
+            if before.get(name) != now.get(name):
+                yield DeltaPage(changes=(_changed(name, now.get(name)),))
+        yield DeltaPage(changes=(), delta_link=list(self._tenant.answered)[-1])
 
     def member_ids(self, group: str) -> frozenset[str] | None:
         """Read the members of a group by name, nested ones included."""
@@ -230,6 +254,10 @@ class FakeTeams:
         """Read several users."""
         seen = self._tenant.read("teams.voice_users", "")
         return {name: self._voice(seen[name]) for name in user_ids if name in seen}
+
+    def voice_users(self) -> Iterator[VoiceUser]:
+        """Read everybody."""
+        return map(self._voice, self._tenant.read("teams.voice_users", "").values())
 
     def _voice(self, user: FakeUser) -> VoiceUser:
         return VoiceUser(
@@ -319,6 +347,10 @@ class FakeDirectory:
         seen = self._tenant.read("ad.users", "")
         found = [self._by_sam(seen, sam) for sam in sam_account_names]
         return {user.sam: self._shown(user) for user in found if user is not None}
+
+    def everybody(self, *, deadline_s: float) -> Iterator[AdUser]:
+        """Read every user."""
+        return map(self._shown, self._tenant.read("ad.everybody", "").values())
 
     def set_phone_attributes(self, rows: Sequence[PhoneAttributes]) -> list[RowResult]:
         """Set or clear attributes, row by row."""

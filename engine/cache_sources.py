@@ -1,0 +1,138 @@
+"""What is read for the cache: each source of a tenant as documents, whole, since the last time, or for a few users."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from connectors.errors import NotFound
+from datasets.cached import Document, canonical, document
+from datasets.directory import DeltaPage
+from datasets.users import AdUser, DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
+from engine import cache
+from engine.cache_sync import Gone, Reading
+from engine.runtime import Runtime
+
+_SLOWEST_DIRECTORY_S = 1800.0
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A complete answer."""
+
+    source: str
+    read: Callable[[], Iterable[Document]]
+    is_complete: bool = True
+    link: str = ""
+
+    def __iter__(self) -> Iterator[Document]:
+        """Read everything."""
+        return iter(self.read())
+
+
+@dataclass(frozen=True)
+class Few:
+    """What a source says of some objects; those it does not know are gone."""
+
+    source: str
+    keys: Collection[str]
+    read: Callable[[], Iterable[Document]]
+    is_complete: bool = False
+    link: str = ""
+
+    def __iter__(self) -> Iterator[Document | Gone]:
+        """Read these objects."""
+        found = list(self.read())
+        yield from found
+        known = {each.key for each in found}
+        yield from (Gone(key) for key in self.keys if key not in known)
+
+
+class ChangedUsers:
+    """Users since the last read, by Graph's delta; all of them when there was none or it is too long ago."""
+
+    source = "users"
+
+    def __init__(self, runtime: Runtime, link: str) -> None:
+        self._runtime, self._after, self.link = runtime, link, ""
+        self.is_complete = not link
+
+    def __iter__(self) -> Iterator[Document | Gone]:
+        """Read page by page."""
+        try:
+            yield from self._read(self._after)
+        except NotFound:
+            if self.is_complete:
+                raise
+            self.is_complete = True  # the link expired: begin again, and believe what is absent
+            yield from self._read("")
+
+    def _read(self, after: str) -> Iterator[Document | Gone]:
+        for page in self._runtime.systems.graph.users_delta(after or None):
+            self.link = page.delta_link or ""
+            yield from self._of_page(page)
+
+    def _of_page(self, page: DeltaPage) -> Iterator[Document | Gone]:
+        with self._runtime.database.read() as connection:
+            ids = [change.id for change in page.changes]
+            bodies = cache.bodies(connection, self.source, cache.generation(connection), ids)
+        for change in page.changes:
+            body = None if self.is_complete else bodies.get(change.id)
+            user = change.applied_to(DirectoryUser.model_validate(body) if body else None)
+            if user is not None:
+                yield of_user(user)
+            elif not self.is_complete:
+                yield Gone(change.id)
+
+
+def of_user(user: DirectoryUser) -> Document:
+    """Make a document of a user, linked by the account name in Active Directory."""
+    return document(
+        user.model_copy(update={"sku_ids": tuple(sorted(user.sku_ids))}),
+        (user.on_premises_sam_account_name or "").casefold(),
+    )
+
+
+def of_licence(sku: SubscribedSku) -> Document:
+    """Make a document of a licence product; how many are used changes all the time and is not kept."""
+    return Document(sku.sku_id, canonical({"sku_part_number": sku.sku_part_number}))
+
+
+def of_voice(user: VoiceUser) -> Document:
+    """Make a document of what Teams knows of a user; its features have no order."""
+    return document(user.model_copy(update={"feature_types": tuple(sorted(user.feature_types))}))
+
+
+def of_number(number: NumberAssignment) -> Document:
+    """Make a document of a number, linked by who holds it."""
+    return document(number, number.assignment_target_id or "")
+
+
+def of_account(account: AdUser) -> Document:
+    """Make a document of a directory account; its name has no case."""
+    return document(account)._replace(key=account.sam_account_name.casefold())
+
+
+def everything(runtime: Runtime, *, link: str = "") -> list[Reading]:
+    """Give every source that this site has; users since `link`, or all of them."""
+    systems = runtime.systems
+    found: list[Reading] = [
+        Whole("licences", lambda: map(of_licence, systems.graph.subscribed_skus())),
+        ChangedUsers(runtime, link),
+        Whole("voice", lambda: map(of_voice, systems.teams.voice_users())),
+        Whole("numbers", lambda: map(of_number, systems.teams.numbers())),
+    ]
+    directory = systems.directory
+    if directory is not None:
+        everybody = directory.everybody
+        found.append(Whole("directory", lambda: map(of_account, everybody(deadline_s=_SLOWEST_DIRECTORY_S))))
+    return found
+
+
+def some_users(runtime: Runtime, ids: Sequence[str]) -> list[Reading]:
+    """Give what the sources say of a few users whom we changed."""
+    graph, teams = runtime.systems.graph, runtime.systems.teams
+    return [
+        Few("users", ids, lambda: map(of_user, graph.users_by_ids(ids).values())),
+        Few("voice", ids, lambda: map(of_voice, teams.voice_users_by_ids(ids).values())),
+    ]
