@@ -6,7 +6,20 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import about, audit, children, database, doctor, inventory, onboarding, plans, quarantine, settings, snapshot
+from cli import (
+    about,
+    audit,
+    children,
+    database,
+    doctor,
+    inventory,
+    onboarding,
+    plan_acts,
+    plans,
+    quarantine,
+    settings,
+    snapshot,
+)
 from cli.exits import INPUT, INTERRUPTED, guarded, tell
 
 WIDTH = 120
@@ -24,7 +37,10 @@ app = typer.Typer(
 def _assemble() -> None:
     app.command("onboard")(onboarding.onboard)
     app.command("continue")(onboarding.continue_waiting)
+    plans.app.command("approve")(plan_acts.approve)
+    plans.app.command("apply")(plan_acts.apply)
     app.add_typer(plans.app, name="plan")
+    app.command("undo")(plan_acts.undo)
     app.add_typer(quarantine.app, name="quarantine")
     app.add_typer(audit.app, name="audit")
     app.add_typer(inventory.app, name="numbers")

@@ -1,20 +1,23 @@
-"""Plans on the command line: list, show, discard."""
+"""Plans on the command line: list, show, compare, discard; `cli/plan_acts.py` approves and applies."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import opened, output
+from cli.exits import FinishedWithFailures
+from cli.onboarding import quietly
 
 if TYPE_CHECKING:
     from engine.plan_store import StoredLine
 
-app = typer.Typer(help="Look at stored plans, or discard one.", no_args_is_help=True)
+app = typer.Typer(help="Look at stored plans, approve, apply or discard one.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 PlanId = Annotated[str, typer.Argument(help="The plan's id, as 'plan list' shows it.")]
+DIFFERENCES = ("user", "attribute", "here", "there")
 LISTED = ("id", "created_at", "state", "lines", "counts")
 LINES = ("line", "user", "state", "does", "reason")
 
@@ -39,16 +42,67 @@ def list_plans(
 @app.command("show")
 def show_plan(plan_id: PlanId, as_json: Json = False) -> None:
     """Show a plan line by line: for whom, what would change from what to what, and where it stands."""
-    from engine import plan_store
+    from config.settings import read_settings
+    from config.site_policy import read_approvals
+    from engine import approvals, plan_store
+    from engine.review import needs_approval, review
 
+    rules = read_approvals(read_settings().site)
     with opened.database() as database, database.read() as connection:
         header = dict(plan_store.header(connection, plan_id)._mapping)
         lines = plan_store.load_lines(connection, plan_id)
+        given = approvals.of_plan(connection, plan_id)
+    found = review(lines, rules)
+    reasons = needs_approval(found, rules)
     if as_json:
-        output.as_json({**header, "lines": [_as_object(line) for line in lines]})
+        told = {"users": found.users, "destructive": found.destructive, "irreversible": found.irreversible}
+        told |= {"vips": found.vips, "needs_approval": reasons}
+        output.as_json({**header, "review": told, "approvals": given, "lines": [_as_object(line) for line in lines]})
         return
-    output.pairs(header)
-    output.show([_as_row(line) for line in lines], LINES, json_wanted=False, empty="the plan has no lines")
+    who = [f"{each['person_name']}{'' if each['verified'] else ' (unverified)'}: {each['reason']}" for each in given]
+    facts = {"users": found.users, "does": dict(found.kinds), "lines": dict(found.states), "look at": found.risks}
+    output.pairs(header | facts | {"needs approval, because": reasons, "approved by": who})
+    worst_first = sorted(
+        lines, key=lambda line: line.line not in {*found.destructive, *found.irreversible, *found.vips}
+    )
+    output.show([_as_row(line) for line in worst_first], LINES, json_wanted=False, empty="the plan has no lines")
+
+
+@app.command("diff")
+def diff_plans(
+    plan_id: PlanId,
+    other: Annotated[str, typer.Argument(help="Another plan; without it: the tenant as it is now.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Compare a plan with another one, or with the tenant as it is now; exit code 1 when something differs."""
+    from engine.plan_diff import against_live, between
+
+    rows = between_stored(plan_id, other, between) if other else compared_with_tenant(plan_id, against_live)
+    output.show(rows, DIFFERENCES, json_wanted=as_json, empty="no difference")
+    if rows:
+        raise FinishedWithFailures("" if as_json else f"{len(rows)} differences")
+
+
+def between_stored(plan_id: str, other: str, compare: Callable[..., list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Load two plans and compare them."""
+    from engine import plan_store
+
+    with opened.database() as database, database.read() as connection:
+        for each in (plan_id, other):
+            plan_store.header(connection, each)
+        return compare(plan_store.load_lines(connection, plan_id), plan_store.load_lines(connection, other))
+
+
+def compared_with_tenant(plan_id: str, compare: Callable[..., list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Load a plan and compare what it expects with what the tenant shows."""
+    from engine import plan_store
+    from tasks.work import open_work
+
+    with quietly(), open_work() as work, work.runtime() as runtime:
+        with work.database.read() as connection:
+            plan_store.header(connection, plan_id)
+            lines = plan_store.load_lines(connection, plan_id)
+        return compare(runtime, lines)
 
 
 @app.command("discard")

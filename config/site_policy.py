@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from config.errors import InputRefused
+from config.site_approvals import ApprovalRules
 from config.site_mappings import FeedMapping
 from config.site_pools import SitePart, SitePool, overlap
 from config.site_templates import LifecycleTemplate
@@ -26,6 +27,7 @@ class SitePolicy(SitePart):
     folder: Path
     pools: tuple[SitePool, ...]
     templates: tuple[LifecycleTemplate, ...]
+    approvals: ApprovalRules = ApprovalRules()
 
     def pool(self, name: str) -> SitePool:
         """Give a pool by name; raises InputRefused naming those there are."""
@@ -58,7 +60,13 @@ def read_site(folder: Path) -> SitePolicy:
     _refuse_twice("template", [template.name for template in templates], folder / "templates.toml")
     _refuse_overlap(pools, folder / "pools.toml")
     _refuse_unknown_pools(templates, pools, folder / "templates.toml")
-    return SitePolicy(folder=folder, pools=pools, templates=templates)
+    return SitePolicy(folder=folder, pools=pools, templates=templates, approvals=read_approvals(folder))
+
+
+def read_approvals(folder: Path) -> ApprovalRules:
+    """Read when plans need an approval; a site without the file wants none. Raises InputRefused."""
+    path = folder / "approvals.toml"
+    return load_toml(path, ApprovalRules) if path.is_file() else ApprovalRules()
 
 
 def read_mapping(place: Path, site: Path | None = None) -> FeedMapping:

@@ -134,7 +134,7 @@ class Tokens:
     def _answer(self, scope: str) -> dict[str, Any]:
         with self._client_lock, as_connector_errors(self.app):
             if self._client is None:
-                self._client = _msal_client(self.app, self._session)
+                self._client = msal_client(self.app, self._session)
             client = self._client
         with as_connector_errors(self.app):
             answer: dict[str, Any] = client.acquire_token_for_client([scope])
@@ -148,7 +148,8 @@ class Tokens:
         return _Kept(answer["access_token"], now + lifetime_s, now + min(refresh_s, lifetime_s - _RENEW_BEFORE_S))
 
 
-def _msal_client(app: AppRegistration, session: requests.Session) -> Any:
+def msal_client(app: AppRegistration, session: requests.Session) -> Any:
+    """Give MSAL's client of an app registration; it carries no types."""
     return msal.ConfidentialClientApplication(
         app.client_id,
         client_credential=app.credential.for_msal(),

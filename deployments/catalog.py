@@ -73,7 +73,22 @@ RETENTION = Deployed(
     parameters={"request": {}},
 )
 
-EVERYWHERE = (CONTINUE, HEADS, RETENTION)
+PLAN_APPLY = Deployed(
+    name="plan-apply",
+    flow="flows.plan_apply:apply_stored",
+    description="Apply a stored plan exactly as it was reviewed; one that must be approved first waits until it is.",
+    tags=("voice", "plan"),
+)
+
+ROLLBACK = Deployed(
+    name="rollback",
+    flow="flows.rollback:roll_back",
+    description="Take back what a run changed, or chosen lines, changes or attributes of it; what somebody changed "
+    "since is named and stays.",
+    tags=("voice", "plan"),
+)
+
+EVERYWHERE = (CONTINUE, HEADS, RETENTION, PLAN_APPLY, ROLLBACK)
 CATALOG = (ONBOARDING, NIGHTLY, *EVERYWHERE)
 
 

@@ -13,9 +13,10 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from config.errors import InputRefused
+from config.site_approvals import ApprovalRules
 from connectors.database import Database
 from connectors.errors import ConnectorError
-from engine import inventory, journal, leases, plan_store
+from engine import approvals, inventory, journal, leases, plan_store
 from engine.journal import Entry, Result, Stream
 from engine.leases import Lease, LeaseHeld
 from engine.line import LineWork
@@ -24,6 +25,7 @@ from engine.plan_store import StoredLine
 from engine.runtime import Runtime
 
 _LARGEST_CHUNK = 50
+NO_RULES = ApprovalRules()
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,17 @@ def chunks(runtime: Runtime, plan_id: str, sessions: int) -> list[Chunk]:
     return found
 
 
-def start(runtime: Runtime, plan_id: str) -> None:
-    """Mark a plan as being applied; one without open lines settles at once."""
+def start(runtime: Runtime, plan_id: str, rules: ApprovalRules = NO_RULES) -> None:
+    """Mark a plan as being applied; one without open lines settles at once.
+
+    Raises InputRefused for a plan that was altered or discarded, ApprovalMissing when the site wants one first.
+    """
     with runtime.database.write() as connection:
-        if plan_store.header(connection, plan_id).state == "planned":
+        state = plan_store.header(connection, plan_id).state
+        if state == "discarded":
+            raise InputRefused(f"plan {plan_id} was discarded", remedy="plan anew")
+        if state == "planned":
+            approvals.require(connection, plan_id, rules, runtime.now())
             plan_store.set_plan_state(connection, plan_id, "applying")
             _record_refused(connection, plan_id, runtime.now())
         plan_store.settle_plan_if_done(connection, plan_id)
@@ -99,6 +108,9 @@ class _Open:
 def _open(runtime: Runtime, chunk: Chunk) -> _Open:
     now, holder = runtime.now(), runtime.new_holder()
     with runtime.database.write() as connection:
+        if plan_store.header(connection, chunk.plan_id).state == "planned":
+            remedy = f"apply the plan as a whole: ./callwright plan apply {chunk.plan_id}"
+            raise InputRefused(f"plan {chunk.plan_id} was not started", remedy=remedy)
         lease = leases.acquire(connection, "chunk", chunk.name, holder, now=now, ttl=runtime.lease)
         if lease is None:
             held = leases.holder_of(connection, "chunk", chunk.name, now=now)

@@ -7,6 +7,7 @@ from typing import cast
 
 from sqlalchemy import Connection
 
+from datasets.inventory import NumberState
 from datasets.numbering import PhoneNumber
 from engine import inventory
 from engine.change import Change
@@ -34,6 +35,17 @@ def settle_done(connection: Connection, change: Change, plan_id: str, now: datet
         inventory.reserve(
             connection, _number(change), owner=owner, reason=reason, until=until, now=now, plan_id=plan_id
         )
+    elif change.kind == "unassign_number":
+        _let_rest(connection, change, now)
+
+
+def _let_rest(connection: Connection, change: Change, now: datetime) -> None:
+    """Let a number that was taken from its owner rest until its grace period is over; another's is left alone."""
+    row = inventory.find(connection, _number(change))
+    if row is not None and row.state == NumberState.ASSIGNED and row.owner == user(str(change.parameters["user_id"])):
+        until = change.parameters.get("grace_until")
+        grace = None if until is None else datetime.fromisoformat(str(until))
+        inventory.release(connection, row.number, now, grace)
 
 
 def settle_undone(connection: Connection, change: Change, plan_id: str, now: datetime, observed: Observed) -> None:

@@ -27,6 +27,7 @@ class Kind:
     system: str = "Teams"
     fresh_users_lag: bool = False
     is_local: bool = False
+    is_destructive: bool = False
 
 
 def _inverted(change: Change, kind: str, **parameters: JsonValue) -> Change:
@@ -67,9 +68,9 @@ KINDS: dict[str, Kind] = {
     for kind in (
         Kind("set_usage_location", True, 60, _invert_usage_location, system="Graph"),
         Kind("assign_licence", True, 60, _to("remove_licence"), system="Graph"),
-        Kind("remove_licence", True, 60, _to("assign_licence"), system="Graph"),
+        Kind("remove_licence", True, 60, _to("assign_licence"), system="Graph", is_destructive=True),
         Kind("assign_number", False, 120, _to("unassign_number"), fresh_users_lag=True),
-        Kind("unassign_number", False, 120, _to("assign_number")),
+        Kind("unassign_number", False, 120, _to("assign_number"), is_destructive=True),
         Kind("set_enterprise_voice", True, 120, _invert_voice, fresh_users_lag=True),
         Kind("set_policies", True, 120, _invert_policies, fresh_users_lag=True),
         Kind("write_directory", True, 60, _invert_directory, system="Active Directory"),

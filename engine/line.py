@@ -64,6 +64,7 @@ class LineWork:
             stale = [e for e in effects if observed[e.key_pair] not in (e.before, e.after)]
             if stale:
                 return self._stale(change, observed, stale[0].key_pair)
+            observed |= {e.key_pair: e.after for e in effects}  # what the next change of this line will find
         return True
 
     def _observe(self, changes: Iterable[StoredChange]) -> Observed:
@@ -79,7 +80,7 @@ class LineWork:
         if obj.startswith("number:"):
             return self._held_by_other(change, observed)
         said = f"{attribute} of {self.line.label} is now {observed[key]!r}, which the plan did not expect"
-        return self._record.end(change, LineState.REFUSED, f"{said} ; run the feed again to plan anew", observed)
+        return self._record.end(change, LineState.REFUSED, f"{said} ; plan it anew", observed)
 
     def _is_ready(self, change: StoredChange) -> bool:
         if change.change.waits_for is None:
@@ -176,6 +177,9 @@ class LineWork:
     def _held_by_other(self, change: StoredChange, observed: Observed) -> bool:
         """Learn who holds the number, and let the line be planned anew with another one."""
         number = change.change.parameters.get("number")
+        if self.line.source.get("named"):  # a number that was named is not replaced by another one
+            said = f"{number} is held by somebody else ; plan it anew"
+            return self._record.end(change, LineState.REFUSED, said, observed)
         self._record.end(
             change, LineState.WAITING, f"{number} is held by somebody else ; planned anew with another", observed
         )

@@ -83,7 +83,7 @@ def record(
     counts = _line_counts(lines) if feed_id is None else feeds.outcome_counts(connection, feed_id)
     summary = _summary(request_id, plan_ids, counts, lines)
     requests.close_request(connection, request_id, _state(counts), summary, now)
-    for name in sorted({str(line.source["feed_id"]) for line in lines} - {feed_id}):
+    for name in sorted({str(line.source["feed_id"]) for line in lines if "feed_id" in line.source} - {feed_id}):
         _refresh(connection, name, now)
     return summary
 
@@ -103,7 +103,7 @@ def _set_row_outcomes(connection: Connection, lines: Sequence[StoredLine]) -> No
     by_feed: dict[str, list[tuple[int, str, str]]] = {}
     for line in lines:
         outcome = outcome_of(line)
-        if outcome is not None:
+        if outcome is not None and "feed_id" in line.source:
             place = by_feed.setdefault(str(line.source["feed_id"]), [])
             place.append((int(str(line.source["feed_line"])), outcome, line.reason))
     for feed_id, outcomes in by_feed.items():

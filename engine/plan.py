@@ -72,13 +72,9 @@ class Plan(Record):
 
     @property
     def hash(self) -> str:
-        """Digest everything that would be done: an approval is bound to this."""
-        return fingerprint(
-            [
-                self.request_id,
-                [
-                    [line.object, line.state.value, line.fingerprint, [c.model_dump(mode="json") for c in line.changes]]
-                    for line in self.lines
-                ],
-            ]
-        )
+        """Digest everything that would be done: an approval is bound to this.
+
+        States are left out: a line that was given up or taken over since does less, never more.
+        """
+        lines = [[line.object, [c.model_dump(mode="json") for c in line.changes]] for line in self.lines]
+        return fingerprint([self.id, self.request_id, lines])

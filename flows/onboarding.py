@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from config.errors import InputRefused
 from connectors.errors import ConnectorError
+from engine.approvals import ApprovalMissing
 from engine.requests import Actor
 from flows import presentation
 from tasks import onboarding as stages
@@ -55,8 +56,14 @@ def story(request: OnboardingRequest, run: Run, actor: Actor) -> dict[str, Any]:
 
 
 def apply_plan(plan_id: str, run: Run, kind: str) -> list[Exception]:
-    """Apply every due chunk of a plan, several at once; gives the errors of chunks that could not go on."""
-    chunks = run(stages.cut, plan_id)
+    """Apply every due chunk of a plan, several at once; gives the errors of chunks that could not go on.
+
+    A plan that has to be approved first is left as it is, and the error says so.
+    """
+    try:
+        chunks = run(stages.cut, plan_id)
+    except ApprovalMissing as missing:
+        return [missing]
     progress = presentation.Progress(kind, sum(last - first + 1 for _, first, last in chunks))
     errors: list[Exception] = []
     results: Iterable[dict[str, int] | Exception] = run.each(stages.apply_part, chunks)
@@ -73,7 +80,10 @@ def told(
     kind: str, run: Run, summary: dict[str, Any], plan_ids: Sequence[str], errors: Sequence[Exception]
 ) -> dict[str, Any]:
     """Show the summary and the table of what needs a look, and give the summary with what stood in the way."""
-    if errors:
+    missing = [error for error in errors if isinstance(error, ApprovalMissing)]
+    if missing:
+        summary["needs_approval"] = str(missing[0])
+    elif errors:
         summary["interrupted"] = f"{errors[0]} ; the lines wait and are continued by themselves"
     troubles = run(stages.troubles, list(plan_ids))
     presentation.show_failures(kind, [presentation.Failure(*each) for each in troubles])

@@ -31,6 +31,8 @@ CHUNK_APPLIED = "callwright.chunk.applied"
 MEANINGS: Mapping[str, str] = {
     "onboarded": "has number, licence and policies; a read has shown it",
     "planned_ahead": "starts later; the number is reserved",
+    "undone": "is as it was before; a read has shown it",
+    "restored": "is as it was at the moment asked for; a read has shown it",
     "waiting": "something has to happen first; picked up by itself",
     "unchanged": "was already as wanted",
     "quarantined": "the row is unsound; nothing was done for it",

@@ -114,7 +114,7 @@ def plan_onboarding(request_id: str, feed_id: str, *, dry_run: bool) -> str:
 def cut(plan_id: str) -> list[tuple[str, int, int]]:
     """Start a plan and cut what is due into chunks."""
     with open_work() as work, work.runtime() as runtime:
-        start(runtime, plan_id)
+        start(runtime, plan_id, work.site.approvals)
         sessions = work.settings.powershell.sessions if work.settings.powershell else 3
         return [(chunk.plan_id, chunk.first, chunk.last) for chunk in chunks(runtime, plan_id, sessions)]
 

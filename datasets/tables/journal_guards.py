@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Table, event
 
 from datasets.tables.metadata import metadata
 
+APPROVALS = ("approvals",)
 TABLES = ("journal", "journal_effects", "journal_manifests", "journal_streams", "erasures")
 _KEPT = [
     "stream_id",
@@ -43,17 +44,17 @@ ALLOWED = {
 }
 
 
-def statements(dialect: str) -> list[str]:
-    """Give the statements that put the guards into a database of this dialect."""
-    return _sqlite() if dialect == "sqlite" else _postgresql()
+def statements(dialect: str, tables: Collection[str] = TABLES) -> list[str]:
+    """Give the statements that put the guards on these tables into a database of this dialect."""
+    return _sqlite(tables) if dialect == "sqlite" else _postgresql(tables)
 
 
 def removals(dialect: str) -> list[str]:
     """Give the statements that take the guards away, as only the owner of the database can."""
-    guards = [(table, act) for table in TABLES for act in ("update", "delete")]
+    guards = [(table, act) for table in TABLES + APPROVALS for act in ("update", "delete")]
     if dialect == "sqlite":
         return [f"DROP TRIGGER IF EXISTS {table}_no_{act}" for table, act in guards]
-    guards += [(table, "truncate") for table in TABLES]
+    guards += [(table, "truncate") for table in TABLES + APPROVALS]
     return [f"DROP TRIGGER IF EXISTS {table}_no_{act} ON {table}" for table, act in guards]
 
 
@@ -70,9 +71,9 @@ def _refusal(table: str) -> str:
     return f"{table} is append-only: what was recorded is neither changed nor removed"
 
 
-def _sqlite() -> list[str]:
+def _sqlite(tables: Collection[str]) -> list[str]:
     made = []
-    for table in TABLES:
+    for table in tables:
         for act in ("UPDATE", "DELETE"):
             allowed = _allowed(table, act, "IS")
             when = f" WHEN NOT coalesce(({allowed}), 0)" if allowed else ""
@@ -83,9 +84,9 @@ def _sqlite() -> list[str]:
     return made
 
 
-def _postgresql() -> list[str]:
+def _postgresql(tables: Collection[str]) -> list[str]:
     made = [_function("callwright_append_only", "", "")]
-    for table in TABLES:
+    for table in tables:
         for act in ("UPDATE", "DELETE"):
             made += _postgresql_guard(table, act)
         made.append(
@@ -116,8 +117,8 @@ def _function(name: str, allowed: str, returned: str) -> str:
 
 
 def _put(_target: Any, connection: Connection, *, tables: Collection[Table], **_: Any) -> None:
-    if {table.name for table in tables}.issuperset(TABLES):
-        for statement in statements(connection.dialect.name):
+    if {table.name for table in tables}.issuperset(TABLES + APPROVALS):
+        for statement in statements(connection.dialect.name, TABLES + APPROVALS):
             connection.exec_driver_sql(statement)
 
 

@@ -144,6 +144,7 @@ def test_two_processes_on_one_plan_never_both_write() -> None:
             assert sum(counts.values()) == 0
 
     tenant.before = intrude
+    start(runtime, "p-1")
     apply_chunk(runtime, Chunk("p-1", 1, 3))
     finish(tenant, runtime, points)
     assert seen

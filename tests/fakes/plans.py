@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
+from pydantic import JsonValue
+
 from connectors.database import Database
 from datasets.inventory import Pool, Span
 from datasets.numbering import PhoneNumber
@@ -27,24 +29,28 @@ def runtime_on(database: Database, tenant: FakeTenant, limits: Limits = QUICK) -
     return Runtime(database, tenant.systems(), limits, clock.now, clock.sleep)
 
 
-def onboarding_line(tenant: FakeTenant, user_id: str, number: PhoneNumber) -> Line:
+def onboarding_line(tenant: FakeTenant, user_id: str, number: PhoneNumber, usage_location: str | None = None) -> Line:
     """Give the line that takes an untouched user to a working one."""
     user, obj, owner = tenant.users[user_id], f"user:{user_id}", f"number:{number.e164}"
+    located = Effect(object=obj, attribute="usage_location", before=usage_location, after="AT")
     return Line(
         object=obj,
         label=user.upn,
         source={"employee_id": user.employee_id},
         changes=(
-            _change(
-                "set_usage_location", obj, {"country": "AT"}, Effect(object=obj, attribute="usage_location", after="AT")
+            change_of(
+                "set_usage_location",
+                obj,
+                {"country": "AT"},
+                located,
             ),
-            _change(
+            change_of(
                 "assign_licence",
                 obj,
                 {"sku_id": SKU},
                 Effect(object=obj, attribute=f"licence:{SKU}", before=False, after=True),
             ),
-            _change(
+            change_of(
                 "assign_number",
                 obj,
                 {"number": number.e164, "number_type": "directRouting", "location_id": None},
@@ -53,14 +59,14 @@ def onboarding_line(tenant: FakeTenant, user_id: str, number: PhoneNumber) -> Li
                 Effect(object=obj, attribute="enterprise_voice", before=False, after=True),
                 waits_for=PHONE_SYSTEM,
             ),
-            _change(
+            change_of(
                 "set_policies",
                 obj,
                 {"policies": {"OnlineVoiceRoutingPolicy": "Vienna", "TenantDialPlan": "AT"}},
                 Effect(object=obj, attribute="policy:OnlineVoiceRoutingPolicy", after="Vienna"),
                 Effect(object=obj, attribute="policy:TenantDialPlan", after="AT"),
             ),
-            _change(
+            change_of(
                 "write_directory",
                 obj,
                 {"sam_account_name": user.sam, "attributes": {"telephoneNumber": number.e164}},
@@ -70,7 +76,10 @@ def onboarding_line(tenant: FakeTenant, user_id: str, number: PhoneNumber) -> Li
     )
 
 
-def _change(kind: str, obj: str, parameters: dict, *effects: Effect, waits_for: str | None = None) -> Change:  # type: ignore[type-arg] # JSON
+def change_of(
+    kind: str, obj: str, parameters: dict[str, JsonValue], *effects: Effect, waits_for: str | None = None
+) -> Change:
+    """Give a change for one user."""
     user_id = obj.removeprefix("user:")
     return Change(
         kind=kind, target=obj, parameters={"user_id": user_id, **parameters}, effects=effects, waits_for=waits_for
@@ -83,7 +92,13 @@ def define_pool(runtime: Runtime, start_at: str = "+431234500", end: str = "+431
         inventory.define_pool(connection, Pool(name=POOL, spans=(Span.read(start_at, end),)))
 
 
-def store_plan(runtime: Runtime, tenant: FakeTenant, user_ids: Iterable[str], plan_id: str = "p-1") -> Plan:
+def store_plan(
+    runtime: Runtime,
+    tenant: FakeTenant,
+    user_ids: Iterable[str],
+    plan_id: str = "p-1",
+    usage_location: str | None = None,
+) -> Plan:
     """Claim numbers for these users and store the plan that onboards them."""
     ids, now = list(user_ids), runtime.now()
     with runtime.database.write() as connection:
@@ -97,7 +112,8 @@ def store_plan(runtime: Runtime, tenant: FakeTenant, user_ids: Iterable[str], pl
         claimed = inventory.claim(
             connection, POOL, len(ids), plan_id=plan_id, owner_ids=ids, until=now + timedelta(days=2), now=now
         )
-        lines = tuple(onboarding_line(tenant, user, number) for user, number in zip(ids, claimed, strict=True))
+        pairs = zip(ids, claimed, strict=True)
+        lines = tuple(onboarding_line(tenant, user, number, usage_location) for user, number in pairs)
         plan = Plan(id=plan_id, request_id="r-1", lines=lines)
         plan_store.save(connection, plan, now)
     return plan

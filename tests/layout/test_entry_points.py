@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-from cli import onboarding
+from cli import onboarding, plan_acts
 from deployments.catalog import CATALOG
 from tests.fakes.checkout import python_files, text_of, tracked, tree_of
 
@@ -54,3 +54,4 @@ def test_command_line_starts_deployments_that_exist() -> None:
     """The command line asks a Prefect server for deployments that the catalog has."""
     names = {deployed.name for deployed in CATALOG}
     assert {onboarding.DEPLOYMENT, onboarding.CONTINUE_DEPLOYMENT} <= names
+    assert {plan_acts.APPLY_DEPLOYMENT, plan_acts.ROLLBACK_DEPLOYMENT} <= names

@@ -1,0 +1,205 @@
+"""From the values a user shall have to the changes that lead there (pure): what rollback and restore have in common.
+
+Values are wanted per (object, attribute); what cannot be brought about is told in words and left alone. The order is
+that of dependencies: location and licences first, a number is taken before one is given, licences go last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from engine.change import Change, Effect
+from engine.conditions import PHONE_SYSTEM
+from engine.readers import Observed
+
+DIRECT_ROUTING = "directRouting"
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class NumberTerms:
+    """What Teams must be told with a number."""
+
+    number_type: str = DIRECT_ROUTING
+    location_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one user shall be: wanted and observed values, and what is known about the numbers concerned."""
+
+    user_id: str
+    wanted: Observed
+    observed: Observed
+    reason: str
+    grace_until: datetime
+    terms: Mapping[str, NumberTerms] = field(default_factory=dict)
+
+    @property
+    def object(self) -> str:
+        """Give the user's object name."""
+        return f"user:{self.user_id}"
+
+    def differing(self, prefix: str = "") -> list[str]:
+        """List the user's attributes with this beginning that are wanted otherwise than they are."""
+        pairs = sorted(self.wanted.items())
+        return [
+            a for (o, a), v in pairs if o == self.object and a.startswith(prefix) and self.observed.get((o, a)) != v
+        ]
+
+    def value(self, attribute: str) -> JsonValue:
+        """Give the value the attribute shall have: the wanted one, else the one it has."""
+        key = (self.object, attribute)
+        return self.wanted[key] if key in self.wanted else self.observed.get(key)
+
+
+@dataclass(frozen=True)
+class Way:
+    """The changes that lead there, and what cannot be done, each with the reason."""
+
+    changes: tuple[Change, ...]
+    problems: tuple[str, ...]
+
+
+def converge(target: Target) -> Way:
+    """Plan the changes for one user."""
+    problems = [*_unknown(target), *_unwanted(target)]
+    changes = [
+        *_usage_location(target),
+        *_licences(target, given=True),
+        *_number(target),
+        *_enterprise_voice(target),
+        *_policies(target),
+        *_directory(target),
+        *_licences(target, given=False),
+    ]
+    return Way(tuple(changes), tuple(problems))
+
+
+def _unknown(target: Target) -> list[str]:
+    known = ("usage_location", "licence:", "number", "enterprise_voice", "policy:")
+    return [f"{name} cannot be set back by Callwright" for name in target.differing() if not name.startswith(known)]
+
+
+def _unwanted(target: Target) -> list[str]:
+    """Name what the systems do not allow, or what would take more with it than was asked for."""
+    found = []
+    if "usage_location" in target.differing() and target.value("usage_location") is None:
+        found.append("a usage location cannot be emptied again")
+    if target.value("number") is not None and _licences_to_remove(target):
+        found.append(f"removing a licence would free number {target.value('number')}, which stays")
+    return found
+
+
+def _effects(target: Target, names: Sequence[str]) -> tuple[Effect, ...]:
+    obj = target.object
+    return tuple(
+        Effect(object=obj, attribute=n, before=target.observed.get((obj, n)), after=target.value(n)) for n in names
+    )
+
+
+def _change(target: Target, kind: str, parameters: dict[str, JsonValue], effects: tuple[Effect, ...]) -> Change:
+    return Change(
+        kind=kind,
+        target=target.object,
+        parameters={"user_id": target.user_id, **parameters},
+        effects=effects,
+        reason=target.reason,
+        waits_for=PHONE_SYSTEM if kind in ("assign_number", "set_enterprise_voice") else None,
+    )
+
+
+def _usage_location(target: Target) -> list[Change]:
+    country = target.value("usage_location")
+    if "usage_location" not in target.differing() or country is None:
+        return []
+    return [_change(target, "set_usage_location", {"country": country}, _effects(target, ["usage_location"]))]
+
+
+def _licences_to_remove(target: Target) -> list[str]:
+    return [name for name in target.differing("licence:") if not target.value(name)]
+
+
+def _licences(target: Target, *, given: bool) -> list[Change]:
+    names = [name for name in target.differing("licence:") if bool(target.value(name)) is given]
+    if not given and target.value("number") is not None:
+        return []
+    kind = "assign_licence" if given else "remove_licence"
+    return [
+        _change(target, kind, {"sku_id": name.removeprefix("licence:")}, _effects(target, [name])) for name in names
+    ]
+
+
+def _number(target: Target) -> list[Change]:
+    if "number" not in target.differing():
+        return []
+    have, want = target.observed.get((target.object, "number")), target.value("number")
+    made = [] if have is None else [_unassign(target, str(have))]
+    return made if want is None else [*made, _assign(target, str(want), has_none=have is None)]
+
+
+def _unassign(target: Target, number: str) -> Change:
+    """Take the number, and with it Enterprise Voice, as Teams does."""
+    effects = [Effect(object=target.object, attribute="number", before=number)]
+    effects.append(Effect(object=f"number:{number}", attribute="owner", before=target.user_id))
+    if target.observed.get((target.object, "enterprise_voice")):
+        effects.append(Effect(object=target.object, attribute="enterprise_voice", before=True, after=False))
+    terms = target.terms.get(number, NumberTerms())
+    parameters: dict[str, JsonValue] = {
+        "number": number,
+        "number_type": terms.number_type,
+        "location_id": terms.location_id,
+        "grace_until": target.grace_until.isoformat(),
+    }
+    return _change(target, "unassign_number", parameters, tuple(effects))
+
+
+def _assign(target: Target, number: str, *, has_none: bool) -> Change:
+    effects = [Effect(object=target.object, attribute="number", after=number)]
+    effects.append(Effect(object=f"number:{number}", attribute="owner", after=target.user_id))
+    if not (has_none and target.observed.get((target.object, "enterprise_voice"))):
+        effects.append(Effect(object=target.object, attribute="enterprise_voice", before=False, after=True))
+    terms = target.terms.get(number, NumberTerms())
+    parameters: dict[str, JsonValue] = {
+        "number": number,
+        "number_type": terms.number_type,
+        "location_id": terms.location_id,
+    }
+    return _change(target, "assign_number", parameters, tuple(effects))
+
+
+def _enterprise_voice(target: Target) -> list[Change]:
+    """Switch Enterprise Voice where giving or taking the number does not leave it as it is wanted."""
+    name, want = "enterprise_voice", bool(target.value("enterprise_voice"))
+    after = bool(target.observed.get((target.object, name)))
+    if "number" in target.differing():
+        after = target.value("number") is not None
+    if want == after or (target.object, name) not in {*target.wanted, *target.observed}:
+        return []
+    effect = Effect(object=target.object, attribute=name, before=after, after=want)
+    return [_change(target, "set_enterprise_voice", {"enabled": want}, (effect,))]
+
+
+def _policies(target: Target) -> list[Change]:
+    names = target.differing("policy:")
+    if not names:
+        return []
+    policies: dict[str, JsonValue] = {name.removeprefix("policy:"): target.value(name) for name in names}
+    return [_change(target, "set_policies", {"policies": policies}, _effects(target, names))]
+
+
+def _directory(target: Target) -> list[Change]:
+    made = []
+    for obj in sorted({obj for obj, _ in target.wanted if obj.startswith("ad:")}):
+        pairs = sorted((a, v) for (o, a), v in target.wanted.items() if o == obj and target.observed.get((o, a)) != v)
+        if pairs:
+            effects = tuple(
+                Effect(object=obj, attribute=a, before=target.observed.get((obj, a)), after=v) for a, v in pairs
+            )
+            parameters: dict[str, JsonValue] = {"sam_account_name": obj.removeprefix("ad:"), "attributes": dict(pairs)}
+            made.append(_change(target, "write_directory", parameters, effects))
+    return made

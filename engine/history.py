@@ -1,0 +1,111 @@
+"""What our journal knows about values: the verified changes of a run, and what a value was at a moment. SQL only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import JsonValue
+from sqlalchemy import Connection, and_, or_, select, tuple_
+
+from config.errors import InputRefused
+from datasets.tables.journal import journal, journal_effects
+from datasets.tables.plans import plan_changes, plan_lines, plans
+from datasets.tables.requests import requests
+from engine.change import Effect
+from engine.converge import DIRECT_ROUTING, NumberTerms
+
+_SLICE = 500
+
+
+@dataclass(frozen=True)
+class Done:
+    """A change that was carried out and verified, with the values it found and left."""
+
+    plan_id: str
+    line: int
+    seq: int
+    at: datetime
+    object: str
+    label: str
+    kind: str
+    parameters: dict[str, JsonValue]
+    effects: tuple[Effect, ...]
+
+    @property
+    def name(self) -> str:
+        """Give the name people use: line and change of the plan."""
+        return f"{self.line}.{self.seq}"
+
+    @property
+    def full_name(self) -> str:
+        """Give the name that holds among several plans of one run."""
+        return f"{self.plan_id}:{self.name}"
+
+
+def plans_of(connection: Connection, run: str) -> list[str]:
+    """Give the plans of a run by request, plan or flow run id, oldest first. Raises InputRefused for an unknown run."""
+    query = (
+        select(plans.c.id)
+        .outerjoin(requests, requests.c.id == plans.c.request_id)
+        .where(or_(plans.c.id == run, requests.c.id == run, requests.c.flow_run_id == run))
+    )
+    found = list(connection.execute(query.order_by(plans.c.created_at)).scalars())
+    if not found:
+        raise InputRefused(f"no run {run} with a plan", remedy="see ./callwright audit log, or ./callwright plan list")
+    return found
+
+
+def done_in(connection: Connection, plan_ids: Iterable[str]) -> list[Done]:
+    """Read what these plans carried out and verified, in the order in which it happened."""
+    j, c = journal.c, plan_changes.c
+    query = (
+        select(j.stream_id, j.seq, j.at, j.plan_id, j.line, j.change, plan_lines.c.object, plan_lines.c.label)
+        .add_columns(c.kind, c.parameters)
+        .join(plan_changes, and_(c.plan_id == j.plan_id, c.line == j.line, c.seq == j.change))
+        .join(plan_lines, and_(plan_lines.c.plan_id == j.plan_id, plan_lines.c.line == j.line))
+        .where(j.plan_id.in_(list(plan_ids)), j.result == "verified")
+    )
+    rows = connection.execute(query.order_by(j.at, j.plan_id, j.line, j.change)).all()
+    effects = _effects(connection, [(row.stream_id, row.seq) for row in rows])
+    return [_done(row, effects.get((row.stream_id, row.seq), ())) for row in rows]
+
+
+def _done(row: Any, effects: tuple[Effect, ...]) -> Done:
+    facts = (row.plan_id, row.line, row.change, row.at, row.object, row.label, row.kind)
+    return Done(*facts, parameters=row.parameters, effects=effects)
+
+
+def _effects(connection: Connection, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[Effect, ...]]:
+    c, found = journal_effects.c, dict[tuple[str, int], tuple[Effect, ...]]()
+    for start in range(0, len(keys), _SLICE):
+        query = select(journal_effects).where(tuple_(c.stream_id, c.seq).in_(keys[start : start + _SLICE]))
+        for row in connection.execute(query.order_by(c.object, c.attribute)):
+            effect = Effect(object=row.object, attribute=row.attribute, before=row.before, after=row.after)
+            found[row.stream_id, row.seq] = (*found.get((row.stream_id, row.seq), ()), effect)
+    return found
+
+
+def last_change(connection: Connection, key: tuple[str, str], after: datetime) -> str:
+    """Say who changed a value last since a moment: a plan of ours, or somebody outside Callwright."""
+    c = journal_effects.c
+    query = (
+        select(journal.c.plan_id, c.at)
+        .join(journal, and_(journal.c.stream_id == c.stream_id, journal.c.seq == c.seq))
+        .where(c.object == key[0], c.attribute == key[1], c.at > after, journal.c.result == "verified")
+    )
+    row = connection.execute(query.order_by(c.at.desc()).limit(1)).one_or_none()
+    return "outside Callwright" if row is None else f"by plan {row.plan_id} on {row.at:%Y-%m-%d %H:%M} UTC"
+
+
+def terms_of(done: Iterable[Done]) -> dict[str, NumberTerms]:
+    """Give what Teams was told with the numbers of these changes."""
+    found: dict[str, NumberTerms] = {}
+    for each in done:
+        if each.kind in ("assign_number", "unassign_number"):
+            number, location = str(each.parameters.get("number")), each.parameters.get("location_id")
+            number_type = str(each.parameters.get("number_type") or DIRECT_ROUTING)
+            found[number] = NumberTerms(number_type, None if location is None else str(location))
+    return found
