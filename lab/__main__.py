@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         settings = _settings(chosen.set)
+        settings.hybrid_share = chosen.hybrid or settings.hybrid_share
         folder = chosen.folder or Path(tempfile.mkdtemp(prefix="lab-"))
         ports = Ports(chosen.port, chosen.control_port, chosen.wsman_port, chosen.wsman_http_port)
         clock = Clock(runs=chosen.clock == "real")
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description="A stand-in tenant over the real protocols.")
     parser.add_argument("--users", type=int, default=200, help="how many sample people (200)")
+    parser.add_argument("--hybrid", type=_share, default=0.0, metavar="SHARE", help="share of people on premises (0)")
     parser.add_argument("--snapshot", type=Path, help="load this snapshot of a tenant instead of sample people")
     parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same tenant (1)")
     parser.add_argument("--port", type=int, default=0, help="HTTPS port of identity provider and Graph (any free)")
@@ -65,6 +67,14 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--clock", choices=("real", "set"), default="real", help="a set clock stands still (real)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, see GET /settings")
     return parser
+
+
+def _share(text: str) -> float:
+    """Read a share between 0 and 1."""
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise ValueError(text)
+    return share
 
 
 def _settings(pairs: Sequence[str]) -> Settings:

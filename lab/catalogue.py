@@ -11,6 +11,7 @@ PHONE = ServicePlan("4828c8ec-dc2e-4779-b502-87ac9ce28ab7", "MCOEV", "PhoneSyste
 CONFERENCING = ServicePlan("3e26ee1f-8a5f-4d52-aee2-b81ce45c8f40", "MCOMEETADV", "AudioConferencing")
 CALLING = ServicePlan("4ed3ff63-69d7-4fb7-b984-5aec7f605ca8", "MCOPSTN1", "CallingPlan")
 VIRTUAL = ServicePlan("f47330e9-c134-43b3-9993-e7f004506889", "MCOEV_VIRTUALUSER", "PhoneSystemVirtualUser")
+SKYPE = ServicePlan("0feaeb32-d00e-4d66-bd5a-43b5b83db82c", "MCOSTANDARD")
 MAIL = ServicePlan("efb87545-963c-4e0d-99df-69c6916d9eb0", "EXCHANGE_S_ENTERPRISE")
 
 E5 = "06ebc4ee-1bb5-47dd-8120-11324bc54e06"
@@ -21,8 +22,8 @@ VIRTUAL_USER = "440eaaa8-b3e0-484b-a8be-62870b9ba70a"
 
 # Product id → (part number, services).
 PRODUCTS: dict[str, tuple[str, tuple[ServicePlan, ...]]] = {
-    E5: ("SPE_E5", (TEAMS, PHONE, CONFERENCING, MAIL)),
-    E3: ("SPE_E3", (TEAMS, MAIL)),
+    E5: ("SPE_E5", (TEAMS, PHONE, CONFERENCING, SKYPE, MAIL)),
+    E3: ("SPE_E3", (TEAMS, SKYPE, MAIL)),
     PHONE_ADD_ON: ("MCOEV", (PHONE,)),
     CALLING_ADD_ON: ("MCOPSTN1", (CALLING,)),
     VIRTUAL_USER: ("PHONESYSTEM_VIRTUALUSER", (VIRTUAL,)),

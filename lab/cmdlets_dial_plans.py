@@ -55,7 +55,7 @@ def make_rule(call: Call) -> Iterable[Value]:
 
 def _rule(value: Value) -> Json:
     """Take a rule of this runspace; one that went over the wire is a bag of properties and no rule any more."""
-    if not isinstance(value, PsObject) or not value.types or value.types[0] != _RULE_TYPE:
+    if not isinstance(value, PsObject) or not value.adapted or value.types[:1] != (_RULE_TYPE,):
         text = to_text(value)
         raise bad_request(f'Cannot convert "{text}" to NormalizationRule: make it with New-CsVoiceNormalizationRule.')
     rule = {name: item for name, item in value.props.items() if isinstance(item, str | bool | int)}

@@ -32,11 +32,11 @@ def ad_users(call: Call) -> Iterable[Value]:
 
     def look(view: View) -> Iterable[Value]:
         if call.set_name == "Identity":
-            return [_shown(_account(view, identity), wanted)]
+            return [shown_account(_account(view, identity), wanted)]
         keeps = _predicate(call)
         base = call.text("SearchBase").lower()
         found = (row for row in view.ad_users() if row.distinguished_name.lower().endswith(base))
-        rows = [_shown(row, wanted) for row in found if keeps(_lookup(row))]
+        rows = [shown_account(row, wanted) for row in found if keeps(_lookup(row))]
         size = call.bound.get("ResultSetSize")
         return rows[:size] if isinstance(size, int) else rows
 
@@ -86,10 +86,10 @@ def _known(name: str) -> bool:
 
 
 def _lookup(row: AdUser) -> Callable[[str], Value]:
-    return lambda name: _value(row, name)
+    return lambda name: ad_value(row, name)
 
 
-def _value(row: AdUser, name: str) -> Value:
+def ad_value(row: AdUser, name: str) -> Value:
     """Read a property of an account under its LDAP or its PowerShell name."""
     fixed: dict[str, Value] = {
         "distinguishedname": row.distinguished_name,
@@ -108,8 +108,9 @@ def _value(row: AdUser, name: str) -> Value:
     return value if value is None or attribute not in LISTS else [value]
 
 
-def _shown(row: AdUser, wanted: list[str]) -> PsObject:
-    props = [(name, _value(row, name)) for name in wanted]
+def shown_account(row: AdUser, wanted: Iterable[str] = DEFAULTS) -> PsObject:
+    """Show an account with some of its properties."""
+    props = [(name, ad_value(row, name)) for name in wanted]
     types = ("ADUser", "ADAccount", "ADPrincipal", "ADObject", "ADEntity")
     return PsObject(
         props,
@@ -121,6 +122,8 @@ def _shown(row: AdUser, wanted: list[str]) -> PsObject:
 
 def directory_error(refusal: Refusal) -> ErrorRecord:
     """Word a refusal as the ActiveDirectory module does."""
+    if refusal.code == "AlreadyExists":
+        return _ad_error(refusal.message, _MODELS + "ADIdentityAlreadyExistsException", "ResourceExists")
     if refusal.code == "NotFound":
         return _ad_error(refusal.message, _MODELS + "ADIdentityNotFoundException", "ObjectNotFound")
     if refusal.status == 403:
@@ -186,6 +189,11 @@ def _table(call: Call, parameter: str) -> list[tuple[str, list[str]]]:
     return found
 
 
+def table_changes(call: Call, parameter: str) -> dict[str, str | None]:
+    """Give the attributes of a table parameter, one value each."""
+    return {name: values[0] for name, values in _table(call, parameter)}
+
+
 def _attribute(name: str) -> str:
     found = ldap_name(name)
     if found is None:
@@ -243,6 +251,21 @@ DIRECTORY = (
                 "Identity", position=0, sets=needed(), from_value=True, from_property=True, aliases=("SamAccountName",)
             ),
             *(Parameter(name) for name in _DIRECT),
+            *(Parameter(name, "hashtable") for name in ("Remove", "Add", "Replace")),
+            Parameter("Clear", "strings"),
+            Parameter("PassThru", "switch"),
+            *_COMMON,
+        ),
+        module=MODULE,
+        changes=True,
+    ),
+    Cmdlet(
+        "Set-ADObject",
+        set_ad_user,
+        (
+            Parameter("Identity", position=0, sets=needed(), from_value=True, from_property=True),
+            Parameter("Description"),
+            Parameter("DisplayName"),
             *(Parameter(name, "hashtable") for name in ("Remove", "Add", "Replace")),
             Parameter("Clear", "strings"),
             Parameter("PassThru", "switch"),

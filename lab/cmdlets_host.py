@@ -19,7 +19,7 @@ from lab.records import Effect, Json
 from lab.rules import Refusal, service_unavailable
 from lab.tenant import View
 
-_SECRETS = frozenset({"accesstokens", "certificate", "credential", "accountpassword", "newpassword"})
+_SECRETS = frozenset({"accesstokens", "certificate", "credential", "accountpassword", "newpassword", "pin"})
 _UNDECLARED = "Microsoft.Rest.ClientRuntime.UndeclaredResponseException"
 _OLD_STYLE_BEFORE = (4, 2, 1)
 _OLD_STYLE_TYPE = "Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models.SkypeTelephoneNumberMgmtErrorResponse"

@@ -9,6 +9,7 @@ from lab.cmdlets_calling import CALLING
 from lab.cmdlets_core import ALIASES, CORE
 from lab.cmdlets_dial_plans import DIAL_PLANS
 from lab.cmdlets_directory import DIRECTORY
+from lab.cmdlets_directory_groups import DIRECTORY_GROUPS
 from lab.cmdlets_engine import Engine
 from lab.cmdlets_host import host_of
 from lab.cmdlets_locations import LOCATIONS
@@ -19,6 +20,12 @@ from lab.cmdlets_policies import GRANTS
 from lab.cmdlets_policy_batches import POLICY_BATCHES
 from lab.cmdlets_routing import ROUTING
 from lab.cmdlets_secure import SECURE
+from lab.cmdlets_skype import SKYPE_USERS
+from lab.cmdlets_skype_devices import SKYPE_DEVICES
+from lab.cmdlets_skype_forwarding import SKYPE_FORWARDING
+from lab.cmdlets_skype_groups import SKYPE_GROUPS
+from lab.cmdlets_skype_numbers import SKYPE_NUMBERS
+from lab.cmdlets_skype_server import SKYPE_SERVER
 from lab.cmdlets_streams import STREAMS
 from lab.cmdlets_teams import TEAMS
 from lab.cmdlets_users import USERS
@@ -64,7 +71,9 @@ def _command(call: Call, item: Cmdlet) -> PsObject:
 
 
 def _versions(call: Call) -> dict[str, str]:
-    return {"MicrosoftTeams": host_of(call).parts.settings.module_version, "ActiveDirectory": "1.0.1.0"}
+    settings = host_of(call).parts.settings
+    on_premises = {"ActiveDirectory": "1.0.1.0", "SkypeForBusiness": settings.skype_build}
+    return {"MicrosoftTeams": settings.module_version, **on_premises}
 
 
 def get_module(call: Call) -> Iterator[Value]:
@@ -113,5 +122,6 @@ _MODULES = (
 
 _VOICE = (*ROUTING, *DIAL_PLANS, *VOICE_SETTINGS, *CALLING)
 _TEAMS = (*_VOICE, *TEAMS, *USERS, *NUMBERS, *NUMBER_SETTINGS, *ORDERS, *LOCATIONS, *GRANTS, *POLICY_BATCHES)
+_SKYPE = (*SKYPE_USERS, *SKYPE_SERVER, *SKYPE_NUMBERS, *SKYPE_DEVICES, *SKYPE_GROUPS, *SKYPE_FORWARDING)
 
-REGISTRY = Registry((*CORE, *STREAMS, *SECURE, *_MODULES, *_TEAMS, *DIRECTORY), ALIASES)
+REGISTRY = Registry((*CORE, *STREAMS, *SECURE, *_MODULES, *_TEAMS, *DIRECTORY, *DIRECTORY_GROUPS, *_SKYPE), ALIASES)

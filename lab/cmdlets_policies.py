@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable
 
 from lab.catalogue import POLICIES
 from lab.cmdlets import Call, Cmdlet, Parameter, allowed, needed
-from lab.cmdlets_host import teams_host
+from lab.cmdlets_host import host_of, teams_host
+from lab.cmdlets_skype import grant_policy
 from lab.cmdlets_users import online_user
 from lab.grants import UPGRADE, EffectivePolicy
 from lab.posh_values import PsObject, Value
 from lab.records import Effect
 from lab.rules import bad_request, unknown_user
+from lab.skype import POLICIES as ON_PREMISES
 from lab.tenant import View
 
 MODULE = "MicrosoftTeams"
@@ -27,6 +29,8 @@ _UPGRADE_WARNINGS = (
 def _grant(policy_type: str) -> Callable[[Call], Iterable[Value]]:
     def grant(call: Call) -> Iterable[Value]:
         """Grant a policy to a user, a group or the tenant; a null name takes the grant away."""
+        if policy_type in ON_PREMISES and host_of(call).connection is None and call.set_name == "Identity":
+            return grant_policy(call, policy_type)
         host = teams_host(call)
         tenant, name = host.parts.tenant, call.text("PolicyName") or None
         subject = call.text("Group") or call.text("Identity")

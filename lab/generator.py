@@ -12,6 +12,7 @@ from lab import catalogue, objects
 from lab.catalogue import SITE_CODES, SITES, Site
 from lab.clock import START, stamp
 from lab.history import History
+from lab.hybrid import home
 from lab.names import ALPHABETS
 from lab.records import (
     CALLING_PLAN,
@@ -34,14 +35,23 @@ FREE_PER_SITE = 20  # uploaded Direct Routing numbers nobody holds
 MICROSOFT_NUMBERS = 60
 
 
-def fill(tenant: Tenant, *, users: int, seed: int) -> None:
-    """Put products, policies, locations, people, groups and numbers into an empty tenant."""
+def fill(tenant: Tenant, *, users: int, seed: int, hybrid: float = 0.0) -> None:
+    """Put products, policies, locations, people, groups and numbers into an empty tenant.
+
+    `hybrid` is the share of people who are homed on the on-premises servers.
+    """
+    delay = tenant.settings.directory_sync_delay_s
     with tenant.lock:
+        # The sample is synchronised already, however long that takes later.
+        tenant.settings.directory_sync_delay_s = 0.0
         source = Generator(tenant, users, seed)
         source.configure()
         source.people()
         source.others()
         source.groups()
+        if hybrid:
+            home(tenant, share=hybrid, seed=seed)
+        tenant.settings.directory_sync_delay_s = delay
         # What was before the sample was complete is nobody's business: no lag and no delta reaches into it.
         tenant.history = History()
 

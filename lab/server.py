@@ -139,7 +139,7 @@ class Lab:
         if self._snapshot:
             load(tenant, self._snapshot)
         else:
-            fill(tenant, users=self.users, seed=self.seed)
+            fill(tenant, users=self.users, seed=self.seed, hybrid=self.settings.hybrid_share)
         calls = CallLog(self.folder / "calls.jsonl", self.clock)
         stack.callback(calls.close)
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -50,6 +50,10 @@ class Settings:
     directory_sync_delay_s: float = 0.0
     operation_delay_s: float = 0.0
     module_version: str = "7.4.0"
+    hybrid_share: float = 0.0  # of the sample people, read at the start only
+    skype_build: str = "7.0.2046.524"
+    front_end_lag_s: float = 0.0
+    stale_replicas: tuple[str, ...] = ()
     shells_per_user: int = 3
     shells_per_tenant: int = 9
     allow_unencrypted: bool = False

@@ -32,6 +32,7 @@ from lab.records import (
 )
 from lab.rules import missing, telephone_number
 from lab.settings import Settings
+from lab.skype_records import Device, Forwarding, SkypeUser
 
 
 class Store:
@@ -59,6 +60,10 @@ class Store:
         self.addresses: dict[str, CivicAddress] = {}
         self.objects: dict[tuple[str, str], ConfigObject] = {}  # by kind and folded name
         self.calling: dict[str, object] = {}  # calling settings by user, where they are not the default ones
+        self.skype: dict[str, SkypeUser] = {}  # on-premises users by folded sAMAccountName
+        self.skype_by_sip: dict[str, str] = {}
+        self.devices: dict[str, Device] = {}  # by folded distinguished name
+        self.forwarding: dict[str, list[tuple[datetime, Forwarding]]] = {}  # on-premises, every version
         self.phone_configuration = PhoneConfiguration()
         self.orders: dict[str, Order] = {}
         self.ad_users: dict[str, AdUser] = {}  # by folded sAMAccountName
@@ -198,6 +203,14 @@ class Store:
         self.ad_users[sam] = account
         self.ad_by_dn[account.distinguished_name.casefold()] = sam
         self.ad_by_guid[account.object_guid.casefold()] = sam
+
+    def drop_ad_user(self, account: AdUser) -> None:
+        """Take a directory account away."""
+        sam = account.sam_account_name.casefold()
+        self._remember("ad", sam, account)
+        self.ad_users.pop(sam, None)
+        self.ad_by_dn.pop(account.distinguished_name.casefold(), None)
+        self.ad_by_guid.pop(account.object_guid.casefold(), None)
 
     def put_group(self, group: Group) -> None:
         """Store a group and whose member everybody is."""

@@ -37,10 +37,10 @@ _KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 class ScriptRunner:
     """A runspace; `errors`, `messages` and `slept` hold what the last script did."""
 
-    def __init__(self, folder: Path, *, users: int = 12, connected: bool = True) -> None:
+    def __init__(self, folder: Path, *, users: int = 12, connected: bool = True, hybrid: float = 0.0) -> None:
         clock, settings = Clock(runs=False), Settings()
         self.tenant = Tenant("0b5a7c1e-7d6f-4c53-9f6e-3f9f3c1c9a10", clock, settings)
-        generator.fill(self.tenant, users=users, seed=1)
+        generator.fill(self.tenant, users=users, seed=1, hybrid=hybrid)
         calls, tokens = CallLog(folder / "calls.jsonl", clock), Tokens(_KEY, "https://lab.test/issuer")
         self.parts = LabParts(self.tenant, Faults(), calls, clock, settings, tokens, "operator", "secret")
         self.host = Host(self.parts, "operator", Connection("application") if connected else None)

@@ -51,3 +51,11 @@ def teams(tmp_path: Path) -> Iterator[ScriptRunner]:
     runner.parts.settings.module_version = "8.0.0"
     yield runner
     runner.parts.calls.close()
+
+
+@pytest.fixture
+def skype(tmp_path: Path) -> Iterator[ScriptRunner]:
+    """Give a runspace of the on-premises servers, where half of the people are homed."""
+    runner = ScriptRunner(tmp_path, users=24, connected=False, hybrid=0.5)
+    yield runner
+    runner.parts.calls.close()
