@@ -41,6 +41,7 @@ def _assemble() -> None:
     plans.app.command("apply")(plan_acts.apply)
     app.add_typer(plans.app, name="plan")
     app.command("undo")(plan_acts.undo)
+    app.command("restore")(plan_acts.restore)
     app.add_typer(quarantine.app, name="quarantine")
     app.add_typer(audit.app, name="audit")
     app.add_typer(inventory.app, name="numbers")

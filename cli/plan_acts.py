@@ -1,4 +1,4 @@
-"""What a person does with a plan: approve it, apply it, or take back what a run changed."""
+"""What a person does with a plan: approve it, apply it, or take back what a run changed, restore a moment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cli.onboarding import quietly, report
 if TYPE_CHECKING:
     from engine.approvals import Person
 
-APPLY_DEPLOYMENT, ROLLBACK_DEPLOYMENT = "plan-apply", "rollback"
+APPLY_DEPLOYMENT, ROLLBACK_DEPLOYMENT, RESTORE_DEPLOYMENT = "plan-apply", "rollback", "restore"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 PlanId = Annotated[str, typer.Argument(help="The plan's id, as 'plan list' shows it.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -80,6 +80,39 @@ def undo(
     """Take back what a run changed, or parts of it; what somebody changed since is named and stays."""
     chosen = {"run": run, "lines": line or [], "changes": change or [], "attributes": attribute or []}
     summary = _plan_undo(chosen | {"dry_run": True, "requested_by": getpass.getuser()})
+    _preview_and_apply(summary, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def restore(
+    at: Annotated[str, typer.Option(help="The moment, such as 2026-03-01T08:00:00+01:00; without a zone it is UTC.")],
+    user: Annotated[list[str] | None, typer.Option(help="Object id or UPN; may be repeated.")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Everybody whom Callwright changed since then.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Stop after the plan; nothing outside is changed.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Give users the voice state they had at a moment; what cannot be restored is named."""
+    request = {"moment": _moment(at), "users": user or [], "everybody": everybody}
+    summary = _plan_restore(request | {"dry_run": True, "requested_by": getpass.getuser()})
+    _preview_and_apply(summary, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def _moment(text: str) -> str:
+    from datetime import UTC, datetime
+
+    from config.errors import InputRefused
+
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        remedy = "write it like 2026-03-01T08:00:00+01:00"
+        raise InputRefused(f"{text} is no moment", where="--at", remedy=remedy) from error
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
+
+
+def _preview_and_apply(summary: Mapping[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> None:
     plan_id = str(summary["plan_id"])
     if not as_json:
         plans.show_plan(plan_id)
@@ -88,6 +121,17 @@ def undo(
         report(summary, as_json=as_json)
         return
     report(_apply(plan_id), as_json=as_json)
+
+
+def _plan_restore(request: Mapping[str, Any]) -> dict[str, Any]:
+    if prefect_runs.server_url():
+        return prefect_runs.run(RESTORE_DEPLOYMENT, request)
+    from engine.requests import Actor
+    from flows.restore import RestoreRequest, story
+    from tasks.stage import InProcess
+
+    with quietly():
+        return story(RestoreRequest(**request), InProcess(), Actor(kind="os_user", name=str(request["requested_by"])))
 
 
 def _plan_undo(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -88,7 +88,15 @@ ROLLBACK = Deployed(
     tags=("voice", "plan"),
 )
 
-EVERYWHERE = (CONTINUE, HEADS, RETENTION, PLAN_APPLY, ROLLBACK)
+RESTORE = Deployed(
+    name="restore",
+    flow="flows.restore:restore",
+    description="Give users, or everybody, the voice state they had at a moment: number, Enterprise Voice, policies, "
+    "licences and write-back, as far as the record knows them.",
+    tags=("voice", "plan"),
+)
+
+EVERYWHERE = (CONTINUE, HEADS, RETENTION, PLAN_APPLY, ROLLBACK, RESTORE)
 CATALOG = (ONBOARDING, NIGHTLY, *EVERYWHERE)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, tuple_
 
 from config.errors import InputRefused
 from datasets.tables.journal import journal, journal_effects
@@ -60,13 +60,22 @@ def plans_of(connection: Connection, run: str) -> list[str]:
 
 def done_in(connection: Connection, plan_ids: Iterable[str]) -> list[Done]:
     """Read what these plans carried out and verified, in the order in which it happened."""
+    return _done_where(connection, journal.c.plan_id.in_(list(plan_ids)))
+
+
+def done_to(connection: Connection, objects: Iterable[str]) -> list[Done]:
+    """Read what was ever carried out and verified for these objects, in the order in which it happened."""
+    return _done_where(connection, plan_lines.c.object.in_(list(objects)))
+
+
+def _done_where(connection: Connection, which: ColumnElement[bool]) -> list[Done]:
     j, c = journal.c, plan_changes.c
     query = (
         select(j.stream_id, j.seq, j.at, j.plan_id, j.line, j.change, plan_lines.c.object, plan_lines.c.label)
         .add_columns(c.kind, c.parameters)
         .join(plan_changes, and_(c.plan_id == j.plan_id, c.line == j.line, c.seq == j.change))
         .join(plan_lines, and_(plan_lines.c.plan_id == j.plan_id, plan_lines.c.line == j.line))
-        .where(j.plan_id.in_(list(plan_ids)), j.result == "verified")
+        .where(which, j.result == "verified")
     )
     rows = connection.execute(query.order_by(j.at, j.plan_id, j.line, j.change)).all()
     effects = _effects(connection, [(row.stream_id, row.seq) for row in rows])
