@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 
 from config.errors import InputRefused
+from config.lab_site import sections_of
 from connectors import schema
 from connectors.database import Database
 from deployments.catalog import CATALOG
@@ -112,29 +113,14 @@ def _make_database(url: str) -> None:
 
 
 def site_settings(folder: Path, lab: Mapping[str, object]) -> dict[str, str]:
-    """Give our settings for a lab; secrets stay in its files and are only referred to."""
-    host = lab["powershell"]
-    assert isinstance(host, dict)
-    settings = {
+    """Give our settings for a lab, as environment names."""
+    settings: dict[str, object] = {
         "DATABASE_URL": f"sqlite:///{folder / 'callwright.db'}",
         "SITE": SAMPLE,
         "DROP_FOLDER": folder / "drop",
-        "TENANT__TENANT_ID": lab["tenant_id"],
-        "TENANT__CLIENT_ID": lab["client_id"],
-        "TENANT__CLIENT_SECRET": f"file:{lab['client_secret_file']}",
-        "TENANT__AUTHORITY": lab["authority"],
-        "TENANT__GRAPH_URL": lab["graph_url"],
-        "TENANT__CA_BUNDLE": lab["ca_bundle"],
-        "TENANT__INSTANCE_DISCOVERY": "false",  # Microsoft does not know this authority
-        "POWERSHELL__SERVER": host["server"],
-        "POWERSHELL__PORT": host["port"],
-        "POWERSHELL__PATH": host["path"],
-        "POWERSHELL__AUTH": host["auth"],
-        "POWERSHELL__USERNAME": host["username"],
-        "POWERSHELL__PASSWORD": f"file:{host['password_file']}",
-        "POWERSHELL__CA_BUNDLE": lab["ca_bundle"],
-        "WAIT__POLL_S": 1,  # the lab's licences take effect in seconds, not in hours
     }
+    for section, values in sections_of(lab).items():
+        settings |= {f"{section}__{name}".upper(): value for name, value in values.items()}
     return {f"CALLWRIGHT_{name}": str(value) for name, value in settings.items()}
 
 

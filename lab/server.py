@@ -68,7 +68,7 @@ class Lab:
     ) -> None:
         self._snapshot = snapshot
         self._tenant_id = tenant_id_of(snapshot) if snapshot else opaque_id("tenant", str(seed))
-        self.folder, self.users, self.seed = Path(folder), users, seed
+        self.folder, self.users, self.seed = Path(folder).resolve(), users, seed
         self.clock, self.settings = clock or Clock(), settings or Settings()
         self.ports, self.operators = ports or Ports(), operators
         self.endpoints: dict[str, Json] = {}
@@ -133,6 +133,7 @@ class Lab:
             sites.append((shell, [(wsman, context), (plain, None)]))
         stack.enter_context(_serving(sites, self.parts.tenant))
         self.endpoints = self._endpoints(files, address, (_port(wsman), _port(plain)))
+        certificates.write_secret(self.folder / "endpoints.json", json.dumps(self.endpoints).encode())
 
     def _parts(self, stack: ExitStack, authority: str) -> LabParts:
         tenant = Tenant(self._tenant_id, self.clock, self.settings)

@@ -16,6 +16,7 @@ from engine.change import Change, Effect
 from engine.journal import Entry, close_stream, open_stream, write_manifest
 from engine.plan import Line, Plan
 from engine.plan_store import save
+from lab.server import Lab
 from tests.fakes.command_line import Run
 from tests.fakes.journals import without_guards
 
@@ -219,3 +220,24 @@ def test_about_names_versions(run: Run) -> None:
     facts = run("about", "--json").json
     assert {"callwright", "python", "prefect"} <= facts.keys()
     assert json.dumps(facts)
+
+
+def test_settings_for_a_lab_are_those_a_command_reads(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a lab says about itself becomes a settings file that every command takes; no secret is in it."""
+    with Lab(folder=folder / "lab", users=10) as lab:
+        assert run("settings", "lab", "lab", "--output", "lab.toml").code == 0
+        monkeypatch.setenv("CALLWRIGHT_SETTINGS", "lab.toml")
+        shown = run("settings", "show", "--json").json
+        assert shown["tenant"]["graph_url"] == lab.endpoints["graph_url"]
+        assert shown["powershell"]["server"] == "127.0.0.1"
+        found = {finding["name"]: finding["ok"] for finding in run("doctor", "--json").json}
+        assert found["graph users"]
+        assert found["active directory"]
+        assert lab.parts.password not in (folder / "lab.toml").read_text()
+
+
+def test_settings_for_a_lab_that_never_started_are_refused(run: Run) -> None:
+    """The refusal says how to start one."""
+    ran = run("settings", "lab", "nowhere", "--output", "lab.toml")
+    assert ran.code == 2
+    assert "./callwright lab --folder nowhere" in ran.err
