@@ -1,8 +1,9 @@
-"""The call log: one line per call, kept in memory and written to a JSON-lines file when the call's effect is done."""
+"""The call log: one line per call in a JSON-lines file, written when its effect is done, and read back from there."""
 
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,21 +36,28 @@ class CallLog:
         self.path = path
         self._clock = clock
         self._lock = threading.Lock()
-        self._lines: list[dict[str, Json]] = []
+        self._ends = array("Q", [0])  # where each line ends in the file: a long rehearsal must not fill the memory
         self._file = path.open("wb", buffering=0)
 
     def add(self, line: CallLine) -> int:
         """Log one call; gives its sequence number."""
         with self._lock:
-            entry = self._entry(line, len(self._lines) + 1)
-            self._file.write(orjson.dumps(entry, default=str) + b"\n")
-            self._lines.append(entry)
-            return len(self._lines)
+            seq = len(self._ends)
+            text = orjson.dumps(self._entry(line, seq), default=str) + b"\n"
+            self._file.write(text)
+            self._ends.append(self._ends[-1] + len(text))
+            return seq
 
     def since(self, seq: int = 0) -> list[dict[str, Json]]:
         """Give the lines after a sequence number."""
         with self._lock:
-            return self._lines[max(0, seq) :]
+            first = min(max(0, seq), len(self._ends) - 1)
+            start, end = self._ends[first], self._ends[-1]
+        if start == end:
+            return []
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return [orjson.loads(line) for line in file.read(end - start).splitlines()]
 
     def close(self) -> None:
         """Close the file."""

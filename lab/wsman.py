@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
@@ -20,6 +19,7 @@ from lab.wsman_negotiate import SEALED, Refused
 from lab.wsman_operations import Operations
 from lab.wsman_shells import Shells, Tenancy
 from lab.wsman_soap import WsmanFault, fault_body, internal_error, read_request, response
+from lab.wsman_workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,13 @@ _SEALING = 4096  # what message encryption adds to a request
 _SOAP = "application/soap+xml;charset=UTF-8"
 
 
+TENANCY = web.AppKey("tenancy", Tenancy)
+WORKERS = web.AppKey("workers", Workers)
+
+
 def application(parts: LabParts) -> web.Application:
     """Build the WSMan end of the lab; one application may listen on several ports."""
-    workers = ThreadPoolExecutor(THREADS, thread_name_prefix="lab-runspace")
+    workers = Workers(THREADS)
     gate, tenancy = Gate(parts.accounts, parts.settings), Tenancy(parts.clock, parts.settings)
     app = web.Application(client_max_size=ENVELOPE_KB * 1024 + _SEALING)
     for path, scripts in (("/wsman", True), ("/OcsPowershell", False)):
@@ -42,8 +46,9 @@ def application(parts: LabParts) -> web.Application:
         yield
         tenancy.close()
         gate.close()
-        workers.shutdown(wait=False, cancel_futures=True)
+        workers.close()
 
+    app[TENANCY], app[WORKERS] = tenancy, workers
     app.cleanup_ctx.append(close)
     return app
 

@@ -7,7 +7,6 @@ import base64
 import binascii
 import uuid
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree
 
 from aiohttp import web
@@ -52,6 +51,7 @@ from lab.wsman_soap import (
     stream_disconnected,
     timed_out,
 )
+from lab.wsman_workers import Workers
 
 _OVERHEAD = 2048  # what an answer needs around its payload
 _SMALLEST = 512  # a fragment below that is all header
@@ -65,7 +65,7 @@ Operation = Callable[[Request, str, web.Request], Awaitable[str]]
 class Operations:
     """The operations of one endpoint; each gives the body of its answer or raises a fault."""
 
-    def __init__(self, parts: LabParts, shells: Shells, workers: ThreadPoolExecutor, *, scripts: bool) -> None:
+    def __init__(self, parts: LabParts, shells: Shells, workers: Workers, *, scripts: bool) -> None:
         self._parts, self._shells, self._workers, self._scripts = parts, shells, workers, scripts
         self._known: dict[str, Operation] = {
             f"{TRANSFER}/Create": self._create,
@@ -99,7 +99,7 @@ class Operations:
         host = Host(self._parts, user)
         engine = Engine(chosen.registry(), host, lambda: host.version)
         room = min(FRAGMENT, _room(request))
-        session = Session(engine, start=self._workers.submit, scripts=chosen.scripts, fragment=room)
+        session = Session(engine, start=self._workers.start, scripts=chosen.scripts, fragment=room)
         shell = Shell(
             str(uuid.UUID(body.attrib["ShellId"]) if "ShellId" in body.attrib else uuid.uuid4()).upper(),
             user,

@@ -146,10 +146,16 @@ def read_request(data: bytes) -> Request:
         message_id=_text(header, WSA, "MessageID"),
         resource=_text(header, WSMAN, "ResourceURI"),
         selectors=_selectors(header),
-        timeout_s=seconds(_text(header, WSMAN, "OperationTimeout")) or 60.0,
+        timeout_s=_patience(_text(header, WSMAN, "OperationTimeout") or "PT60S"),
         envelope_size=_whole(_text(header, WSMAN, "MaxEnvelopeSize") or "153600"),
         body=next(iter(body), None),
     )
+
+
+def _patience(text: str) -> float:
+    if _DURATION.match(text) is None:
+        raise malformed("OperationTimeout is not a duration.")
+    return seconds(text)
 
 
 def _whole(text: str) -> int:

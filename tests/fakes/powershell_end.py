@@ -58,7 +58,8 @@ class PowerShellEnd:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
-        runner = web.AppRunner(wsman.application(self.parts), shutdown_timeout=0.5)
+        self._application = wsman.application(self.parts)
+        runner = web.AppRunner(self._application, shutdown_timeout=0.5)
         self._loop.run_until_complete(runner.setup())
         site = web.TCPSite(runner, "127.0.0.1", 0)
         self._loop.run_until_complete(site.start())
@@ -68,6 +69,17 @@ class PowerShellEnd:
         self._loop.run_until_complete(runner.cleanup())
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
+
+    def close_shells(self) -> None:
+        """Close every shell, whoever owns it."""
+        asyncio.run_coroutine_threadsafe(self._close_shells(), self._loop).result(10)
+
+    async def _close_shells(self) -> None:
+        self._application[wsman.TENANCY].close()
+
+    def busy_workers(self) -> int:
+        """Count the pipelines that run or wait for a thread."""
+        return self._application[wsman.WORKERS].busy
 
     def client(self, *, path: str = "wsman", **overrides: Any) -> WSMan:
         """Make a stock client."""

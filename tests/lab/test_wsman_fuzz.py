@@ -1,0 +1,84 @@
+"""Broken requests: no answer shows a stack trace, no thread hangs, and the lab serves the next client as before."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import requests
+from pypsrp.powershell import RunspacePool
+
+from tests.fakes.powershell_end import PowerShellEnd, script
+from tests.fakes.wsman_fuzzer import Fuzzer
+
+TRACES = (b"Traceback", b'File "', b"site-packages", b".py")
+
+
+def fuzz(end: PowerShellEnd, seed: int, *, count: int | None = None, seconds: float = 0.0) -> Counter[int]:
+    """Send broken requests, with a new shell whenever the last one died; gives how many there were of each status."""
+    end.parts.settings.shells_per_user = end.parts.settings.shells_per_tenant = 10_000
+    seen: Counter[int] = Counter()
+    limit = time.monotonic() + seconds
+    with requests.Session() as session:
+        session.auth = (end.parts.username, end.parts.password)
+        session.trust_env = False
+        turn = 0
+        while turn < count if count is not None else time.monotonic() < limit:
+            seen.update(_against_one_shell(end, session, seed + turn))
+            turn += 1
+    return seen
+
+
+def _against_one_shell(end: PowerShellEnd, session: requests.Session, seed: int) -> Counter[int]:
+    seen: Counter[int] = Counter()
+    with end.client() as connection:
+        pool = RunspacePool(connection)
+        pool.open()
+        fuzzer = Fuzzer(seed, str(pool.id), uuid.UUID(pool.id))
+        for _ in range(40):
+            body = fuzzer.request()
+            answer = session.post(f"http://127.0.0.1:{end.port}/wsman", data=body, timeout=20)
+            assert answer.status_code in (200, 400, 413, 500), body
+            assert not any(trace in answer.content for trace in TRACES), (body, answer.content)
+            seen[answer.status_code] += 1
+        pool.shell.opened = False
+    return seen
+
+
+def check_alive(end: PowerShellEnd) -> None:
+    """See that the lab serves, and that nothing of the fuzzing is left once its shells are gone."""
+    with end.pool() as pool:
+        assert script(pool, "'alive'").output == ["alive"]
+    end.close_shells()
+    deadline = time.monotonic() + 20
+    while end.busy_workers() and time.monotonic() < deadline:
+        threading.Event().wait(0.05)
+    assert end.busy_workers() == 0
+
+
+def test_broken_requests(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """2,000 broken requests are faults, none of them is a defect, and the lab lives."""
+    with PowerShellEnd(tmp_path, users=4) as end, caplog.at_level(logging.ERROR, logger="lab"):
+        seen = fuzz(end, seed=7, count=50)
+        check_alive(end)
+    assert sum(seen.values()) == 2000
+    assert seen[200] > 100
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1200)
+def test_broken_requests_for_ten_minutes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Ten minutes of broken requests from a new seed each time leave nothing behind."""
+    seed = int(time.time())
+    print(f"seed {seed}")
+    with PowerShellEnd(tmp_path, users=4) as end, caplog.at_level(logging.ERROR, logger="lab"):
+        seen = fuzz(end, seed, seconds=600)
+        check_alive(end)
+    print(dict(seen))
+    assert [record.getMessage() for record in caplog.records] == []
