@@ -23,9 +23,9 @@ from pypsrp.wsman import NAMESPACES, WSMan, WSManAction
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
 
 from connectors.clixml import Bag, Sendable, check_sendable
-from connectors.errors import Invalid, NotAllowed, Throttled, Unsupported
+from connectors.errors import Invalid, NotAllowed, Throttled
 from connectors.psrp_messages import complete, read
-from connectors.rows import RowResult, attribute
+from connectors.rows import Row, RowResult, attribute, one_by_one
 from connectors.scripts import CATALOGUE, Script
 from connectors.shell_calls import Calls
 from connectors.shell_endpoint import IDLE_TIMEOUT_S, Endpoint
@@ -76,7 +76,7 @@ class PowerShell:
         quota: Quota | None = None,
     ) -> None:
         self.endpoint = endpoint
-        ticks = clock or Clock()
+        self._clock = ticks = clock or Clock()
         pause = hold or SHARED_PAUSES(endpoint.account, SYSTEM)
         opener = open_session or (lambda deadline: RemoteSession(endpoint, deadline, clock=ticks, hold=pause))
         self._sessions = Sessions(opener, limit=sessions, idle_s=idle_s, clock=ticks, hold=pause, quota=quota)
@@ -103,26 +103,36 @@ class PowerShell:
         self._sessions.prepare = prepare
 
     def run(
-        self, script: Script, rows: Sequence[Mapping[str, JsonValue]], *, deadline_s: float, writes: bool = False
+        self, script: Script, rows: Sequence[Row], *, deadline_s: float, writes: bool = False
     ) -> Iterator[RowResult]:
         """Run a constant script over rows in one pipeline and give a result for each row as it comes.
 
-        A row is its `key`, which no other row may have, and what the script reads of it. Raises Invalid, Unsupported,
-        NotAllowed, Throttled, Busy or Unreachable, and Ambiguous for a lost write.
+        A row is its `key`, which no other row may have, and what the script reads of it. Where scripts are forbidden,
+        the script's cmdlet is called row by row. Raises Invalid, Unsupported, NotAllowed, Throttled, Busy or
+        Unreachable, and Ambiguous for a lost write.
         """
         if script not in CATALOGUE:
             raise Invalid(f"the script {script.name!r} is no constant of connectors/scripts.py", system=SYSTEM)
-        if not self.endpoint.allows_scripts:
-            raise Unsupported(
-                f"{self.endpoint.address} takes single cmdlets only ; use a management host for {script.name}",
-                system=SYSTEM,
-            )
         check_sendable(rows, "rows")
         if len({row["key"] for row in rows}) < len(rows):
             raise Invalid("two rows have the same key, so their results could not be told apart", system=SYSTEM)
+        if not self.endpoint.allows_scripts:
+            return self._one_by_one(script, rows, deadline_s, writes=writes)
         call = Call(script.name, {"Rows": [dict(row) for row in rows]}, script)
         objects = self._calls.objects(call, deadline_s, writes=writes) if rows else iter(())
         return attribute(objects, attempt=script.name, writes=writes)
+
+    def _one_by_one(
+        self, script: Script, rows: Sequence[Row], deadline_s: float, *, writes: bool
+    ) -> Iterator[RowResult]:
+        deadline = self._clock.now() + deadline_s
+
+        def call(row: Row) -> None:
+            parameters = row["parameters"]
+            assert isinstance(parameters, dict)
+            self.cmdlet(script.cmdlet, parameters, deadline_s=max(0.0, deadline - self._clock.now()), writes=writes)
+
+        return one_by_one(rows, call)
 
     def cmdlet(
         self, name: str, parameters: Mapping[str, Sendable], *, deadline_s: float, writes: bool = False

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
 from connectors.clixml import Bag
-from connectors.errors import Ambiguous, ConnectorError
+from connectors.errors import Ambiguous, ConnectorError, NotAllowed, Retryable, Unsupported
 from connectors.shell_errors import SYSTEM, Failure, classify, failure_object
 
+Row = Mapping[str, JsonValue]
 _PROTOCOL = frozenset(("key", "ok", "code", "message", "error_id", "reason"))
 
 
@@ -57,6 +58,26 @@ def failure_of(bag: Bag) -> Failure | None:
         error_id=str(bag.get("error_id") or ""),
         reason=str(bag.get("reason") or ""),
     )
+
+
+def one_by_one(rows: Iterable[Row], call: Callable[[Row], object]) -> Iterator[RowResult]:
+    """Call for one row after the other; rows after one that could not be tried get its error without being tried.
+
+    Raises that error when it was the first row: nothing was done then.
+    """
+    stopped: ConnectorError | None = None
+    for index, row in enumerate(rows):
+        error = stopped
+        if stopped is None:
+            try:
+                call(row)
+            except (Retryable, NotAllowed, Unsupported) as all_alike:
+                if index == 0:
+                    raise
+                error = stopped = all_alike
+            except ConnectorError as of_this_row:
+                error = of_this_row
+        yield RowResult(str(row["key"]), error)
 
 
 def settle(keys: Sequence[str], results: Iterator[RowResult], *, attempt: str) -> list[RowResult]:

@@ -1,7 +1,8 @@
 """Every script that is ever sent to PowerShell, as constants: nothing builds script text at run time.
 
 Each takes its rows as one typed argument and emits one flat object for each row (key, ok and the reason of a failure),
-because remoting serialises one level only and a row without its key could not be attributed.
+because remoting serialises one level only and a row without its key could not be attributed. Each does no more than
+call one cmdlet with the row's `parameters`, so that an endpoint without scripts can be asked row by row.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Script:
-    """A constant script; made in this module only."""
+    """A constant script; made in this module only. `cmdlet` is what it calls for each row."""
 
     name: str
     text: str
+    cmdlet: str
 
 
 SET_AD_USER = Script(
@@ -34,6 +36,7 @@ foreach ($row in $Rows) {
     }
 }
 """,
+    "Set-ADUser",
 )
 
 SET_PHONE_NUMBER = Script(
@@ -53,6 +56,7 @@ foreach ($row in $Rows) {
     }
 }
 """,
+    "Set-CsPhoneNumberAssignment",
 )
 
 REMOVE_PHONE_NUMBER = Script(
@@ -72,6 +76,7 @@ foreach ($row in $Rows) {
     }
 }
 """,
+    "Remove-CsPhoneNumberAssignment",
 )
 
 CATALOGUE = frozenset((SET_AD_USER, SET_PHONE_NUMBER, REMOVE_PHONE_NUMBER))

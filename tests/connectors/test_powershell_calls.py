@@ -148,14 +148,41 @@ def test_only_constant_scripts_run() -> None:
     """A script made anywhere else is refused before anything is sent."""
     host = FakeHost()
     with pytest.raises(Invalid, match="no constant"):
-        host.shell().run(Script("x", "Get-Process"), ROWS, deadline_s=10)
+        host.shell().run(Script("x", "Get-Process", "Get-Process"), ROWS, deadline_s=10)
     assert not host.calls
 
 
-def test_endpoint_without_scripts_refuses_them() -> None:
-    """A cmdlets-only endpoint is not even asked."""
-    with pytest.raises(Unsupported, match="single cmdlets"):
-        FakeHost().shell(endpoint=CMDLETS_ONLY).run(SET_AD_USER, ROWS, deadline_s=10)
+def test_endpoint_without_scripts_is_asked_row_by_row() -> None:
+    """A cmdlets-only endpoint gets the script's cmdlet for each row; one failure does not touch the others."""
+    host = FakeHost([Answer(), Answer(error=failed("no", "ParameterBinding")), Answer()])
+    rows = [*ROWS, {**ROWS[0], "key": "eve"}]
+    results = list(host.shell(endpoint=CMDLETS_ONLY).run(SET_AD_USER, rows, deadline_s=10, writes=True))
+    assert [(result.key, type(result.error)) for result in results] == [
+        ("ada", type(None)),
+        ("bob", Invalid),
+        ("eve", type(None)),
+    ]
+    assert [(call.name, call.script) for _, call in host.calls] == [("Set-ADUser", None)] * 3
+
+
+def test_rows_after_one_that_could_not_be_tried_are_not_tried() -> None:
+    """When the endpoint is gone the rest of the chunk is told so at once; if it never was there, nothing was done."""
+    host = FakeHost([Answer(), Answer(error=NOT_SENT), Answer(error=NOT_SENT)])
+    rows = [*ROWS, {**ROWS[0], "key": "eve"}]
+    results = list(host.shell(endpoint=CMDLETS_ONLY).run(SET_AD_USER, rows, deadline_s=10, writes=True))
+    assert [type(result.error) for result in results] == [type(None), Unreachable, Unreachable]
+    assert len(host.calls) == 3
+    gone = FakeHost([Answer(error=NOT_SENT), Answer(error=NOT_SENT)])
+    with pytest.raises(Unreachable):
+        list(gone.shell(endpoint=CMDLETS_ONLY).run(SET_AD_USER, rows, deadline_s=10, writes=True))
+
+
+def test_lost_row_of_many_is_ambiguous_and_the_next_is_tried() -> None:
+    """A write that may have happened is settled by reading; it is not repeated, and the others go on."""
+    host = FakeHost([Answer(error=SENT, breaks=True), Answer()])
+    results = list(host.shell(endpoint=CMDLETS_ONLY).run(SET_AD_USER, ROWS, deadline_s=10, writes=True))
+    assert [type(result.error) for result in results] == [Ambiguous, type(None)]
+    assert len(host.calls) == 2
 
 
 def test_rows_with_one_key_are_refused() -> None:

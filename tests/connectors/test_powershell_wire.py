@@ -314,11 +314,14 @@ def test_secret_travels_as_a_secure_string(shell: PowerShell) -> None:
     )
 
 
-def test_cmdlets_only_endpoint_takes_cmdlets(endpoints: Endpoints) -> None:
-    """The Skype endpoint answers cmdlets; a script is refused by the server should it ever be sent."""
+def test_cmdlets_only_endpoint_takes_cmdlets(endpoints: Endpoints, names: list[str]) -> None:
+    """The Skype endpoint answers cmdlets, so rows are written one by one; the server refuses a script, were it sent."""
     endpoint = endpoint_of(endpoints, "ocs_powershell")
     with shell_of(endpoint) as shell:
         assert shell.cmdlet("Get-ADUser", {"Filter": "*"}, deadline_s=10)
+        good, bad = shell.run(SET_AD_USER, [sent(names[0]), sent("nobody")], deadline_s=20, writes=True)
+        assert good.ok
+        assert isinstance(bad.error, NotFound)
     with shell_of(replace(endpoint, allows_scripts=True)) as shell, pytest.raises(ConnectorError) as caught:
         list(shell.run(SET_AD_USER, [sent("ada")], deadline_s=10))
     assert isinstance(caught.value, Invalid | Unsupported)
