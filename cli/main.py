@@ -13,6 +13,7 @@ from cli import (
     database,
     doctor,
     inventory,
+    number_flows,
     onboarding,
     plan_acts,
     plans,
@@ -44,6 +45,7 @@ def _assemble() -> None:
     app.command("restore")(plan_acts.restore)
     app.add_typer(quarantine.app, name="quarantine")
     app.add_typer(audit.app, name="audit")
+    number_flows.add_to(inventory.app)
     app.add_typer(inventory.app, name="numbers")
     app.command("doctor")(doctor.doctor)
     app.add_typer(database.app, name="database")

@@ -96,7 +96,43 @@ RESTORE = Deployed(
     tags=("voice", "plan"),
 )
 
-EVERYWHERE = (CONTINUE, HEADS, RETENTION, PLAN_APPLY, ROLLBACK, RESTORE)
+EXPIRY = Deployed(
+    name="reservation-expiry",
+    flow="flows.reservation_expiry:release_expired",
+    description="Free every reserved number whose time is over. It changes what is due: *dry run* is off by default.",
+    tags=("numbers", "nightly"),
+    cron="5 * * * *",
+    collision="CANCEL_NEW",
+    parameters={"request": {"dry_run": False}},
+)
+
+GRACE = Deployed(
+    name="grace-release",
+    flow="flows.grace_release:release_rested",
+    description="Free every number whose grace period is over and lift what Teams still blocks of them. "
+    "It changes what is due: *dry run* is off by default.",
+    tags=("numbers", "nightly"),
+    cron="20 * * * *",
+    collision="CANCEL_NEW",
+    parameters={"request": {"dry_run": False}},
+)
+
+ASSIGN = Deployed(
+    name="number-assign",
+    flow="flows.number_assignment:assign",
+    description="Give one user a named number, the next free one of a pool, or the one that is kept for them.",
+    tags=("numbers",),
+)
+
+UNASSIGN = Deployed(
+    name="number-unassign",
+    flow="flows.number_assignment:unassign",
+    description="Take one user's number away; it rests, here and in Teams, before anybody else gets it.",
+    tags=("numbers",),
+)
+
+NUMBERS = (EXPIRY, GRACE, ASSIGN, UNASSIGN)
+EVERYWHERE = (CONTINUE, HEADS, RETENTION, PLAN_APPLY, ROLLBACK, RESTORE, *NUMBERS)
 CATALOG = (ONBOARDING, NIGHTLY, *EVERYWHERE)
 
 

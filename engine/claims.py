@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import cast
 
 from sqlalchemy import Connection
 
 from datasets.inventory import NumberState
 from datasets.numbering import PhoneNumber
-from engine import inventory
+from engine import inventory, inventory_endings
 from engine.change import Change
 from engine.readers import Observed
+
+Settle = Callable[[Connection, Change, str, datetime], object]
 
 
 def person(employee_id: str) -> str:
@@ -25,34 +28,17 @@ def user(user_id: str) -> str:
 
 
 def settle_done(connection: Connection, change: Change, plan_id: str, now: datetime) -> None:
-    """Turn the claim of a verified change into what it was for."""
-    if change.kind == "assign_number":
-        owner = user(cast(str, change.parameters["user_id"]))
-        inventory.confirm(connection, _number(change), owner=owner, plan_id=plan_id, now=now)
-    elif change.kind == "reserve_number":
-        owner, reason = cast(str, change.parameters["owner"]), cast(str, change.parameters["reason"])
-        until = datetime.fromisoformat(cast(str, change.parameters["until"]))
-        inventory.reserve(
-            connection, _number(change), owner=owner, reason=reason, until=until, now=now, plan_id=plan_id
-        )
-    elif change.kind == "unassign_number":
-        _let_rest(connection, change, now)
-
-
-def _let_rest(connection: Connection, change: Change, now: datetime) -> None:
-    """Let a number that was taken from its owner rest until its grace period is over; another's is left alone."""
-    row = inventory.find(connection, _number(change))
-    if row is not None and row.state == NumberState.ASSIGNED and row.owner == user(str(change.parameters["user_id"])):
-        until = change.parameters.get("grace_until")
-        grace = None if until is None else datetime.fromisoformat(str(until))
-        inventory.release(connection, row.number, now, grace)
+    """Turn a verified change into what it means for its number."""
+    settle = _DONE.get(change.kind)
+    if settle is not None:
+        settle(connection, change, plan_id, now)
 
 
 def settle_undone(connection: Connection, change: Change, plan_id: str, now: datetime, observed: Observed) -> None:
     """Give a claimed number back, or record who holds it when reading showed an owner."""
     if change.kind not in ("assign_number", "reserve_number"):
         return
-    number = _number(change)
+    number = number_of(change)
     holder = observed.get((f"number:{number.e164}", "owner"))
     if holder is None:
         inventory.give_back(connection, number, plan_id=plan_id, now=now)
@@ -60,5 +46,59 @@ def settle_undone(connection: Connection, change: Change, plan_id: str, now: dat
         inventory.record_assigned(connection, number, owner=user(str(holder)), now=now)
 
 
-def _number(change: Change) -> PhoneNumber:
+def moved(connection: Connection, change: Change, now: datetime) -> str | None:
+    """Say how the inventory has moved on since a change of its own was planned; None while the change still fits."""
+    state = _ENDED.get(change.kind)
+    if state is None or inventory_endings.is_over(connection, number_of(change), state, now):
+        return None
+    found = inventory.find(connection, number_of(change))
+    until = f" until {found.until:%Y-%m-%d %H:%M} UTC" if found and found.until else ""
+    return f"{number_of(change)} is now {inventory.state_of(connection, number_of(change))}{until}"
+
+
+def number_of(change: Change) -> PhoneNumber:
+    """Give the number that a change is about."""
     return PhoneNumber.from_e164(cast(str, change.parameters["number"]))
+
+
+def _confirm(connection: Connection, change: Change, plan_id: str, now: datetime) -> None:
+    owner = user(cast(str, change.parameters["user_id"]))
+    inventory.confirm(connection, number_of(change), owner=owner, plan_id=plan_id, now=now)
+
+
+def _reserve(connection: Connection, change: Change, plan_id: str, now: datetime) -> None:
+    owner, reason = cast(str, change.parameters["owner"]), cast(str, change.parameters["reason"])
+    until = datetime.fromisoformat(cast(str, change.parameters["until"]))
+    inventory.reserve(connection, number_of(change), owner=owner, reason=reason, until=until, now=now, plan_id=plan_id)
+
+
+def _release(connection: Connection, change: Change, _plan_id: str, now: datetime) -> None:
+    """Let a number that was taken from its owner rest, also one nobody knew of; another's is left alone."""
+    number, owner = number_of(change), user(str(change.parameters["user_id"]))
+    row = inventory.find(connection, number)
+    if row is None:
+        row = inventory.record_assigned(connection, number, owner=owner, now=now)
+    if row is None or (row.state == NumberState.ASSIGNED and row.owner == owner):
+        inventory.release(connection, number, now, _grace(change, now))
+
+
+def _grace(change: Change, now: datetime) -> datetime | None:
+    """Give when the grace period ends: at a moment, or so many days after the number was seen to be nobody's."""
+    until, days = change.parameters.get("grace_until"), cast(int, change.parameters.get("grace_days") or 0)
+    if until is not None:
+        return datetime.fromisoformat(str(until))
+    return now + timedelta(days=days) if days else None
+
+
+def _end(connection: Connection, change: Change, _plan_id: str, now: datetime) -> None:
+    inventory_endings.end(connection, number_of(change), _ENDED[change.kind], now)
+
+
+_ENDED = {"end_reservation": NumberState.RESERVED, "end_grace": NumberState.GRACE}
+_DONE: dict[str, Settle] = {
+    "assign_number": _confirm,
+    "reserve_number": _reserve,
+    "unassign_number": _release,
+    "end_reservation": _end,
+    "end_grace": _end,
+}

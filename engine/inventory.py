@@ -59,6 +59,7 @@ __all__ = [
 ]
 
 _CLAIMED = taken.c.state == NumberState.CLAIMED
+_WITH_AN_END = (NumberState.CLAIMED, NumberState.RESERVED, NumberState.GRACE)
 Protected = Collection[PhoneNumber] | Callable[[Taken], bool]
 """Claims that expiry must leave alone: their numbers, or a question asked of each."""
 
@@ -216,15 +217,21 @@ def release(
     return spot.row
 
 
-def expire(connection: Connection, now: datetime, protected: Protected = (), limit: int = gaps.SLICE) -> list[Taken]:
-    """End claims, reservations and grace periods whose time is over; gives what they were.
+def expire(
+    connection: Connection,
+    now: datetime,
+    protected: Protected = (),
+    limit: int = gaps.SLICE,
+    states: Collection[NumberState] = _WITH_AN_END,
+) -> list[Taken]:
+    """End claims, reservations and grace periods (or those in `states`) whose time is over; gives what they were.
 
     Protected claims stay: their plan is not settled and the number may be in use. Repeat until it gives nothing.
     """
     ended: list[Position] = []
     for row in numbers.expired(connection, now):
         is_kept = row.number in protected if isinstance(protected, Collection) else protected(row)
-        if row.state != NumberState.CLAIMED or not is_kept:
+        if row.state in states and (row.state != NumberState.CLAIMED or not is_kept):
             ended.append(Position.of(row.number))
         if len(ended) == limit:
             break

@@ -63,6 +63,14 @@ def _to(kind: str) -> Callable[[Change], Change]:
     return lambda change: _inverted(change, kind)
 
 
+def _invert_location(change: Change) -> Change:
+    return _inverted(change, "set_number_location", location_id=change.effects[0].before)
+
+
+def _local(name: str, irreversible: str) -> Kind:
+    return Kind(name, True, 0, None, irreversible, "Callwright", is_local=True)
+
+
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -74,7 +82,12 @@ KINDS: dict[str, Kind] = {
         Kind("set_enterprise_voice", True, 120, _invert_voice, fresh_users_lag=True),
         Kind("set_policies", True, 120, _invert_policies, fresh_users_lag=True),
         Kind("write_directory", True, 60, _invert_directory, system="Active Directory"),
-        Kind("reserve_number", True, 0, None, "a reservation ends by itself", "Callwright", is_local=True),
+        Kind("set_number_location", True, 120, _invert_location),
+        Kind("block_number", True, 120, _to("lift_block")),
+        Kind("lift_block", True, 120, None, "the block's end is not known any more"),
+        _local("reserve_number", "a reservation ends by itself"),
+        _local("end_reservation", "the number may be somebody else's by now ; reserve it again"),
+        _local("end_grace", "the number may be somebody else's by now"),
     )
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from connectors.errors import AlreadyThere, Busy, NotFound, Refused, Throttled, Unreachable
+from engine import claims
 from engine.change import Effect
 from engine.conditions import CONDITIONS
 from engine.journal import Stream
@@ -54,6 +55,10 @@ class LineWork:
 
     def _is_fresh(self) -> bool:
         """Compare the world with what the plan saw; refuse the line by name when somebody else changed it."""
+        for change in self._record.to_do():
+            if (moved := self._moved(change)) is not None:
+                said = f"{moved}, which the plan did not expect ; plan it again"
+                return self._record.end(change, LineState.REFUSED, said, Observed())
         remote = [change for change in self._record.to_do() if not kind_of(change.change).is_local]
         observed = self._observe(remote)
         for change in remote:
@@ -66,6 +71,10 @@ class LineWork:
                 return self._stale(change, observed, stale[0].key_pair)
             observed |= {e.key_pair: e.after for e in effects}  # what the next change of this line will find
         return True
+
+    def _moved(self, change: StoredChange) -> str | None:
+        with self._runtime.database.read() as connection:
+            return claims.moved(connection, change.change, self._runtime.now())
 
     def _observe(self, changes: Iterable[StoredChange]) -> Observed:
         effects = [effect for change in changes for effect in change.change.effects]
@@ -175,7 +184,7 @@ class LineWork:
         return () if kind_of(change.change).is_local else change.change.effects
 
     def _held_by_other(self, change: StoredChange, observed: Observed) -> bool:
-        """Learn who holds the number, and let the line be planned anew with another one."""
+        """Learn who holds the number; a line that a feed asked for is planned anew with another one."""
         number = change.change.parameters.get("number")
         if self.line.source.get("named"):  # a number that was named is not replaced by another one
             said = f"{number} is held by somebody else ; plan it anew"

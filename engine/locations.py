@@ -9,10 +9,18 @@ from functools import cached_property
 from config.errors import InputRefused
 from config.site_policy import SitePolicy
 from config.site_templates import LifecycleTemplate
-from engine.onboarding import NEEDS_LOCATION
+from datasets.number_types import NEEDS_LOCATION, TEAMS_PHONE_MOBILE, location_refusal
+from datasets.users import NumberAssignment
+from engine.number_lines import BLOCKED
 from engine.systems import Systems
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def is_blocked(systems: Systems, number: str) -> bool:
+    """Tell whether Teams itself refuses a number for some days; never for a block without an end, or an old module."""
+    numbering = systems.numbering
+    return numbering is not None and numbering.has_blocks() and numbering.block_of(number) == BLOCKED
 
 
 class Locations:
@@ -44,6 +52,24 @@ class Locations:
         pool = self._site.pool(template.pool) if template.pool else None
         return template.emergency_location or (pool.emergency_location if pool else None)
 
+    def is_blocked(self, number: str) -> bool:
+        """Tell whether Teams has to be told first that a number may be given out again."""
+        return is_blocked(self._systems, number)
+
+    def of_number(self, number: str, kind: str, pool: str | None, row: NumberAssignment | None) -> str | None:
+        """Give the location id to send with a number, None to leave it as it is. Raises InputRefused.
+
+        The pool's own location is sent; a number that has one already keeps it when its pool names none.
+        """
+        named = next((each.emergency_location for each in self._site.pools if each.name == pool), None)
+        sent = None if named is None or kind == TEAMS_PHONE_MOBILE else self._id_of(named)
+        has = sent or (row.location_id if row else None)
+        country = self._countries.get(has.casefold()) if has and kind in NEEDS_LOCATION else None
+        refusal = location_refusal(kind, row.iso_country_code if row else None, country, has_one=has is not None)
+        if refusal:
+            raise InputRefused(f"{number}: {refusal}", remedy="set emergency_location of its pool")
+        return sent
+
     def _id_of(self, named: str) -> str:
         if _ID.fullmatch(named):
             return named
@@ -52,6 +78,11 @@ class Locations:
             remedy = "create it in the tenant or correct the site policy"
             raise InputRefused(f"the tenant has no emergency location '{named}'", remedy=remedy)
         return found
+
+    @cached_property
+    def _countries(self) -> dict[str, str]:
+        shell = self._systems.shell
+        return {} if shell is None else {each.location_id.casefold(): each.country for each in shell.locations()}
 
     @cached_property
     def _by_description(self) -> dict[str, str]:

@@ -19,12 +19,12 @@ from engine.change import Change, Effect
 from engine.claims import person as person_owner
 from engine.compare import compare
 from engine.conditions import PHONE_SYSTEM
+from engine.number_lines import lifting
 from engine.plan import Line, LineState
 from engine.readers import Observed, directory_value, voice_value
 
 # The account is made a working phone one day before the first day, so that licences have replicated by then.
 START_AHEAD = timedelta(days=1)
-NEEDS_LOCATION = ("callingPlan", "operatorConnect")
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,15 @@ class Terms:
 
 @dataclass(frozen=True)
 class ChosenNumber:
-    """A number that the inventory holds for this person, and what Teams must be told with it."""
+    """A number that the inventory holds for this person, and what Teams must be told with it.
+
+    `is_blocked` says that Teams still refuses it: its owner comes back inside the grace period.
+    """
 
     number: str
     number_type: str
     location_id: str | None = None
+    is_blocked: bool = False
 
 
 @dataclass(frozen=True)
@@ -272,7 +276,9 @@ def _number(situation: Situation, account: DirectoryUser) -> list[Change]:
     ]
     if not situation.observed(obj, "enterprise_voice"):
         effects.append(Effect(object=obj, attribute="enterprise_voice", before=False, after=True))
+    lifted = [lifting(chosen.number, "its former owner comes back")] if chosen.is_blocked else []
     return [
+        *lifted,
         Change(
             kind="assign_number",
             target=obj,
@@ -280,7 +286,7 @@ def _number(situation: Situation, account: DirectoryUser) -> list[Change]:
             effects=tuple(effects),
             reason=situation.why,
             waits_for=PHONE_SYSTEM,
-        )
+        ),
     ]
 
 

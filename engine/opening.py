@@ -24,6 +24,7 @@ from connectors.shell_endpoint import Endpoint
 from connectors.shell_errors import SYSTEM
 from connectors.shell_places import Quota
 from connectors.teams import Teams
+from connectors.teams_numbering import TeamsNumbering
 from connectors.teams_shell import TeamsShell
 from connectors.throttle import SHARED_PAUSES, HoldSource
 from connectors.tokens import Tokens
@@ -40,10 +41,13 @@ class OpenSystems:
     teams: Teams
     directory: Directory | None = None
     shell: TeamsShell | None = None
+    numbering: TeamsNumbering | None = None
 
     def for_engine(self) -> Systems:
         """Give them as the engine wants them."""
-        return Systems(graph=self.graph, teams=self.teams, directory=self.directory, shell=self.shell)
+        return Systems(
+            graph=self.graph, teams=self.teams, directory=self.directory, shell=self.shell, numbering=self.numbering
+        )
 
 
 @contextmanager
@@ -57,7 +61,7 @@ def open_systems(settings: Settings, database: Database | None = None) -> Iterat
     with ExitStack() as stack:
         tokens = stack.enter_context(Tokens(app_registration(tenant)))
         graph = stack.enter_context(Graph(GraphEndpoint(tenant.graph_url, tenant.ca_bundle), tokens, pauses=pauses))
-        directory = shell = None
+        directory = shell = numbering = None
         if settings.powershell is not None:
             host = endpoint(settings.powershell)
             quota = _quota(stack, database, host, settings.powershell.sessions)
@@ -68,7 +72,8 @@ def open_systems(settings: Settings, database: Database | None = None) -> Iterat
             teams_host = PowerShell(host, sessions=for_teams, quota=quota, hold=hold)
             stack.push(_cancelling(at_directory, teams_host))
             shell = stack.enter_context(TeamsShell(teams_host, tokens.token, tenant_id=tenant.tenant_id))
-        yield OpenSystems(graph, Teams(graph), directory, shell)
+            numbering = TeamsNumbering(teams_host)
+        yield OpenSystems(graph, Teams(graph), directory, shell, numbering)
 
 
 def app_registration(tenant: TenantSettings) -> AppRegistration:

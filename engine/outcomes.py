@@ -114,6 +114,10 @@ def outcome_of(line: StoredLine) -> str | None:
     """Give what a line means for its row; None when a newer line answers the row."""
     if line.state == LineState.VERIFIED:
         return line.success
+    if line.state == LineState.PLANNED and "feed_id" not in line.source:
+        return "planned"  # no row waits for it: it is applied with its plan, or not at all
+    if line.state == LineState.UNCHANGED and "feed_id" not in line.source:
+        return "unchanged"
     return _OUTCOMES.get(line.state)
 
 
@@ -149,13 +153,13 @@ def troubles(connection: Connection, plan_ids: Iterable[str]) -> list[Trouble]:
 
 
 def end_what_expired(connection: Connection, now: datetime) -> list[Taken]:
-    """End reservations, grace periods and claims whose time is over; claims of plans being applied stay.
+    """End claims whose time is over; those of plans being applied stay. Reservations and grace have their own flows.
 
     A plan that was never started loses its claims, and with them its point: it is discarded.
     """
     applying = set(connection.execute(select(plans.c.id).where(plans.c.state == "applying")).scalars())
-    ended = inventory.expire(connection, now, lambda row: row.plan_id in applying)
-    claimed = {row.plan_id for row in ended if row.state == NumberState.CLAIMED and row.plan_id}
+    ended = inventory.expire(connection, now, lambda row: row.plan_id in applying, states=(NumberState.CLAIMED,))
+    claimed = {row.plan_id for row in ended if row.plan_id}
     for plan_id in sorted(claimed):
         _discard(connection, plan_id)
         inventory.give_back_plan(connection, plan_id, now)

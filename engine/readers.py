@@ -1,7 +1,8 @@
 """Read back: the current value of each effect, from the authority of its attribute (design §5).
 
 `user:` usage location and licences come from Graph, number, Enterprise Voice and policies from Teams administration;
-`number:` owner and location from the Teams number list; `ad:` attributes from Active Directory.
+`number:` owner and location from the Teams number list, its block from Teams PowerShell; `ad:` attributes from Active
+Directory.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Reader:
         self._users: dict[str, DirectoryUser | None] = {}
         self._voices: dict[str, VoiceUser | None] = {}
         self._numbers: dict[str, NumberAssignment | None] = {}
+        self._blocks: dict[str, str | None] = {}
         self._ad: dict[str, AdUser | None] = {}
 
     def observe(self, effects: Iterable[Effect]) -> Observed:
@@ -52,6 +54,9 @@ class Reader:
         return voice_value(self.voice_user(user_id), attribute)
 
     def _of_number(self, number: str, attribute: str) -> JsonValue:
+        if attribute == "block":
+            numbering = self._systems.numbering
+            return None if numbering is None else _once(self._blocks, number, partial(numbering.block_of, number))
         row = _once(self._numbers, number, partial(self._systems.teams.number, number))
         if row is None:
             return None

@@ -194,7 +194,7 @@ class _Chooser:
             for claim in (inventory.claim_reserved, inventory.claim_grace):
                 row = claim(self._connection, owner, plan_id=self._plan_id, until=self._until, now=self._now)
                 if row is not None:
-                    return self._chosen(situation, row.number)
+                    return self._chosen(situation, row.number, was_resting=claim is inventory.claim_grace)
         return situation
 
     def _named(self, situation: Situation, template: LifecycleTemplate) -> Situation:
@@ -233,13 +233,14 @@ class _Chooser:
             return replace(situation, refusal=reason)
         return self._chosen(situation, number)
 
-    def _chosen(self, situation: Situation, number: PhoneNumber) -> Situation:
+    def _chosen(self, situation: Situation, number: PhoneNumber, *, was_resting: bool = False) -> Situation:
         assert situation.template is not None
         try:
             number_type, location = self._locations.terms_of(situation.template)
         except (InputRefused, NumberUnavailable) as error:
             return replace(situation, refusal=str(error))
-        return replace(situation, chosen=ChosenNumber(number.e164, number_type, location))
+        is_blocked = was_resting and self._locations.is_blocked(number.e164)
+        return replace(situation, chosen=ChosenNumber(number.e164, number_type, location, is_blocked))
 
 
 def named_number(situation: Situation, template: LifecycleTemplate) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from datasets.directory import DeltaPage
+from datasets.number_orders import OrderKind
 from datasets.phone_attributes import PhoneAttributes
 from datasets.users import AdUser, DirectoryUser, EmergencyLocation, NumberAssignment, SubscribedSku, VoiceUser
 from datasets.voice_rows import VoiceSwitch
@@ -76,6 +77,9 @@ class TeamsSystem(Protocol):
     def unassign_number(self, number: str, number_type: str) -> str:
         """Start taking a number away and give the operation's id."""
 
+    def update_number_location(self, number: str, location_id: str | None) -> None:
+        """Set the emergency location of a number; None clears it."""
+
     def grant_policies(self, user_id: str, policies: Mapping[str, str]) -> None:
         """Assign policies directly: type → policy id."""
 
@@ -116,6 +120,31 @@ class ShellSystem(Protocol):
         """Switch Enterprise Voice of users without touching numbers, with an answer for each row."""
 
 
+class NumberingSystem(Protocol):
+    """The number inventory of Teams, as far as only PowerShell reaches it."""
+
+    def has_blocks(self) -> bool:
+        """Tell whether the module knows assignment blocks."""
+
+    def block_of(self, number: str) -> str | None:
+        """Read a number's assignment block; None when the number is not listed."""
+
+    def blocks(self) -> Iterator[tuple[str, str]]:
+        """Read every listed number with its assignment block."""
+
+    def block_number(self, number: str, days: int) -> None:
+        """Have Teams refuse to assign a number for some days."""
+
+    def lift_block(self, number: str) -> None:
+        """Have Teams assign a number again."""
+
+    def place_order(self, kind: OrderKind, numbers: Sequence[str]) -> str:
+        """Order that numbers be uploaded or released; gives the order's id."""
+
+    def wait_for_order(self, kind: OrderKind, order_id: str, deadline_s: float) -> None:
+        """Wait until an order has ended; raises what its failure means."""
+
+
 @dataclass(frozen=True)
 class Systems:
     """The outside systems of one tenant; a part that a site does not have is None."""
@@ -124,3 +153,4 @@ class Systems:
     teams: TeamsSystem
     directory: DirectorySystem | None = None
     shell: ShellSystem | None = None
+    numbering: NumberingSystem | None = None

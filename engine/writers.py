@@ -12,7 +12,7 @@ from connectors.errors import Invalid, Unsupported
 from datasets.phone_attributes import PhoneAttributes
 from datasets.voice_rows import VoiceSwitch
 from engine.change import Change
-from engine.systems import Systems
+from engine.systems import NumberingSystem, Systems
 
 Writer = Callable[[Systems, Change, float], None]
 
@@ -86,8 +86,27 @@ def _write_directory(systems: Systems, change: Change, _deadline_s: float) -> No
         answer.checked()
 
 
-def _reserve_number(_systems: Systems, _change: Change, _deadline_s: float) -> None:
-    """Do nothing outside: a reservation lives in our inventory and is made in the outcome's transaction."""
+def _set_number_location(systems: Systems, change: Change, _deadline_s: float) -> None:
+    location = cast("str | None", change.parameters["location_id"])
+    systems.teams.update_number_location(_text(change, "number"), location)
+
+
+def _numbering(systems: Systems) -> NumberingSystem:
+    if systems.numbering is None:
+        raise Unsupported("blocks and orders of numbers need Teams PowerShell ; set powershell.server")
+    return systems.numbering
+
+
+def _block_number(systems: Systems, change: Change, _deadline_s: float) -> None:
+    _numbering(systems).block_number(_text(change, "number"), cast(int, change.parameters["days"]))
+
+
+def _lift_block(systems: Systems, change: Change, _deadline_s: float) -> None:
+    _numbering(systems).lift_block(_text(change, "number"))
+
+
+def _nothing(_systems: Systems, _change: Change, _deadline_s: float) -> None:
+    """Do nothing outside: what lives in our inventory is changed in the outcome's transaction."""
 
 
 _WRITERS: dict[str, Writer] = {
@@ -99,5 +118,10 @@ _WRITERS: dict[str, Writer] = {
     "set_policies": _set_policies,
     "set_enterprise_voice": _set_enterprise_voice,
     "write_directory": _write_directory,
-    "reserve_number": _reserve_number,
+    "set_number_location": _set_number_location,
+    "block_number": _block_number,
+    "lift_block": _lift_block,
+    "reserve_number": _nothing,
+    "end_reservation": _nothing,
+    "end_grace": _nothing,
 }

@@ -16,7 +16,7 @@ from datasets.directory import DeltaPage, UserDelta
 from datasets.phone_attributes import PhoneAttribute, PhoneAttributes
 from datasets.users import AdUser, DirectoryUser, EmergencyLocation, NumberAssignment, SubscribedSku, VoiceUser
 from datasets.voice_rows import VoiceSwitch
-from engine.systems import Systems
+from engine.systems import NumberingSystem, Systems
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 LOCATION = "6f0d5cf5-b4b3-4b9e-8a3e-3d7b1a3f0c11"
@@ -67,6 +67,9 @@ class FakeTenant:
         self.policy_ids = {("OnlineVoiceRoutingPolicy", "Vienna"): "p-vienna", ("TenantDialPlan", "AT"): "p-at"}
         self.groups: dict[str, set[str]] = {}
         self.answered: dict[str, dict[str, DirectoryUser]] = {}
+        self.listed: dict[str, NumberAssignment] = {}
+        self.numbering: NumberingSystem | None = None
+        self.country = ""  # of the only emergency location
         self.calls: list[tuple[str, str, bool]] = []
         self.double_owners = 0
         self.before: Callable[[str, str], None] = lambda name, target: None
@@ -78,7 +81,7 @@ class FakeTenant:
 
     def systems(self) -> Systems:
         """Give the protocols' view of this tenant."""
-        return Systems(FakeGraph(self), FakeTeams(self), FakeDirectory(self), FakeShell(self))
+        return Systems(FakeGraph(self), FakeTeams(self), FakeDirectory(self), FakeShell(self), self.numbering)
 
     def writes(self) -> list[tuple[str, str]]:
         """List the write calls that had an effect, in order."""
@@ -126,8 +129,8 @@ class FakeTenant:
 
     def has_phone_system(self, user: FakeUser) -> bool:
         """Tell whether the licence has taken effect."""
-        delay = timedelta(seconds=self.licence_delay_s)
-        return user.licensed_at is not None and self.clock.now() >= user.licensed_at + delay
+        at, delay = user.licensed_at, timedelta(seconds=self.licence_delay_s)
+        return at is not None and self.clock.now() >= at + delay
 
 
 def shown(user: FakeUser) -> DirectoryUser:
@@ -231,24 +234,24 @@ class FakeTeams:
         self._tenant = tenant
 
     def number(self, number: str) -> NumberAssignment | None:
-        """Read a number; a Direct Routing number nobody holds has no row."""
+        """Read a number; one that nobody holds has a row only when it is listed."""
         seen = self._tenant.read("teams.number", number)
         owner = next((user.id for user in seen.values() if user.number == number), None)
-        if owner is None:
+        row = self._tenant.listed.get(number)
+        if row is None and owner is None:
             return None
-        return NumberAssignment(telephone_number=number, number_type="directRouting", assignment_target_id=owner)
+        row = row or NumberAssignment(telephone_number=number, number_type="directRouting")
+        return row.model_copy(update={"assignment_target_id": owner or row.assignment_target_id})
 
     def voice_user(self, user_id: str) -> VoiceUser | None:
         """Read what Teams Phone knows about a user."""
-        user = self._tenant.read("teams.voice_user", user_id).get(user_id)
-        return None if user is None else self._voice(user)
+        seen = self._tenant.read("teams.voice_user", user_id)
+        return self._voice(seen[user_id]) if user_id in seen else None
 
     def numbers(self, filter: str | None = None) -> Iterator[NumberAssignment]:
-        """Read the assigned numbers, whatever the filter says."""
-        for number in self._tenant.owners():
-            row = self.number(number)
-            if row is not None:
-                yield row
+        """Read the numbers that are assigned or listed, whatever the filter says."""
+        names = dict.fromkeys((*self._tenant.owners(), *self._tenant.listed))
+        return (row for number in names if (row := self.number(number)) is not None)
 
     def voice_users_by_ids(self, user_ids: Iterable[str]) -> dict[str, VoiceUser]:
         """Read several users."""
@@ -304,6 +307,11 @@ class FakeTeams:
     def _unassign(user: FakeUser) -> None:
         user.number, user.enterprise_voice = None, False
 
+    def update_number_location(self, number: str, location_id: str | None) -> None:
+        """Set the location of a listed number."""
+        row, listed = self._tenant.listed[number].model_copy(update={"location_id": location_id}), self._tenant.listed
+        self._tenant.call("set_number_location", number, lambda: listed.update({number: row}))
+
     def grant_policies(self, user_id: str, policies: Mapping[str, str]) -> None:
         """Assign policies."""
         names = {policy: name for (_, name), policy in self._tenant.policy_ids.items()}
@@ -330,7 +338,7 @@ class FakeDirectory:
     def user(self, sam_account_name: str) -> AdUser | None:
         """Read one user."""
         user = self._by_sam(self._tenant.read("ad.user", sam_account_name), sam_account_name)
-        return None if user is None else self._shown(user)
+        return user and self._shown(user)
 
     @staticmethod
     def _shown(user: FakeUser) -> AdUser:
@@ -345,8 +353,7 @@ class FakeDirectory:
     def users(self, sam_account_names: Iterable[str]) -> dict[str, AdUser]:
         """Read several users."""
         seen = self._tenant.read("ad.users", "")
-        found = [self._by_sam(seen, sam) for sam in sam_account_names]
-        return {user.sam: self._shown(user) for user in found if user is not None}
+        return {sam: self._shown(user) for sam in sam_account_names if (user := self._by_sam(seen, sam)) is not None}
 
     def everybody(self, *, deadline_s: float) -> Iterator[AdUser]:
         """Read every user."""
@@ -377,7 +384,11 @@ class FakeShell:
 
     def locations(self) -> list[EmergencyLocation]:
         """Read the emergency locations."""
-        return [EmergencyLocation(location_id=LOCATION, civic_address_id=LOCATION, description="Vienna HQ")]
+        return [
+            EmergencyLocation(
+                location_id=LOCATION, civic_address_id=LOCATION, description="Vienna HQ", country=self._tenant.country
+            )
+        ]
 
     def set_enterprise_voice(self, rows: Sequence[VoiceSwitch]) -> list[RowResult]:
         """Switch Enterprise Voice, row by row."""

@@ -1,0 +1,112 @@
+"""Number flows on the command line: what ends, who gets and gives back, what differs; here or on a Prefect server."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from cli import onboarding, prefect_runs
+from config.errors import InputRefused
+
+EXPIRY, GRACE, ASSIGN, UNASSIGN = "reservation-expiry", "grace-release", "number-assign", "number-unassign"
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop after the plan; nothing is changed.")]
+User = Annotated[str, typer.Argument(help="User principal name or object id.")]
+Here = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module to the group of number commands."""
+    app.command("expire")(expire)
+    app.command("grace")(grace)
+    app.command("assign")(assign)
+    app.command("unassign")(unassign)
+
+
+def expire(dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Free every reserved number whose time is over."""
+    _report(EXPIRY, {"dry_run": dry_run}, _expire_here, as_json=as_json)
+
+
+def grace(dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Free every number whose grace period is over, here and in Teams."""
+    _report(GRACE, {"dry_run": dry_run}, _grace_here, as_json=as_json)
+
+
+def assign(
+    user: User,
+    number: Annotated[str, typer.Option(help="This very number, with its country code.")] = "",
+    pool: Annotated[str, typer.Option(help="The next free number of this pool.")] = "",
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Give a user a named number, a pool's next one, or the one that is kept for them."""
+    if number and pool:
+        raise InputRefused("a number and a pool are named", where="--pool", remedy="name one of them")
+    request = {"user": user, "number": number or None, "pool": pool or None, "dry_run": dry_run}
+    _report(ASSIGN, request, _assign_here, as_json=as_json)
+
+
+def unassign(
+    user: User,
+    number: Annotated[str, typer.Option(help="Only for users with several numbers: which one.")] = "",
+    grace_days: Annotated[
+        int, typer.Option(min=-1, max=365, help="Days that it rests; -1: as the settings say.", show_default=True)
+    ] = -1,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Take a user's number away; it rests here and in Teams before anybody else gets it."""
+    days = None if grace_days < 0 else grace_days
+    request = {"user": user, "number": number or None, "grace_days": days, "dry_run": dry_run}
+    _report(UNASSIGN, request, _unassign_here, as_json=as_json)
+
+
+def run(deployment: str, request: Mapping[str, Any], here: Here) -> dict[str, Any]:
+    """Run an act in this process, or on the Prefect server if there is one."""
+    asked = {**request, "requested_by": getpass.getuser()}
+    if prefect_runs.server_url():
+        return prefect_runs.run(deployment, asked)
+    with onboarding.quietly():
+        return here(asked)
+
+
+def _report(deployment: str, request: Mapping[str, Any], here: Here, *, as_json: bool) -> None:
+    onboarding.report(run(deployment, request, here), as_json=as_json)
+
+
+def _expire_here(request: Mapping[str, Any]) -> dict[str, Any]:
+    from flows.reservation_expiry import ExpiryRequest, story
+    from tasks.stage import InProcess
+
+    return story(ExpiryRequest(**request), InProcess(), _actor(request))
+
+
+def _grace_here(request: Mapping[str, Any]) -> dict[str, Any]:
+    from flows.grace_release import GraceRequest, story
+    from tasks.stage import InProcess
+
+    return story(GraceRequest(**request), InProcess(), _actor(request))
+
+
+def _assign_here(request: Mapping[str, Any]) -> dict[str, Any]:
+    from flows.number_assignment import AssignRequest, assign_story
+    from tasks.stage import InProcess
+
+    return assign_story(AssignRequest(**request), InProcess(), _actor(request))
+
+
+def _unassign_here(request: Mapping[str, Any]) -> dict[str, Any]:
+    from flows.number_assignment import UnassignRequest, unassign_story
+    from tasks.stage import InProcess
+
+    return unassign_story(UnassignRequest(**request), InProcess(), _actor(request))
+
+
+def _actor(request: Mapping[str, Any]) -> Any:
+    from engine.requests import Actor
+
+    return Actor(kind="os_user", name=str(request["requested_by"]))
