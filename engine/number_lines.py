@@ -31,7 +31,7 @@ def _ending(row: Taken, *, is_blocked: bool) -> Line:
         reason=f"{reason} at {row.until:%Y-%m-%d %H:%M:%S} UTC" if row.until else reason,
     )
     lifted = (lifting(number, reason),) if is_blocked else ()
-    return Line(object=obj, label=number, success="released", changes=(*lifted, ended))
+    return Line(object=obj, label=number, success="released", source={"named": True}, changes=(*lifted, ended))
 
 
 def lifting(number: str, reason: str) -> Change:

@@ -338,7 +338,7 @@ class FakeDirectory:
     def user(self, sam_account_name: str) -> AdUser | None:
         """Read one user."""
         user = self._by_sam(self._tenant.read("ad.user", sam_account_name), sam_account_name)
-        return user and self._shown(user)
+        return None if user is None else self._shown(user)
 
     @staticmethod
     def _shown(user: FakeUser) -> AdUser:
