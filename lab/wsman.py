@@ -23,7 +23,7 @@ from lab.wsman_workers import Workers
 
 log = logging.getLogger(__name__)
 
-THREADS = 64
+THREADS = 1024  # started when needed; quotas keep the number of pipelines far below
 _SEALING = 4096  # what message encryption adds to a request
 _SOAP = "application/soap+xml;charset=UTF-8"
 
