@@ -45,6 +45,7 @@ class Snapshot:
     by_bytes: bool
     source: str = "snapshot"
     is_complete: bool = True
+    covers_all: bool = True
     link: str = ""
 
     def __iter__(self) -> Iterator[Document]:

@@ -20,6 +20,7 @@ from cli import (
     quarantine,
     settings,
     snapshot,
+    users,
 )
 from cli.exits import INPUT, INTERRUPTED, guarded, tell
 
@@ -47,6 +48,7 @@ def _assemble() -> None:
     app.add_typer(audit.app, name="audit")
     number_flows.add_to(inventory.app)
     app.add_typer(inventory.app, name="numbers")
+    app.add_typer(users.app, name="users")
     app.command("doctor")(doctor.doctor)
     app.add_typer(database.app, name="database")
     app.add_typer(settings.app, name="settings")

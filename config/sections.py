@@ -85,6 +85,13 @@ class FeedLimits(_Section):
     number_changes_percent: Percent = Field(10, description="live numbers changed, in percent of its rows")
 
 
+class CacheLimits(_Section):
+    """When an answer of an outside system is not believed: the cache keeps what it had."""
+
+    removed: NonNegativeInt = Field(25, description="objects of a source that may disappear between two syncs")
+    removed_percent: Percent = Field(10, description="the same in percent, if that is more")
+
+
 class ChunkLimits(_Section):
     """How many lines one task works on."""
 

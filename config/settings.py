@@ -24,7 +24,15 @@ from pydantic_settings import (
 
 from config.errors import InputRefused
 from config.secret_refs import SecretRef
-from config.sections import AuditSettings, ChunkLimits, FeedLimits, PowerShellSettings, TenantSettings, WaitSettings
+from config.sections import (
+    AuditSettings,
+    CacheLimits,
+    ChunkLimits,
+    FeedLimits,
+    PowerShellSettings,
+    TenantSettings,
+    WaitSettings,
+)
 from config.toml_files import key_of, model_in, read_toml, refusal
 
 PREFIX = "CALLWRIGHT_"
@@ -57,6 +65,7 @@ class Settings(BaseSettings):
     feed: FeedLimits = Field(FeedLimits(), description="when a feed is not believed")
     chunk: ChunkLimits = Field(ChunkLimits(), description="lines per task")
     audit: AuditSettings = Field(AuditSettings(), description="retention and exported heads")
+    cache: CacheLimits = Field(CacheLimits(), description="when an answer for the cache is not believed")
     wait: WaitSettings = Field(WaitSettings(), description="waiting, claims and grace")
 
     @classmethod

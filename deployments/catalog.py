@@ -132,7 +132,31 @@ UNASSIGN = Deployed(
 )
 
 NUMBERS = (EXPIRY, GRACE, ASSIGN, UNASSIGN)
-EVERYWHERE = (CONTINUE, HEADS, RETENTION, PLAN_APPLY, ROLLBACK, RESTORE, *NUMBERS)
+CACHE_SYNC = Deployed(
+    name="cache-sync",
+    flow="flows.cache_sync:sync_cache",
+    description="Read what changed in the tenant and the directory, so that users are found at once. What fails "
+    "is called degraded and keeps what was known.",
+    tags=("users", "nightly"),
+    cron="45 1 * * *",
+    collision="CANCEL_NEW",
+    parameters={"request": {"requested_by": "schedule"}},
+)
+
+CACHE_REFRESH = Deployed(
+    name="cache-refresh",
+    flow="flows.cache_sync:sync_cache",
+    description="Read again the users whom Callwright changed since the last look.",
+    tags=("users",),
+    cron="*/10 * * * *",
+    collision="CANCEL_NEW",
+    parameters={"request": {"only_touched": True, "requested_by": "schedule"}},
+)
+
+
+USERS = (CACHE_SYNC, CACHE_REFRESH)
+
+EVERYWHERE = (CONTINUE, HEADS, RETENTION, PLAN_APPLY, ROLLBACK, RESTORE, *NUMBERS, *USERS)
 CATALOG = (ONBOARDING, NIGHTLY, *EVERYWHERE)
 
 

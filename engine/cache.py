@@ -6,11 +6,12 @@ outside systems and judging what they say is left to `engine/cache_sync.py`.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
 
 import orjson
 from sqlalchemy import (
@@ -33,7 +34,7 @@ from datasets.cached import Body, Document
 from datasets.tables.cache import cache_documents, cache_sources, cache_state, user_views
 from engine import leases
 from engine.leases import Lease, LeaseHeld
-from engine.runtime import Runtime
+from engine.runtime import Limits, utc_now
 
 SLICE = 500
 _STATE = 1
@@ -64,42 +65,81 @@ class Written:
     names: frozenset[str]
 
 
+class Keeper(Protocol):
+    """What keeping the cache needs of a process; a Runtime has it, and so has one that cannot open the tenant."""
+
+    @property
+    def database(self) -> Database:
+        """Give our database."""
+
+    @property
+    def lease(self) -> timedelta:
+        """Give how long a lease lasts without renewal."""
+
+    def now(self) -> datetime:
+        """Give the current moment."""
+
+    def new_holder(self) -> str:
+        """Give a name under which a lease is held."""
+
+
+@dataclass(frozen=True)
+class DatabaseOnly:
+    """A keeper without any outside system."""
+
+    database: Database
+    limits: Limits
+
+    @property
+    def lease(self) -> timedelta:
+        """Give how long a lease lasts without renewal."""
+        return timedelta(seconds=self.limits.lease_s)
+
+    def now(self) -> datetime:
+        """Give the current moment."""
+        return utc_now()
+
+    def new_holder(self) -> str:
+        """Give a name under which a lease is held."""
+        return uuid.uuid4().hex
+
+
 class Turn:
     """The right to write the cache: proved in every transaction, so that two syncs never write side by side."""
 
-    def __init__(self, runtime: Runtime, lease: Lease) -> None:
-        self.runtime, self._lease, self._renewed_at = runtime, lease, runtime.now()
+    def __init__(self, keeper: Keeper, lease: Lease) -> None:
+        self.keeper, self._lease, self._renewed_at = keeper, lease, keeper.now()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a write transaction. Raises LeaseLost."""
-        with self.runtime.database.write() as connection:
-            self._renewed_at = self.runtime.now()
-            leases.renew(connection, [self._lease], now=self._renewed_at, ttl=self.runtime.lease)
+        with self.keeper.database.write() as connection:
+            self._renewed_at = self.keeper.now()
+            leases.renew(connection, [self._lease], now=self._renewed_at, ttl=self.keeper.lease)
             yield connection
 
     def keep(self) -> None:
         """Renew the right when a third of its time is over: reading a slow source takes longer than a lease lasts."""
-        if self.runtime.now() - self._renewed_at > self.runtime.lease / 3:
+        if self.keeper.now() - self._renewed_at > self.keeper.lease / 3:
             with self.write():
                 pass
 
     def end(self) -> None:
         """Let others write."""
-        with self.runtime.database.write() as connection:
-            leases.release(connection, [self._lease], now=self.runtime.now())
+        with self.keeper.database.write() as connection:
+            leases.release(connection, [self._lease], now=self.keeper.now())
 
 
 @contextmanager
-def turn(runtime: Runtime) -> Iterator[Turn]:
+def turn(keeper: Keeper) -> Iterator[Turn]:
     """Take the right to write the cache. Raises LeaseHeld while somebody else has it."""
-    with runtime.database.write() as connection:
-        now = runtime.now()
-        lease = leases.acquire(connection, *_LEASE, runtime.new_holder(), now=now, ttl=runtime.lease)
+    with keeper.database.write() as connection:
+        now = keeper.now()
+        lease = leases.acquire(connection, *_LEASE, keeper.new_holder(), now=now, ttl=keeper.lease)
         held = leases.holder_of(connection, *_LEASE, now=now)
     if lease is None:
         raise LeaseHeld("another sync of the cache is running ; wait for its end", held[1] if held else None)
-    mine = Turn(runtime, lease)
+    mine = Turn(keeper, lease)
     try:
         yield mine
     finally:

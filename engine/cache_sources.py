@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from connectors.errors import NotFound
-from datasets.cached import Document, canonical, document
+from connectors.errors import NotAllowed, NotFound
+from datasets.cached import SOURCES, Document, canonical, document
 from datasets.directory import DeltaPage
 from datasets.users import AdUser, DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
 from engine import cache
 from engine.cache_sync import Gone, Reading
 from engine.runtime import Runtime
+from engine.systems import DirectorySystem
 
 _SLOWEST_DIRECTORY_S = 1800.0
 
@@ -23,6 +24,7 @@ class Whole:
     source: str
     read: Callable[[], Iterable[Document]]
     is_complete: bool = True
+    covers_all: bool = True
     link: str = ""
 
     def __iter__(self) -> Iterator[Document]:
@@ -38,6 +40,7 @@ class Few:
     keys: Collection[str]
     read: Callable[[], Iterable[Document]]
     is_complete: bool = False
+    covers_all: bool = False
     link: str = ""
 
     def __iter__(self) -> Iterator[Document | Gone]:
@@ -51,7 +54,7 @@ class Few:
 class ChangedUsers:
     """Users since the last read, by Graph's delta; all of them when there was none or it is too long ago."""
 
-    source = "users"
+    source, covers_all = "users", True
 
     def __init__(self, runtime: Runtime, link: str) -> None:
         self._runtime, self._after, self.link = runtime, link, ""
@@ -113,26 +116,59 @@ def of_account(account: AdUser) -> Document:
     return document(account)._replace(key=account.sam_account_name.casefold())
 
 
+@dataclass(frozen=True)
+class Unanswered:
+    """A source that cannot even be asked: credentials are missing or wrong."""
+
+    source: str
+    reason: str
+    is_complete: bool = False
+    covers_all: bool = True
+    link: str = ""
+
+    def __iter__(self) -> Iterator[Document]:
+        """Read nothing. Raises NotAllowed with the reason."""
+        raise NotAllowed(self.reason)
+
+
 def everything(runtime: Runtime, *, link: str = "") -> list[Reading]:
     """Give every source that this site has; users since `link`, or all of them."""
+    return [*of_tenant(runtime, link), *of_directory(runtime.systems.directory)]
+
+
+def without_tenant(directory: DirectorySystem | None, reason: str) -> list[Reading]:
+    """Give what can be read when the tenant cannot be asked, and the reason for the rest."""
+    return [*(Unanswered(name, reason) for name in SOURCES if name != "directory"), *of_directory(directory)]
+
+
+def of_tenant(runtime: Runtime, link: str) -> list[Reading]:
+    """Give the sources in the cloud; users since `link`, or all of them."""
     systems = runtime.systems
-    found: list[Reading] = [
+    return [
         Whole("licences", lambda: map(of_licence, systems.graph.subscribed_skus())),
         ChangedUsers(runtime, link),
         Whole("voice", lambda: map(of_voice, systems.teams.voice_users())),
         Whole("numbers", lambda: map(of_number, systems.teams.numbers())),
     ]
-    directory = systems.directory
-    if directory is not None:
-        everybody = directory.everybody
-        found.append(Whole("directory", lambda: map(of_account, everybody(deadline_s=_SLOWEST_DIRECTORY_S))))
-    return found
 
 
-def some_users(runtime: Runtime, ids: Sequence[str]) -> list[Reading]:
-    """Give what the sources say of a few users whom we changed."""
-    graph, teams = runtime.systems.graph, runtime.systems.teams
-    return [
+def of_directory(directory: DirectorySystem | None) -> list[Reading]:
+    """Give Active Directory, where the site has one."""
+    if directory is None:
+        return []
+    everybody = directory.everybody
+    return [Whole("directory", lambda: map(of_account, everybody(deadline_s=_SLOWEST_DIRECTORY_S)))]
+
+
+def some_users(runtime: Runtime, ids: Sequence[str], accounts: Sequence[str] = ()) -> list[Reading]:
+    """Give what the sources say of a few users whom we changed, and of their accounts in the directory."""
+    systems = runtime.systems
+    graph, teams, directory = systems.graph, systems.teams, systems.directory
+    found: list[Reading] = [
         Few("users", ids, lambda: map(of_user, graph.users_by_ids(ids).values())),
         Few("voice", ids, lambda: map(of_voice, teams.voice_users_by_ids(ids).values())),
     ]
+    if directory is not None and accounts:
+        read = directory.users
+        found.append(Few("directory", accounts, lambda: map(of_account, read(accounts).values())))
+    return found

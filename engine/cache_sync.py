@@ -20,7 +20,6 @@ from engine import cache
 from engine.cache import DoubtfulAnswer, Freshness
 from engine.cache_views import write_views
 from engine.leases import LeaseLost
-from engine.runtime import Runtime
 
 
 class Gone(NamedTuple):
@@ -39,6 +38,10 @@ class Reading(Protocol):
     @property
     def is_complete(self) -> bool:
         """Tell whether the answer names every object, so that what it does not name is not there."""
+
+    @property
+    def covers_all(self) -> bool:
+        """Tell whether the whole source is up to date after it: everything was read, or everything that changed."""
 
     @property
     def link(self) -> str:
@@ -86,19 +89,26 @@ class SyncResult:
         return any(each.trouble for each in self.sources)
 
 
-def sync(runtime: Runtime, readings: Iterable[Reading], removals: Removals | None = None) -> SyncResult:
-    """Sync these sources. Raises LeaseHeld while another sync runs, and what our database raises."""
-    with cache.turn(runtime) as turn:
-        coming = cache.prepare(runtime.database)
+def sync(
+    keeper: cache.Keeper, readings: Iterable[Reading], removals: Removals | None = None, note: Freshness | None = None
+) -> SyncResult:
+    """Sync these sources; `note` is kept with them if none was in trouble.
+
+    Raises LeaseHeld while another sync runs, and what our database raises.
+    """
+    with cache.turn(keeper) as turn:
+        coming = cache.prepare(keeper.database)
         work = _Sources(turn, coming, removals or Removals())
         results = [work.sync(reading) for reading in readings]
         names = {name for each in results for name in each.names}
         products = any(each.names for each in results if each.source == "licences")
         views = sum(write_views(turn, coming, names, everybody=products))
+        outcome = SyncResult(coming, results, views)
+        notes = [note] if note and not outcome.is_degraded else []
         with turn.write() as connection:
-            cache.flip(connection, coming, work.freshness)
-        cache.clear(runtime.database)
-    return SyncResult(coming, results, views)
+            cache.flip(connection, coming, [*work.freshness, *notes])
+        cache.clear(keeper.database)
+    return outcome
 
 
 _SEEN = b"seen"
@@ -137,7 +147,7 @@ class _Sources:
     def __init__(self, turn: cache.Turn, coming: int, removals: Removals) -> None:
         self._turn, self._coming, self._removals = turn, coming, removals
         self.freshness: list[Freshness] = []
-        with turn.runtime.database.read() as connection:
+        with turn.keeper.database.read() as connection:
             self._before = {each.source: each for each in cache.freshness(connection)}
 
     def sync(self, reading: Reading) -> SourceResult:
@@ -148,13 +158,14 @@ class _Sources:
         except LeaseLost:
             raise
         except (ConnectorError, DoubtfulAnswer) as error:
-            cache.undo(self._turn.runtime.database, cache_documents, self._coming - 1, reading.source)
+            cache.undo(self._turn.keeper.database, cache_documents, self._coming - 1, reading.source)
             result = SourceResult(reading.source, trouble=" ".join(str(error).split()))
-        self._note(reading, result)
+        if reading.covers_all:
+            self._note(reading, result)
         return result
 
     def _compare(self, reading: Reading, result: SourceResult) -> None:
-        with self._turn.runtime.database.read() as connection:
+        with self._turn.keeper.database.read() as connection:
             known = cache.known(connection, reading.source, self._coming - 1)
         before, news = len(known), list[Document | Gone]()
         for some in _in_parts(reading):
@@ -192,8 +203,8 @@ class _Sources:
 
     def _note(self, reading: Reading, result: SourceResult) -> None:
         """Note how the source stands, to be shown with the generation."""
-        now, before = self._turn.runtime.now(), self._before.get(reading.source)
-        with self._turn.runtime.database.read() as connection:
+        now, before = self._turn.keeper.now(), self._before.get(reading.source)
+        with self._turn.keeper.database.read() as connection:
             documents = cache.count(connection, reading.source, self._coming)
         synced_at = (before.synced_at if before else None) if result.trouble else now
         state = "fresh" if not result.trouble else "degraded" if synced_at else "absent"

@@ -16,12 +16,12 @@ _SLICE = 250  # a row of the search index costs five times a row of documents
 
 def write_views(turn: cache.Turn, coming: int, names: set[str], *, everybody: bool) -> Iterator[int]:
     """Rewrite the users whom changes concern, or everybody; gives how many of each slice changed."""
-    with turn.runtime.database.read() as connection:
+    with turn.keeper.database.read() as connection:
         known = set(cache.known(connection, "users", coming)) if everybody else set()
         part_numbers = _part_numbers(connection, coming)
     todo = iter(sorted(names | known))
     while some := list(islice(todo, _SLICE)):
-        with turn.runtime.database.read() as connection:
+        with turn.keeper.database.read() as connection:
             ended, rows = _changes(connection, coming, some, part_numbers)
         if ended or rows:
             with turn.write() as connection:

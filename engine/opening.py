@@ -76,6 +76,19 @@ def open_systems(settings: Settings, database: Database | None = None) -> Iterat
         yield OpenSystems(graph, Teams(graph), directory, shell, numbering)
 
 
+@contextmanager
+def open_directory(settings: Settings, database: Database) -> Iterator[Directory | None]:
+    """Open Active Directory alone, for what can be done without the tenant; None where no management host is set."""
+    if settings.powershell is None:
+        yield None
+        return
+    with ExitStack() as stack:
+        host = endpoint(settings.powershell)
+        quota = _quota(stack, database, host, settings.powershell.sessions)
+        shell = PowerShell(host, sessions=1, quota=quota, hold=SharedPauses(database)(host.account, SYSTEM))
+        yield stack.enter_context(Directory(shell))
+
+
 def app_registration(tenant: TenantSettings) -> AppRegistration:
     """Give our identity in the tenant, its secret or certificate fetched."""
     return AppRegistration(

@@ -119,6 +119,16 @@ def show_summary(kind: str, summary: Mapping[str, JsonValue]) -> None:
         )
 
 
+def show_sources(kind: str, summary: Mapping[str, JsonValue]) -> None:
+    """Show what each source answered, and what became of it."""
+    sources = summary.get("sources")
+    if not isinstance(sources, dict) or not sources or not _is_seen():
+        return
+    table = [{"source": name, **facts} for name, facts in sources.items() if isinstance(facts, dict)]
+    with _view_only():
+        create_table_artifact(table, key=f"{kind}-sources", description="What each source answered.")
+
+
 def summary_text(kind: str, summary: Mapping[str, JsonValue]) -> str:
     """Write the summary in Markdown; counts that are zero are left out, except when all are."""
     counts = summary.get("counts")

@@ -12,12 +12,12 @@ from connectors.database import Database
 from connectors.errors import NotFound, Unreachable
 from datasets.cached import Document, canonical
 from datasets.tables.cache import cache_documents, user_views
-from engine import cache, user_search
+from engine import cache, cache_touched, user_search
 from engine.cache_sources import everything, some_users
 from engine.cache_sync import Gone, Reading, Removals, SyncResult, sync
 from engine.leases import LeaseHeld
 from engine.runtime import Runtime
-from tests.fakes.plans import fresh, runtime_on
+from tests.fakes.plans import continue_until_settled, define_pool, fresh, runtime_on, store_plan
 from tests.fakes.tenant import SKU, FakeTenant
 
 
@@ -41,6 +41,7 @@ class Answer:
     keys: list[str]
     is_complete: bool = True
     fails_after: int | None = None
+    covers_all: bool = True
     link: str = ""
 
     def __iter__(self) -> Iterator[Document | Gone]:
@@ -264,3 +265,25 @@ def test_a_delta_may_name_a_user_twice(runtime: Runtime) -> None:
     with runtime.database.read() as connection:
         assert cache.bodies(connection, "left", cache.generation(connection), ["a"]) == {"a": {"n": 2}}
         assert connection.execute(select(func.count()).select_from(cache_documents)).scalar_one() == 1
+
+
+def test_whom_we_changed_is_known_from_the_journal(runtime: Runtime, tenant: FakeTenant) -> None:
+    """Users we changed are read again once they have rested for a minute, and only once."""
+    run(runtime)
+    tenant.clock.sleep(5)
+    define_pool(runtime)
+    store_plan(runtime, tenant, ["id-1"])
+    continue_until_settled(runtime, tenant)
+    with runtime.database.read() as connection:
+        assert cache_touched.touched(connection, runtime.now()) == {"user": set(), "ad": set()}
+    tenant.clock.sleep(cache_touched.REST.total_seconds())
+    with runtime.database.read() as connection:
+        found = cache_touched.touched(connection, runtime.now())
+    assert found == {"user": {"id-1"}, "ad": {"user1"}}
+    note = cache_touched.looked(found, runtime.now())
+    assert sync(runtime, some_users(runtime, ["id-1"], ["user1"]), note=note).views == 1
+    assert shown(runtime)["id-1"]["desk_phone"] == shown(runtime)["id-1"]["number"] == "+431234500"
+    with runtime.database.read() as connection:
+        assert cache_touched.touched(connection, runtime.now()) == {"user": set(), "ad": set()}
+        states = {each.source: each.documents for each in cache.freshness(connection)}
+    assert states["users"] == 30

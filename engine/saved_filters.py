@@ -1,0 +1,47 @@
+"""Searches that operators saved under a name: they stay until somebody deletes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, insert, select
+
+from config.errors import InputRefused
+from datasets.tables.cache import saved_filters
+
+
+class SavedFilter(NamedTuple):
+    """A text to look for and the columns to show."""
+
+    name: str
+    query: str
+    columns: tuple[str, ...]
+    saved_by: str
+    saved_at: datetime
+
+
+def save(connection: Connection, wanted: SavedFilter) -> None:
+    """Keep a search; one of the same name is replaced."""
+    delete_filter(connection, wanted.name)
+    connection.execute(insert(saved_filters).values(**wanted._asdict() | {"columns": list(wanted.columns)}))
+
+
+def load(connection: Connection, name: str) -> SavedFilter:
+    """Give a saved search. Raises InputRefused when there is none of that name."""
+    found = next((each for each in names(connection) if each.name == name), None)
+    if found is None:
+        raise InputRefused(f"no filter is saved as {name!r}", remedy="./callwright users filters lists them")
+    return found
+
+
+def names(connection: Connection) -> Sequence[SavedFilter]:
+    """Give every saved search, by name."""
+    rows = connection.execute(select(saved_filters).order_by(saved_filters.c.name))
+    return [SavedFilter(row.name, row.query, tuple(row.columns), row.saved_by, row.saved_at) for row in rows]
+
+
+def delete_filter(connection: Connection, name: str) -> bool:
+    """Forget a saved search; tells whether there was one."""
+    return bool(connection.execute(delete(saved_filters).where(saved_filters.c.name == name)).rowcount)

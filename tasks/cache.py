@@ -1,0 +1,83 @@
+"""The stages of the cache's flow: read every source or those we touched, write what differs, tell what is degraded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from config.errors import InputRefused
+from engine import cache, cache_touched, requests
+from engine.cache import DatabaseOnly, Keeper
+from engine.cache_sources import everything, some_users, without_tenant
+from engine.cache_sync import Reading, Removals, SyncResult, sync
+from engine.opening import open_directory
+from engine.runtime import utc_now
+from tasks.presets import READ
+from tasks.stage import stage
+from tasks.work import Work, open_work
+
+
+@stage(READ)
+def sync_everything(request_id: str, *, full: bool) -> dict[str, Any]:
+    """Sync every source of the site; a tenant that cannot be asked leaves the rest of them synced."""
+    with open_work() as work, _asked(work, full=full) as (keeper, readings):
+        limits = work.settings.cache
+        result = sync(keeper, readings, Removals(limits.removed, limits.removed_percent))
+        return _told(work, request_id, result)
+
+
+@stage(READ)
+def sync_touched(request_id: str) -> dict[str, Any]:
+    """Read again whom we changed since the last look."""
+    with open_work() as work:
+        with work.database.read() as connection:
+            found = cache_touched.touched(connection, utc_now())
+            current = cache.generation(connection)
+            ids = found["user"] | cache.keys_by_link(connection, "users", current, found["ad"])
+        if not ids:
+            return _told(work, request_id, SyncResult(current, [], 0))
+        with work.runtime() as runtime:
+            readings = some_users(runtime, sorted(ids), sorted(found["ad"]))
+            result = sync(runtime, readings, note=cache_touched.looked(found, utc_now()))
+        return _told(work, request_id, result)
+
+
+@contextmanager
+def _asked(work: Work, *, full: bool) -> Iterator[tuple[Keeper, list[Reading]]]:
+    """Open what can be opened and give what to read."""
+    with work.database.read() as connection:
+        links = {each.source: each.link for each in cache.freshness(connection)}
+    with ExitStack() as stack:
+        try:
+            keeper: Keeper
+            keeper = runtime = stack.enter_context(work.runtime())
+            readings = everything(runtime, link="" if full else links.get("users", ""))
+        except InputRefused as error:
+            directory = stack.enter_context(open_directory(work.settings, work.database))
+            readings = without_tenant(directory, str(error))
+            keeper = DatabaseOnly(work.database, work.limits)
+        yield keeper, readings
+
+
+def _told(work: Work, request_id: str, result: SyncResult) -> dict[str, Any]:
+    """Record what came of it, raise an alert for each source in trouble, clear those that are well again."""
+    summary: dict[str, Any] = {
+        "request_id": request_id,
+        "generation": result.generation,
+        "users_changed": result.views,
+        "sources": {
+            each.source: {"read": each.read, "written": each.written, "removed": each.removed, "trouble": each.trouble}
+            for each in result.sources
+        },
+        "degraded": [each.source for each in result.sources if each.trouble],
+    }
+    with work.database.write() as connection:
+        for each in result.sources:
+            cause = f"cache degraded: {each.source}"
+            if each.trouble:
+                requests.raise_alert(connection, cause, each.trouble, request_id, utc_now())
+            else:
+                requests.clear_alert(connection, cause, utc_now())
+        requests.close_request(connection, request_id, "finished", summary, utc_now())
+    return summary
