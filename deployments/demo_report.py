@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 from datasets.tables.journal import journal_effects
 from flows.presentation import MEANINGS
 
-OUTCOMES = tuple(MEANINGS)
+OUTCOMES = tuple(name for name in MEANINGS if name != "planned")  # which only a dry run has
 
 
 class CallEffect(BaseModel):

@@ -6,7 +6,7 @@ A row's outcome is that of the newest line that answers it; a later visit correc
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -76,7 +76,8 @@ def record(
 ) -> dict[str, JsonValue]:
     """Bring rows, requests and manifest up to date and give the summary of this request."""
     lines = [line for plan_id in plan_ids for line in plan_store.load_lines(connection, plan_id)]
-    _set_row_outcomes(connection, lines)
+    started = [name for name in plan_ids if plan_store.header(connection, name).state != "planned"]
+    _set_row_outcomes(connection, lines, started)
     for plan_id in plan_ids:
         plan_store.settle_plan_if_done(connection, plan_id)
     write_manifest(connection, request_id, plan_ids, now)
@@ -99,10 +100,10 @@ def _summary(
     }
 
 
-def _set_row_outcomes(connection: Connection, lines: Sequence[StoredLine]) -> None:
+def _set_row_outcomes(connection: Connection, lines: Sequence[StoredLine], started: Collection[str]) -> None:
     by_feed: dict[str, list[tuple[int, str, str]]] = {}
     for line in lines:
-        outcome = outcome_of(line)
+        outcome = outcome_of(line, is_started=line.plan_id in started)
         if outcome is not None and "feed_id" in line.source:
             place = by_feed.setdefault(str(line.source["feed_id"]), [])
             place.append((int(str(line.source["feed_line"])), outcome, line.reason))
@@ -110,8 +111,10 @@ def _set_row_outcomes(connection: Connection, lines: Sequence[StoredLine]) -> No
         feeds.set_outcomes(connection, feed_id, outcomes)
 
 
-def outcome_of(line: StoredLine) -> str | None:
-    """Give what a line means for its row; None when a newer line answers the row."""
+def outcome_of(line: StoredLine, *, is_started: bool = True) -> str | None:
+    """Give what a line means for its row; None when a newer line answers the row. A dry run starts no plan."""
+    if line.state == LineState.PLANNED and not is_started:
+        return "planned"
     if line.state == LineState.VERIFIED:
         return line.success
     if line.state == LineState.PLANNED and "feed_id" not in line.source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -38,6 +39,11 @@ class OnboardingRequest(BaseModel):
         "prefect-ui", title="Requested by", description="Who asks for it. Recorded as unverified."
     )
 
+    @property
+    def called(self) -> str:
+        """Give the name of the run on the Prefect pages, where many runs stand below each other."""
+        return f"{'dry run' if self.dry_run else KIND} of {Path(self.feed).name}"
+
 
 def story(request: OnboardingRequest, run: Run, actor: Actor) -> dict[str, Any]:
     """Read, check, plan, apply, record. Raises InputRefused or ConnectorError once the request says why."""
@@ -48,7 +54,7 @@ def story(request: OnboardingRequest, run: Run, actor: Actor) -> dict[str, Any]:
         run(stages.check_feed, request_id, feed_id)
         plan_id = run(stages.plan_onboarding, request_id, feed_id, dry_run=request.dry_run)
         errors = [] if request.dry_run else apply_plan(plan_id, run, KIND)
-        summary = run(stages.record, request_id, feed_id, [plan_id])
+        summary = run(stages.record, request_id, feed_id, [plan_id]) | {"dry_run": request.dry_run}
     except (InputRefused, ConnectorError) as error:
         run(stages.give_up, request_id, str(error), "refused" if isinstance(error, InputRefused) else "failed")
         raise
@@ -94,7 +100,7 @@ def told(
 @flow(
     name=KIND,
     task_runner=AT_ONCE,
-    flow_run_name="onboarding",
+    flow_run_name="{request.called}",
     persist_result=False,
     validate_parameters=True,
 )

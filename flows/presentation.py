@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -29,6 +30,7 @@ AWAY_S = 120.0
 MOST_FAILURES = 200  # a longer table is slow to draw and nobody reads it; the whole list is one command away
 CHUNK_APPLIED = "callwright.chunk.applied"
 MEANINGS: Mapping[str, str] = {
+    "planned": "the plan says what would be done; nothing was sent",
     "onboarded": "has number, licence and policies; a read has shown it",
     "planned_ahead": "starts later; the number is reserved",
     "undone": "is as it was before; a read has shown it",
@@ -106,7 +108,12 @@ def show_failures(kind: str, failures: Iterable[Failure]) -> None:
         for row in rows[:MOST_FAILURES]
     ]
     with _view_only():
-        create_table_artifact(table, key=f"{kind}-failures", description=f"What needs a look, and why.{more}")
+        create_table_artifact(table, key=f"{kind}-failures", description=f"{_states(rows)}: who, and why.{more}")
+
+
+def _states(rows: Sequence[Failure]) -> str:
+    """Count rows by state in their order; it is what the card on the run's page says, before anything is opened."""
+    return ", ".join(f"{n} {state}" for state, n in Counter(row.state for row in rows).items())
 
 
 def show_summary(kind: str, summary: Mapping[str, JsonValue]) -> None:
@@ -114,9 +121,19 @@ def show_summary(kind: str, summary: Mapping[str, JsonValue]) -> None:
     if not _is_seen():
         return
     with _view_only():
-        create_markdown_artifact(
-            summary_text(kind, summary), key=f"{kind}-summary", description="What came of the run."
-        )
+        create_markdown_artifact(summary_text(kind, summary), key=f"{kind}-summary", description=_in_a_line(summary))
+
+
+def _in_a_line(summary: Mapping[str, JsonValue]) -> str:
+    return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in _shown(summary).items()) or "Nothing to do."
+
+
+def _shown(summary: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Give the counts that are not zero, in the order of their meanings."""
+    counts = summary.get("counts")
+    found = counts if isinstance(counts, dict) else {}
+    names = (*MEANINGS, *(name for name in found if name not in MEANINGS))
+    return {name: found[name] for name in names if found.get(name)}
 
 
 def show_sources(kind: str, summary: Mapping[str, JsonValue]) -> None:
@@ -131,15 +148,10 @@ def show_sources(kind: str, summary: Mapping[str, JsonValue]) -> None:
 
 def summary_text(kind: str, summary: Mapping[str, JsonValue]) -> str:
     """Write the summary in Markdown; counts that are zero are left out, except when all are."""
-    counts = summary.get("counts")
-    found = counts if isinstance(counts, dict) else {}
-    shown = {
-        name: found[name] for name in (*MEANINGS, *(name for name in found if name not in MEANINGS)) if found.get(name)
-    }
-    rows = [f"| {name.replace('_', ' ')} | {n} | {MEANINGS.get(name, '')} |" for name, n in shown.items()]
+    rows = [f"| {name.replace('_', ' ')} | {n} | {MEANINGS.get(name, '')} |" for name, n in _shown(summary).items()]
     return "\n".join(
         [
-            f"# {kind.replace('-', ' ').capitalize()}",
+            f"# {kind.replace('-', ' ').capitalize()}{': dry run' if summary.get('dry_run') else ''}",
             *(
                 ["", "| outcome | lines | what it means |", "|---|---:|---|", *rows]
                 if rows
@@ -160,6 +172,7 @@ def _facts(summary: Mapping[str, JsonValue]) -> list[str]:
 def _commands(summary: Mapping[str, JsonValue]) -> Sequence[str]:
     plan, request = summary.get("plan_id"), summary.get("request_id")
     commands = [f"./callwright plan show {plan}"] if plan else []
+    commands += [f"./callwright plan discard {plan}"] if plan and summary.get("dry_run") else []
     commands += [f"./callwright audit log --run {request}"] if request else []
     counts = summary.get("counts")
     if isinstance(counts, dict) and counts.get("quarantined"):

@@ -55,6 +55,8 @@ def test_a_dry_run_plans_and_writes_nothing(lab: Lab, feed: Feed, run: Run) -> N
     """A dry run stores a plan that names its numbers, and the tenant sees no write."""
     ran = run("onboard", "--feed", str(feed.path), "--mapping", "workday", "--dry-run", "--json")
     assert ran.code in (0, 1), ran.err
+    assert ran.json["counts"]["planned"] > 20
+    assert ran.json["counts"]["waiting"] == len(feed.lines_of(Kind.WITHOUT_ACCOUNT))
     shown = run("plan", "show", ran.json["plan_id"], "--json").json
     assert shown["state"] == "planned"
     assert any(change["kind"] == "assign_number" for line in shown["lines"] for change in line["changes"])

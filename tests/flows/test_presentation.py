@@ -56,6 +56,8 @@ def test_a_run_shows_progress_failures_and_summary(prefect_client: SyncPrefectCl
     assert shown["onboarding-progress"]["data"] == 100.0
     assert shown["onboarding-progress"]["description"] == "4 of 4 lines"
     assert "number taken" in shown["onboarding-failures"]["data"]
+    assert shown["onboarding-failures"]["description"] == "3 failed: who, and why."
+    assert shown["onboarding-summary"]["description"] == "2 onboarded, 1 waiting, 1 quarantined"
     assert "| onboarded | 2 |" in shown["onboarding-summary"]["data"]
 
 
@@ -133,3 +135,11 @@ def test_the_summary_leads_on() -> None:
     assert "$ ./callwright audit log --run r-1" in text
     assert "$ ./callwright quarantine list" in text
     assert "There was nothing to do." in summary_text("continue-waiting", {"counts": {}})
+
+
+def test_the_summary_of_a_dry_run_says_so() -> None:
+    """What is only planned is not called waiting, and the numbers it keeps can be given back."""
+    text = summary_text("onboarding", SUMMARY | {"dry_run": True, "counts": {"planned": 3}})
+    assert text.startswith("# Onboarding: dry run")
+    assert "| planned | 3 | the plan says what would be done; nothing was sent |" in text
+    assert "$ ./callwright plan discard p-1" in text

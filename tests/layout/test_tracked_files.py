@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.fakes.checkout import text_of, tracked
+from tests.fakes.checkout import python_files, text_of, tracked
 
 # written in pieces, or this file would find itself
 REGISTRIES = ("pypi" + r"\.org", "python" + r"hosted\.org", "find" + "-links", "index" + "-url")
@@ -99,3 +99,11 @@ def _looks_secret(value: str) -> bool:
     counts = Counter(value)
     entropy = -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
     return entropy > 2.0
+
+
+def test_what_a_machine_must_have_is_what_tests_ask_for() -> None:
+    """A test that needs a program fails where `.ci/run` requires the program; no word there is without a test."""
+    asked = {name for file in python_files("tests") for name in re.findall(r"\brequire\(\"(\w+)\"", text_of(file))}
+    promised = re.search(r'CALLWRIGHT_REQUIRE="([^"]*)"', text_of(".ci/run"))
+    assert promised
+    assert set(promised[1].split()) == asked
