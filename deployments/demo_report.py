@@ -15,7 +15,17 @@ from sqlalchemy import Connection, select
 from datasets.tables.journal import journal_effects
 from flows.presentation import MEANINGS
 
-OUTCOMES = tuple(name for name in MEANINGS if name != "planned")  # which only a dry run has
+# What may become of a row of a feed that is really onboarded; other acts have other outcomes.
+OUTCOMES = (
+    "onboarded",
+    "planned_ahead",
+    "waiting",
+    "unchanged",
+    "quarantined",
+    "refused",
+    "failed",
+    "unknown",
+)
 
 
 class CallEffect(BaseModel):

@@ -37,7 +37,6 @@ MEANINGS: Mapping[str, str] = {
     "restored": "is as it was at the moment asked for; a read has shown it",
     "assigned": "has the number; a read has shown it",
     "released": "nobody's any more: free, or resting",
-    "planned": "a dry run: nothing was changed",
     "waiting": "something has to happen first; picked up by itself",
     "unchanged": "was already as wanted",
     "quarantined": "the row is unsound; nothing was done for it",
