@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from lab import fault_plan
 from lab.clock import Clock
 from lab.rules import Refusal
 from lab.server import Lab, Ports
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         settings = _settings(chosen.set)
+        plan = fault_plan.read(chosen.faults) if chosen.faults else {}
         settings.hybrid_share = chosen.hybrid or settings.hybrid_share
         folder = chosen.folder or Path(tempfile.mkdtemp(prefix="lab-"))
         ports = Ports(chosen.port, chosen.control_port, chosen.wsman_port, chosen.wsman_http_port)
@@ -32,10 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             users=chosen.users,
             seed=chosen.seed,
             ports=ports,
+            operators=chosen.operators,
             clock=clock,
             settings=settings,
             snapshot=chosen.snapshot,
         ) as lab:
+            if plan:
+                fault_plan.play(lab.parts, plan, chosen.faults)
             # The sample stays for good: the garbage collector need not walk through 20,000 people again and again.
             gc.freeze()
             sys.stdout.write(json.dumps(lab.endpoints) + "\n")
@@ -63,6 +68,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--wsman-port", type=int, default=0, help="HTTPS port of PowerShell remoting (any free)")
     parser.add_argument("--wsman-http-port", type=int, default=0, help="the same without TLS, sealed messages only")
     parser.add_argument("--operators", type=int, default=1, help="how many accounts may open shells (1)")
+    parser.add_argument("--faults", type=Path, metavar="FILE", help="settings, state and faults to start with (JSON)")
     parser.add_argument("--folder", type=Path, help="where secrets, certificates and the call log go (a new one)")
     parser.add_argument("--clock", choices=("real", "set"), default="real", help="a set clock stands still (real)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, see GET /settings")

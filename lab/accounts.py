@@ -47,6 +47,7 @@ WRITABLE = frozenset(
         "userPrincipalName",
     }
 )
+RESTORABLE_DAYS = 30
 # The cloud owns these even for accounts that come from on-premises.
 CLOUD_OWNED = frozenset({"usageLocation", "employeeHireDate", "employeeLeaveDateTime"})
 
@@ -102,6 +103,8 @@ class Accounts(Store):
     def release_unlicensed(self, user: User) -> list[Effect]:
         """Free the numbers a user may no longer hold; silently, as the real service does."""
         effects: list[Effect] = []
+        if not self.settings.licence_loss_releases:
+            return effects
         for number in self.numbers_held_by(user.id):
             if number.source == "online" and not self.may_hold(user, number.number_type, replicated=False):
                 effects += self.free(number)
@@ -163,8 +166,18 @@ class Accounts(Store):
         with self.lock:
             user = self.user(identity)
             self.drop_user(user)
-            self.deleted[user.id] = replace(user, deleted_at=self.clock.now())
+            gone = replace(user, deleted_at=self.clock.now())
+            self.deleted[user.id] = gone
+            self.schedule(RESTORABLE_DAYS * 86400, lambda: self._expire(gone))
             return [Effect(f"user:{user.id}", "deleted", before=False, after=True)]
+
+    def _expire(self, gone: User) -> None:
+        """Forget a soft-deleted account whose time is over; its numbers are free then, as is assumed."""
+        if self.deleted.get(gone.id) is gone:
+            del self.deleted[gone.id]
+            self._remember("user", gone.id, None)
+            for number in self.numbers_held_by(gone.id):
+                self.free(number)
 
     def restore_user(self, user_id: str) -> list[Effect]:
         """Bring a soft-deleted account back."""
@@ -183,6 +196,7 @@ class Accounts(Store):
             user_id = live.id if live else identity
             if self.deleted.pop(user_id, None) is None:
                 raise missing(identity)
+            self._remember("user", user_id, None)
             return [*effects, Effect(f"user:{user_id}", "purged", before=False, after=True)]
 
     # Groups

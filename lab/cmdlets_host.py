@@ -11,6 +11,8 @@ from datetime import datetime
 from lab.calls import CallLine
 from lab.clock import stamp
 from lab.cmdlets import Call
+from lab.fault_modes import act as spoil
+from lab.fault_modes import check_read
 from lab.faults import Verdict
 from lab.parts import LabParts
 from lab.posh_errors import ErrorRecord
@@ -36,6 +38,7 @@ class Connection:
 
     account: str
     expires: float = 0.0
+    app_only: bool = True
 
 
 @dataclass
@@ -64,10 +67,18 @@ class Host:
         exception = "System.UnauthorizedAccessException"
         raise call.fail(ErrorRecord(text, exception, "AuthenticationError", exception))
 
+    def need_person(self, call: Call) -> None:
+        """Refuse a cmdlet that does not work for an application."""
+        self.need_teams(call)
+        if self.connection and self.connection.app_only:
+            text = f"{call.cmdlet.name} is not supported with application-based authentication."
+            raise call.fail(ErrorRecord(text, "AccessDenied", "PermissionDenied", "System.UnauthorizedAccessException"))
+
     def read(self, call: Call, look: Look, targets: Iterable[str] = (), *, tell: Tell | None = None) -> Iterable[Value]:
         """Read through the fault plan; a refusal becomes an error."""
         try:
             verdict = self._before(call, names := [name for name in targets if name])
+            check_read(verdict.modes)
             found = [] if verdict.false_success else look(self.parts.tenant.view(verdict.lag_s))
         except Refusal as refusal:
             self._log(call, targets, refusal=refusal)
@@ -78,13 +89,15 @@ class Host:
 
     def write(self, call: Call, act: Act, targets: Iterable[str] = (), *, tell: Tell | None = None) -> Iterable[Value]:
         """Change something through the fault plan; a refusal becomes an error or, in old modules, an object."""
+        names, verdict = [name for name in targets if name], Verdict()
         try:
-            verdict = self._before(call, names := [name for name in targets if name])
+            verdict = self._before(call, names)
             self.parts.tenant.settle()
-            effects = [] if verdict.false_success else act()
+            target = names[-1] if names else ""
+            effects = [] if verdict.false_success else spoil(self.parts.tenant, verdict.modes, act, target)
         except Refusal as refusal:
-            self._log(call, targets, write=True, refusal=refusal)
-            return self._refused(call, refusal, tell)
+            self._log(call, names, write=True, refusal=refusal)
+            return self._refused(call, refusal, tell, as_object="error_object" in verdict.modes)
         self._log(call, names, write=True, effects=effects)
         self._after(call, verdict)
         return []
@@ -133,9 +146,9 @@ class Host:
         if verdict.kill_shell:
             call.scope.run.streams.kill()
 
-    def _refused(self, call: Call, refusal: Refusal, tell: Tell | None) -> list[Value]:
+    def _refused(self, call: Call, refusal: Refusal, tell: Tell | None, *, as_object: bool = False) -> list[Value]:
         numbers = "PhoneNumberAssignment" in call.cmdlet.name and call.cmdlet.changes
-        if numbers and self.version < _OLD_STYLE_BEFORE:
+        if numbers and (as_object or self.version < _OLD_STYLE_BEFORE):
             props: list[tuple[str, Value]] = [("Code", refusal.code), ("Message", refusal.message)]
             return [PsObject(props, types=(_OLD_STYLE_TYPE, "System.Object"), adapted=True)]
         if tell is not None:

@@ -18,6 +18,7 @@ from lab.cmdlets_numbers import NUMBERS
 from lab.cmdlets_orders import ORDERS
 from lab.cmdlets_policies import GRANTS
 from lab.cmdlets_policy_batches import POLICY_BATCHES
+from lab.cmdlets_resource_accounts import RESOURCE_ACCOUNTS
 from lab.cmdlets_routing import ROUTING
 from lab.cmdlets_secure import SECURE
 from lab.cmdlets_skype import SKYPE_USERS
@@ -120,7 +121,7 @@ _MODULES = (
     ),
 )
 
-_VOICE = (*ROUTING, *DIAL_PLANS, *VOICE_SETTINGS, *CALLING)
+_VOICE = (*RESOURCE_ACCOUNTS, *ROUTING, *DIAL_PLANS, *VOICE_SETTINGS, *CALLING)
 _TEAMS = (*_VOICE, *TEAMS, *USERS, *NUMBERS, *NUMBER_SETTINGS, *ORDERS, *LOCATIONS, *GRANTS, *POLICY_BATCHES)
 _SKYPE = (*SKYPE_USERS, *SKYPE_SERVER, *SKYPE_NUMBERS, *SKYPE_DEVICES, *SKYPE_GROUPS, *SKYPE_FORWARDING)
 

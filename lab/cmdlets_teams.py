@@ -57,7 +57,8 @@ def _by_tokens(call: Call) -> Connection:
         raise _refusal("Both access tokens must be of the same kind and for the same application.")
     _check_tenant(call)
     account = str(graph.get("upn") or graph.get("appid") or graph.get("sub") or "token")
-    return Connection(account, min(float(str(claims["exp"])) for claims in (graph, teams)))
+    ends = min(float(str(claims["exp"])) for claims in (graph, teams))
+    return Connection(account, ends, app_only="scp" not in graph)
 
 
 def _by_certificate(call: Call) -> Connection:

@@ -9,7 +9,7 @@ from datetime import datetime
 import orjson
 from aiohttp import web
 
-from lab import state
+from lab import call_routing, state
 from lab.clock import stamp
 from lab.parts import LabParts
 from lab.records import Json
@@ -45,6 +45,7 @@ class ControlEnd:
         router.add_patch("/state/numbers/{number}", self.change_number)
         router.add_patch("/state/skus/{sku}", self.change_sku)
         router.add_get("/state/summary", self.summary)
+        router.add_post("/route", self.route)
         return application
 
     async def list_faults(self, _: web.Request) -> web.Response:
@@ -128,6 +129,12 @@ class ControlEnd:
     async def summary(self, _: web.Request) -> web.Response:
         """GET /state/summary: counts."""
         return _json(state.summary(self.parts.tenant))
+
+    async def route(self, request: web.Request) -> web.Response:
+        """POST /route: where a call of a user to a number goes."""
+        body = await _body(request)
+        found = call_routing.route(self.parts.tenant, str(body.get("user")), str(body.get("number")))
+        return _json(found.as_json())
 
 
 @web.middleware

@@ -2,8 +2,9 @@
 
 Names and parameters: latency(seconds) · lag(seconds) · drop_reply() · error(status, code, message) · false_success()
 · throttle(retry_after_s) · unavailable(retry_after_s) · token_down() ·
-kill_shell() · expire_idle() · cut_reply(). A fault applies to calls whose operation and target match its
-globs, after letting `after` of them pass, for `times` calls (None: until removed), each with `probability`.
+kill_shell() · expire_idle() · cut_reply(). A fault applies to calls whose operation and target match its globs (several
+with `|` between), after letting `after` of them pass, for `times` calls (None: until removed), each with `probability`.
+The other names are modes of the real platform: `lab.fault_modes`.
 A throttle with `rate_per_s` (and `burst`) refuses only what is too fast; `early` counts calls made while told to wait.
 """
 
@@ -17,17 +18,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
+from lab.fault_modes import MODES, OPERATIONS
 from lab.pacing import Bucket
 from lab.records import Json
 from lab.rules import bad_request
 
-NAMES = frozenset(
-    {"latency", "lag", "drop_reply", "error", "false_success", "throttle", "unavailable", "token_down"}
-) | {
-    "kill_shell",
-    "expire_idle",
-    "cut_reply",
-}
+NAMES = (
+    MODES
+    | frozenset({"latency", "lag", "drop_reply", "error", "false_success", "throttle", "unavailable", "token_down"})
+    | {
+        "kill_shell",
+        "expire_idle",
+        "cut_reply",
+    }
+)
 _KEYS = frozenset({"name", "match", "times", "after", "probability"})
 
 
@@ -45,6 +49,7 @@ class Verdict:
     error: tuple[int, str, str] | None = None  # refuse with status, code, message; nothing is done
     kill_shell: bool = False  # PowerShell only: the shell dies, after the effect of a cmdlet or before an operation
     expire_idle: bool = False  # PowerShell only: the shell has been idle for too long
+    modes: frozenset[str] = frozenset()  # named modes of the real platform
     cut_reply: bool = False  # PowerShell only: the effect happens, the connection ends in the middle of the answer
 
 
@@ -135,7 +140,8 @@ class Faults:
 
 
 def _fits(glob: str, names: Sequence[str]) -> bool:
-    return any(fnmatchcase(name.casefold(), glob.casefold()) for name in names)
+    globs = glob.casefold().split("|")
+    return any(fnmatchcase(name.casefold(), one) for name in names for one in globs)
 
 
 def _fault(fault_id: int, body: Mapping[str, Json]) -> Fault:
@@ -145,7 +151,7 @@ def _fault(fault_id: int, body: Mapping[str, Json]) -> Fault:
         raise bad_request(f"there is no fault '{name}'; known: {', '.join(sorted(NAMES))}")
     raw = body.get("match")
     match: Mapping[str, Json] = raw if isinstance(raw, Mapping) else {}
-    default = "token*" if name == "token_down" else "*"
+    default = "token*" if name == "token_down" else OPERATIONS.get(name, "*")
     times = body.get("times")
     rate, hold_s = float(str(body.get("rate_per_s") or 0)), float(str(body.get("retry_after_s", 1.0)))
     return Fault(
@@ -166,6 +172,8 @@ def _apply(verdict: Verdict, fault: Fault) -> Verdict:
     given = fault.parameters
     seconds = float(str(given.get("seconds", 1.0)))
     match fault.name:
+        case name if name in MODES:
+            return replace(verdict, modes=verdict.modes | {name})
         case "latency":
             return replace(verdict, latency_s=verdict.latency_s + seconds)
         case "lag":
@@ -180,10 +188,8 @@ def _apply(verdict: Verdict, fault: Fault) -> Verdict:
             return replace(verdict, unavailable=True, unavailable_s=None if wait is None else float(str(wait)))
         case "kill_shell" | "expire_idle" | "cut_reply":
             return _strike(verdict, fault.name)
-        case "drop_reply":
-            return replace(verdict, drop_reply=True)
         case _:
-            return replace(verdict, false_success=True)
+            return replace(verdict, **{fault.name: True})  # type: ignore[arg-type]  # drop_reply or false_success
 
 
 def _strike(verdict: Verdict, name: str) -> Verdict:

@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 
 from lab import graph_endpoints
+from lab.fault_modes import check_read
 from lab.graph_batch import Batch
 from lab.graph_endpoints import Endpoint
 from lab.graph_messages import Answer, Call, refused
@@ -126,6 +127,8 @@ def _play(call: Call) -> None:
         raise Refusal("TooManyRequests", "Too many requests. Try again later.", status=429)
     if verdict.unavailable:
         raise Refusal("ServiceUnavailable", "The service is temporarily unavailable.", status=503)
+    if not call.write:
+        check_read(verdict.modes)
     if verdict.error:
         status, code, message = verdict.error
         raise Refusal(code, message, status=status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -38,10 +39,11 @@ def _first_round(call: Call, state: Mapping[str, Json]) -> Answer:
     """Give everybody, in the order of the accounts' age."""
     order, at = call.parts.tenant.order, int(str(state["p"]))
     names = selected(call, KNOWN, DEFAULT)
-    users = [user for user_id in order[at : at + PAGE] if (user := call.view.user_by_id(user_id))]
+    size = _page_size(call)
+    users = [user for user_id in order[at : at + size] if (user := call.view.user_by_id(user_id))]
     values: list[Json] = [shape(call.parts.tenant, user, names) for user in users]
-    if at + PAGE < len(order):
-        return _next_page(call, values, {**state, "p": at + PAGE})
+    if at + size < len(order):
+        return _next_page(call, values, {**state, "p": at + size})
     return _last_page(call, values, int(str(state["s"])))
 
 
@@ -50,18 +52,29 @@ def _changes(call: Call, state: Mapping[str, Json]) -> Answer:
     tenant, seq = call.parts.tenant, int(str(state["s"]))
     age = _now(call) - datetime.fromisoformat(str(state["at"]))
     if age > timedelta(days=tenant.settings.delta_token_days) or not tenant.history.reaches(seq):
-        raise Expired("syncStateNotFound", "The delta token is expired: full synchronisation is required.", status=410)
+        text, status = (
+            "The delta token is expired: full synchronisation is required.",
+            tenant.settings.delta_expired_status,
+        )
+        raise Expired("syncStateNotFound", text, status=status)
     visible = _now(call) - timedelta(seconds=max(call.verdict.lag_s, tenant.settings.replication_lag_s))
     changed: dict[str, None] = {}
+    size = _page_size(call)
     for version in tenant.history.since(seq):
         if version.at > visible:
             break
-        if len(changed) >= PAGE:
+        if len(changed) >= size:
             return _next_page(call, _shapes(call, changed), {"s": seq, "at": state["at"]})
         seq = version.seq
         if version.key[0] == "user":
             changed[version.key[1]] = None
     return _last_page(call, _shapes(call, changed), seq)
+
+
+def _page_size(call: Call) -> int:
+    """Read `Prefer: odata.maxpagesize=N`; larger wishes get the usual page."""
+    found = re.search(r"odata\.maxpagesize=(\d+)", call.header("Prefer"))
+    return min(PAGE, max(1, int(found[1]))) if found else PAGE
 
 
 def _shapes(call: Call, ids: Mapping[str, None]) -> list[Json]:

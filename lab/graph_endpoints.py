@@ -58,6 +58,8 @@ ENDPOINTS = (
         "GET", "/directory/deletedItems/microsoft.graph.user", "deleted.list", graph_users.list_deleted, READ_USERS
     ),
     Endpoint("POST", "/directory/deletedItems/{}/restore", "deleted.restore", graph_users.restore_user, WRITE_USERS),
+    Endpoint("GET", "/directory/deletedItems/{}", "deleted.get", graph_users.get_deleted, READ_USERS),
+    Endpoint("DELETE", "/directory/deletedItems/{}", "deleted.purge", graph_users.purge_user, WRITE_USERS),
     Endpoint("GET", "/subscribedSkus", "subscribedSkus.list", graph_groups.list_skus, (*READ_TENANT, *LICENCES)),
     Endpoint("GET", "/organization", "organization.list", graph_groups.organization, READ_TENANT),
     Endpoint("GET", "/groups", "groups.list", graph_groups.list_groups, READ_GROUPS),

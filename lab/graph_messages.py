@@ -13,6 +13,7 @@ import orjson
 
 from lab.calls import CallLine
 from lab.clock import stamp
+from lab.fault_modes import act
 from lab.faults import Verdict
 from lab.parts import LabParts
 from lab.records import Effect, Json
@@ -80,7 +81,7 @@ class Call:
     def apply(self, mutation: Callable[[], list[Effect]]) -> None:
         """Change the tenant, or only say so when the fault plan wants that."""
         if not self.verdict.false_success:
-            self.effects += mutation()
+            self.effects += act(self.parts.tenant, self.verdict.modes, mutation, self.target)
 
     def header(self, name: str) -> str:
         """Give a header, empty when absent."""

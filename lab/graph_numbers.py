@@ -133,7 +133,8 @@ def get_operation(call: Call) -> Answer:
     operation = call.parts.tenant.operations.get(call.arguments[0])
     if operation is None:
         raise rules.not_found(f"Operation '{call.arguments[0]}' is not found")
-    return Answer(body=operations.shape(operation, call.parts.clock.now(), call.base))
+    shown = operations.shape(operation, call.parts.clock.now(), call.base)
+    return Answer(body={"value": shown} if call.parts.settings.wrapped_operations else shown)
 
 
 def _later(call: Call, key: str, mutation: Callable[[], list[Effect]]) -> Answer:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from lab.clock import stamp
 from lab.graph_messages import Answer, Call, bad_body
 from lab.graph_pages import Collected, check_directory_query, page, page_size, selected
 from lab.odata import Filter, parse
@@ -85,6 +86,8 @@ def value(tenant: Tenant, user: User, name: str) -> Json:
             return _plans(tenant, user)
         case "imAddresses":
             return [address.removeprefix("sip:")] if (address := tenant.voice(user.id).sip_address) else []
+        case "deletedDateTime":
+            return stamp(user.deleted_at) if user.deleted_at else None
         case "onPremisesDistinguishedName":
             account = tenant.find_ad_user(user.text("onPremisesSamAccountName") or "")
             return account.distinguished_name if account else None
@@ -158,6 +161,22 @@ def list_deleted(call: Call) -> Answer:
     source = Collected(list(tenant.deleted), tenant.deleted.get, lambda user, name: value(tenant, user, name))
     size = page_size(call, default=100, largest=999)
     return page(call, source, lambda user: shape(tenant, user, names), size=size, context="directoryObjects")
+
+
+def get_deleted(call: Call) -> Answer:
+    """GET /directory/deletedItems/{id}."""
+    user = call.parts.tenant.deleted.get(call.arguments[0].lower())
+    if user is None:
+        raise missing(call.arguments[0])
+    return Answer(body=shape(call.parts.tenant, user, selected(call, KNOWN, (*DEFAULT, "deletedDateTime"))))
+
+
+def purge_user(call: Call) -> Answer:
+    """DELETE /directory/deletedItems/{id}: for good."""
+    if call.arguments[0].lower() not in call.parts.tenant.deleted:
+        raise missing(call.arguments[0])
+    call.apply(lambda: call.parts.tenant.purge_user(call.arguments[0].lower()))
+    return Answer(204)
 
 
 def restore_user(call: Call) -> Answer:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from lab.clock import stamp
 from lab.graph_messages import Answer, Call, bad_body
 from lab.graph_pages import Collected, page, page_size, selected
+from lab.graph_users import DEFAULT, shape
 from lab.odata import Filter, parse
 from lab.records import Effect, Json, Policy, User
 from lab.rules import not_found
@@ -36,9 +38,8 @@ def list_configurations(call: Call) -> Answer:
     """GET /admin/teams/userConfigurations."""
     found = parse(call.query.get("$filter"), FILTERABLE)
     names = selected(call, PROPERTIES, PROPERTIES)
-    source = Collected(
-        _candidates(call, found), call.view.user_by_id, lambda user, name: value(call, user, name), found
-    )
+    keys = _ordered(call, _candidates(call, found))
+    source = Collected(keys, call.view.user_by_id, lambda user, name: value(call, user, name), found)
     size = page_size(call, default=100, largest=999)
     return page(call, source, lambda user: _shape(call, user, names), size=size, context="userConfigurations")
 
@@ -114,8 +115,27 @@ def _candidates(call: Call, found: Filter) -> Sequence[str]:
     return call.parts.tenant.order
 
 
+def _ordered(call: Call, keys: Sequence[str]) -> Sequence[str]:
+    """Sort by one property, in the case OData writes it or not."""
+    words = (call.query.get("$orderby") or call.query.get("$orderBy") or "").split()
+    if not words:
+        return keys
+    if words[0] not in FILTERABLE or len(words) > 2:
+        raise bad_body(f"The query option '$orderby' with '{' '.join(words)}' is not supported.")
+    users = [user for key in keys if (user := call.view.user_by_id(key))]
+    users.sort(key=lambda user: str(value(call, user, words[0]) or "").casefold(), reverse=words[1:] == ["desc"])
+    return [user.id for user in users]
+
+
 def _shape(call: Call, user: User, names: Sequence[str]) -> Json:
-    return {name: value(call, user, name) for name in names}
+    found = {name: value(call, user, name) for name in names}
+    expand = call.query.get("$expand")
+    if expand is None:
+        return found
+    if expand.partition("(")[0] != "user":
+        raise bad_body(f"The navigation property '{expand}' does not exist.")
+    chosen = re.fullmatch(r"user\(\$select=([\w,]+)\)", expand)
+    return {**found, "user": shape(call.parts.tenant, user, chosen[1].split(",") if chosen else DEFAULT)}
 
 
 def _account_type(call: Call, user: User) -> str:

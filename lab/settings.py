@@ -59,9 +59,14 @@ class Settings:
     allow_unencrypted: bool = False
     jea_commands: tuple[str, ...] = JEA_COMMANDS
     extension_clashes: bool = False
+    licence_loss_releases: bool = True
+    usage_overflow: bool = False
+    gateways_down: tuple[str, ...] = ()
     token_lifetime_s: int = 3599
     token_refresh_in_s: int = 0
     delta_token_days: int = 7
+    delta_expired_status: int = 410
+    wrapped_operations: bool = False
     rules_per_dial_plan: int = 25
     roles: tuple[str, ...] = GRAPH_ROLES
 
