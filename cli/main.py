@@ -41,6 +41,7 @@ def _assemble() -> None:
     app.command("continue")(onboarding.continue_waiting)
     plans.app.command("approve")(plan_acts.approve)
     plans.app.command("apply")(plan_acts.apply)
+    app.command("reconcile")(onboarding.reconcile)
     app.add_typer(plans.app, name="plan")
     app.command("undo")(plan_acts.undo)
     app.command("restore")(plan_acts.restore)

@@ -15,6 +15,7 @@ from cli.exits import DependencyMissing, FinishedWithFailures
 from config.errors import InputRefused
 
 DEPLOYMENT, CONTINUE_DEPLOYMENT = "onboarding", "continue-waiting"
+RECONCILE_DEPLOYMENT = "reconcile"
 FAULTS = ("failed", "refused", "unknown")
 SHOWN = 20
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
@@ -44,6 +45,13 @@ def continue_waiting(as_json: Json = False) -> None:
     request = {"requested_by": getpass.getuser()}
     here = not prefect_runs.server_url()
     report(_continue_here(request) if here else prefect_runs.run(CONTINUE_DEPLOYMENT, request), as_json=as_json)
+
+
+def reconcile(as_json: Json = False) -> None:
+    """Settle what died with its process: intents without an outcome, claims, leases, streams and requests."""
+    request = {"requested_by": getpass.getuser()}
+    here = not prefect_runs.server_url()
+    report(_reconcile_here(request) if here else prefect_runs.run(RECONCILE_DEPLOYMENT, request), as_json=as_json)
 
 
 def report(summary: Mapping[str, Any], *, as_json: bool) -> None:
@@ -118,3 +126,12 @@ def _continue_here(request: Mapping[str, Any]) -> dict[str, Any]:
     actor = Actor(kind="os_user", name=str(request["requested_by"]))
     with quietly():
         return story(ContinueRequest(**request), InProcess(), actor)
+
+
+def _reconcile_here(request: Mapping[str, Any]) -> dict[str, Any]:
+    from engine.requests import Actor
+    from flows.reconcile import ReconcileRequest, story
+    from tasks.stage import InProcess
+
+    with quietly():
+        return story(ReconcileRequest(**request), InProcess(), Actor(kind="os_user", name=str(request["requested_by"])))

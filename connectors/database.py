@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,18 @@ _TRY_AGAIN = (*_LOCKED, "deadlock detected", "could not serialize access")
 class Database:
     """Short write transactions and consistent reads on one database; safe to share between threads."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, wait_for_writer_s: float = WAIT_FOR_WRITER_S) -> None:
         self.url = _address(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.in_memory = self.is_sqlite and self.url.database in (None, "", ":memory:")
         self._writer = _Turn()
         if self.is_sqlite and not self.in_memory:
             _make_folder(self)
-        self.engine = _sqlite_engine(str(url)) if self.is_sqlite else create_engine(self.url, pool_pre_ping=True)
+        self.engine = (
+            _sqlite_engine(str(url), wait_for_writer_s)
+            if self.is_sqlite
+            else create_engine(self.url, pool_pre_ping=True)
+        )
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -134,7 +139,7 @@ def _make_folder(database: Database) -> None:
         raise _translated(database, error) from error
 
 
-def _sqlite_engine(url: str) -> Engine:
+def _sqlite_engine(url: str, wait_s: float) -> Engine:
     in_memory = make_url(url).database in (None, "", ":memory:")
     engine = create_engine(
         url,
@@ -142,7 +147,7 @@ def _sqlite_engine(url: str) -> Engine:
         connect_args={"timeout": 0, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", partial(_begin, wait_s))
     return engine
 
 
@@ -163,9 +168,9 @@ def _begin_immediate(connection: Connection) -> None:
     connection.info["begin"] = "BEGIN IMMEDIATE"
 
 
-def _begin(connection: Connection) -> None:
+def _begin(wait_s: float, connection: Connection) -> None:
     statement = connection.info.pop("begin", "BEGIN")
-    give_up_at = time.monotonic() + WAIT_FOR_WRITER_S
+    give_up_at = time.monotonic() + wait_s
     while True:
         try:
             connection.exec_driver_sql(statement)

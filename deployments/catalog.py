@@ -96,6 +96,18 @@ RESTORE = Deployed(
     tags=("voice", "plan"),
 )
 
+RECONCILE = Deployed(
+    name="reconcile",
+    flow="flows.reconcile:reconcile",
+    description="Settle what processes left behind that died: intents without an outcome, claims, leases, streams and "
+    "requests. Repairs nothing by guessing: it reads the tenant.",
+    tags=("record",),
+    cron="7 * * * *",
+    collision="CANCEL_NEW",
+    parameters={"request": {}},
+)
+
+
 EXPIRY = Deployed(
     name="reservation-expiry",
     flow="flows.reservation_expiry:release_expired",
@@ -153,10 +165,9 @@ CACHE_REFRESH = Deployed(
     parameters={"request": {"only_touched": True, "requested_by": "schedule"}},
 )
 
-
 USERS = (CACHE_SYNC, CACHE_REFRESH)
 
-EVERYWHERE = (CONTINUE, HEADS, RETENTION, PLAN_APPLY, ROLLBACK, RESTORE, *NUMBERS, *USERS)
+EVERYWHERE = (CONTINUE, HEADS, RETENTION, PLAN_APPLY, ROLLBACK, RESTORE, *NUMBERS, *USERS, RECONCILE)
 CATALOG = (ONBOARDING, NIGHTLY, *EVERYWHERE)
 
 

@@ -188,13 +188,13 @@ def set_change(connection: Connection, line: StoredLine, change: StoredChange) -
 
 
 def settle_plan_if_done(connection: Connection, plan_id: str) -> bool:
-    """Mark a plan as settled when no line is open any more; tells whether it is."""
+    """Mark a plan as settled when no line is open any more; tells whether it was not before."""
     c = plan_lines.c
     is_open = (c.plan_id == plan_id) & c.state.in_(OPEN_LINES)
     if connection.execute(select(func.count()).select_from(plan_lines).where(is_open)).scalar_one():
         return False
-    set_plan_state(connection, plan_id, "settled")
-    return True
+    still = (plans.c.id == plan_id) & plans.c.state.not_in(["settled", "discarded"])
+    return bool(connection.execute(update(plans).where(still).values(state="settled")).rowcount)
 
 
 def counts(connection: Connection, plan_id: str) -> Counter[str]:

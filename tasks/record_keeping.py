@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from engine import audit_heads, requests, retention
+from engine import reconcile as engine_reconcile
 from engine.runtime import utc_now
 from tasks.presets import READ
 from tasks.stage import stage
@@ -42,3 +43,10 @@ def close(request_id: str, summary: dict[str, Any]) -> None:
     """Close a request with what came of it."""
     with open_work() as work, work.database.write() as connection:
         requests.close_request(connection, request_id, "finished", summary, utc_now())
+
+
+@stage(READ)
+def reconcile() -> dict[str, int]:
+    """Bring what dead processes left behind to a truthful state."""
+    with open_work() as work, work.runtime() as runtime:
+        return engine_reconcile.reconcile(runtime)

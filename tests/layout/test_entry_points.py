@@ -53,5 +53,5 @@ def test_deployments_are_described() -> None:
 def test_command_line_starts_deployments_that_exist() -> None:
     """The command line asks a Prefect server for deployments that the catalog has."""
     names = {deployed.name for deployed in CATALOG}
-    assert {onboarding.DEPLOYMENT, onboarding.CONTINUE_DEPLOYMENT} <= names
+    assert {onboarding.DEPLOYMENT, onboarding.CONTINUE_DEPLOYMENT, onboarding.RECONCILE_DEPLOYMENT} <= names
     assert {plan_acts.APPLY_DEPLOYMENT, plan_acts.ROLLBACK_DEPLOYMENT, plan_acts.RESTORE_DEPLOYMENT} <= names
