@@ -1,8 +1,8 @@
-"""Reads what only Teams PowerShell lists, for a snapshot: policies with their rules, locations, group policies."""
+"""Reads what only Teams PowerShell lists, for a snapshot: policies, voice routing, locations, group policies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pydantic import JsonValue
 
@@ -10,7 +10,7 @@ from connectors.bags import text_of, text_or_none, value_of
 from connectors.clixml import Bag
 from connectors.errors import Unsupported
 from connectors.powershell import PowerShell
-from datasets.snapshot import GroupPolicy, Location, Policy, Rule
+from datasets.snapshot import Gateway, GroupPolicy, Location, Policy, Route, Rule, SnapshotLine, Usages
 
 _DEADLINE_S = 600.0
 
@@ -28,6 +28,11 @@ class TeamsListing:
                 yield _policy(policy_type, bag)
         except Unsupported:
             return  # an older module, or a type that has no cmdlet of its own
+
+    def routing(self) -> Iterator[SnapshotLine]:
+        """Read PSTN usages, gateways and voice routes."""
+        for cmdlet, parse in _ROUTING:
+            yield from map(parse, self._shell.stream(cmdlet, {}, deadline_s=_DEADLINE_S))
 
     def locations(self) -> Iterator[Location]:
         """Read the emergency locations."""
@@ -63,6 +68,31 @@ def _rule(bag: Bag) -> Rule:
     )
 
 
+def _usages(bag: Bag) -> SnapshotLine:
+    return Usages(names=tuple(map(str, _list(value_of(bag, "Usage")))))
+
+
+def _gateway(bag: Bag) -> SnapshotLine:
+    port = value_of(bag, "SipSignalingPort")
+    return Gateway(
+        fqdn=text_of(bag, "Identity"),
+        sip_port=port if isinstance(port, int) else None,
+        is_enabled=value_of(bag, "Enabled") is True,
+    )
+
+
+def _route(bag: Bag) -> SnapshotLine:
+    priority = value_of(bag, "Priority")
+    return Route(
+        name=text_of(bag, "Identity"),
+        description=text_or_none(bag, "Description"),
+        priority=priority if isinstance(priority, int) else None,
+        number_pattern=text_or_none(bag, "NumberPattern") or "",
+        usages=tuple(map(str, _list(value_of(bag, "OnlinePstnUsages")))),
+        gateways=tuple(map(str, _list(value_of(bag, "OnlinePstnGatewayList")))),
+    )
+
+
 def _location(bag: Bag) -> Location:
     return Location(
         location_id=text_of(bag, "LocationId"),
@@ -93,3 +123,10 @@ def _group_policy(bag: Bag) -> GroupPolicy:
 
 def _list(value: JsonValue) -> list[JsonValue]:
     return value if isinstance(value, list) else []
+
+
+_ROUTING: tuple[tuple[str, Callable[[Bag], SnapshotLine]], ...] = (
+    ("Get-CsOnlinePstnUsage", _usages),
+    ("Get-CsOnlinePSTNGateway", _gateway),
+    ("Get-CsOnlineVoiceRoute", _route),
+)

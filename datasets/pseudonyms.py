@@ -18,6 +18,7 @@ import phonenumbers
 from datasets.snapshot import (
     Account,
     AdAccount,
+    Gateway,
     Group,
     GroupPolicy,
     Header,
@@ -26,7 +27,9 @@ from datasets.snapshot import (
     Number,
     Policy,
     Product,
+    Route,
     SnapshotLine,
+    Usages,
     Voice,
 )
 
@@ -146,6 +149,21 @@ class Pseudonyms:
         plain = line.model_copy(update={"description": None, "rules": (), "usages": usages})
         return _with(plain, name=self._policy)
 
+    def _of_usages(self, line: Usages) -> Usages:
+        return line.model_copy(update={"names": tuple(map(self._policy, line.names))})
+
+    def _of_gateway(self, line: Gateway) -> Gateway:
+        return _with(line, fqdn=self._host)
+
+    def _of_route(self, line: Route) -> Route:
+        """Give a route without its description and pattern, which name people and prefixes; it fits every number."""
+        names = {"usages": tuple(map(self._policy, line.usages)), "gateways": tuple(map(self._host, line.gateways))}
+        plain = line.model_copy(update={"description": None, "number_pattern": ".*", **names})
+        return _with(plain, name=self._policy)
+
+    def _host(self, name: str) -> str:
+        return f"sbc{self._hex('host', name, 8)}.example"
+
     def _of_location(self, line: Location) -> Location:
         return _with(
             line,
@@ -228,6 +246,9 @@ class Pseudonyms:
         Header: _header,
         Product: _same,
         Policy: _of_policy,
+        Usages: _of_usages,
+        Gateway: _of_gateway,
+        Route: _of_route,
         Location: _of_location,
         Account: _of_account,
         Voice: _of_voice,

@@ -78,6 +78,38 @@ class Policy(SnapshotLine):
     rules: tuple[Rule, ...] = ()
 
 
+class Usages(SnapshotLine):
+    """The PSTN usages of the tenant, in their order."""
+
+    kind: Literal["usages"] = "usages"
+    names: tuple[str, ...]
+
+
+class Gateway(SnapshotLine):
+    """A PSTN gateway."""
+
+    identity: ClassVar[tuple[str, ...]] = ("fqdn",)
+
+    kind: Literal["gateway"] = "gateway"
+    fqdn: str
+    sip_port: int | None = None
+    is_enabled: bool = False
+
+
+class Route(SnapshotLine):
+    """A voice route: which numbers of which usages go to which gateways."""
+
+    identity: ClassVar[tuple[str, ...]] = ("name",)
+
+    kind: Literal["route"] = "route"
+    name: str
+    description: str | None = None
+    priority: int | None = None
+    number_pattern: str
+    usages: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+
+
 class Location(SnapshotLine):
     """An emergency location."""
 
@@ -215,6 +247,9 @@ LINES: tuple[type[SnapshotLine], ...] = (
     Header,
     Product,
     Policy,
+    Usages,
+    Gateway,
+    Route,
     Location,
     Account,
     Voice,

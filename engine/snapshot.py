@@ -85,6 +85,7 @@ def _lines(systems: OpenSystems, at: datetime, *, is_pseudonymised: bool) -> Ite
     yield from graph.products()
     if teams:
         yield from (policy for kind in sorted(POLICY_TYPES) for policy in teams.policies(kind))
+        yield from teams.routing()
         yield from teams.locations()
     yield from graph.accounts()
     yield from filter(None, map(_voice, systems.teams.voice_users()))
@@ -97,7 +98,7 @@ def _lines(systems: OpenSystems, at: datetime, *, is_pseudonymised: bool) -> Ite
 
 
 def _left_out(systems: OpenSystems) -> tuple[str, ...]:
-    of_teams = () if systems.shell else ("policy", "location", "group_policy")
+    of_teams = () if systems.shell else ("policy", "usages", "gateway", "route", "location", "group_policy")
     return of_teams + (() if systems.directory else ("ad_account",))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from lab import objects
 from lab.catalogue import POLICIES, PRODUCTS
 from lab.clock import START, stamp
 from lab.history import History
@@ -131,6 +132,9 @@ class _Loader:
             "snapshot": self._header,
             "product": self._product,
             "policy": self._policy,
+            "usages": self._usages,
+            "gateway": self._gateway,
+            "route": self._route,
             "location": self._location,
             "user": self._user,
             "voice": self._voice,
@@ -182,6 +186,18 @@ class _Loader:
             self._add_policy(kind, "Global")
             self._add_policy(kind, name)
         return found.name if found else name
+
+    def _usages(self, line: Line) -> None:
+        objects.store(self.tenant, "OnlinePstnUsage", "Global", {"Usage": list(line["names"])})
+
+    def _gateway(self, line: Line) -> None:
+        details = {"SipSignalingPort": line.get("sip_port", 5061), "Enabled": line.get("is_enabled", False)}
+        objects.store(self.tenant, "OnlinePSTNGateway", line["fqdn"], details)
+
+    def _route(self, line: Line) -> None:
+        details: dict[str, Json] = {"NumberPattern": line["number_pattern"], "Priority": line.get("priority", 0)}
+        details |= {"OnlinePstnUsages": line.get("usages", []), "OnlinePstnGatewayList": line.get("gateways", [])}
+        objects.store(self.tenant, "OnlineVoiceRoute", line["name"], details | _described(line))
 
     def _location(self, line: Line) -> None:
         names = ("description", "city", "country", "company", "street", "postal_code")
@@ -287,6 +303,10 @@ class _Loader:
 
 class _Wrong(Exception):
     """A line contradicts the ones before it; the message names the field."""
+
+
+def _described(line: Line) -> dict[str, Json]:
+    return {"Description": line["description"]} if "description" in line else {}
 
 
 def _parsed(text: bytes, where: str) -> Any:

@@ -69,7 +69,15 @@ def test_memory_does_not_grow_with_the_tenant(tmp_path: Path) -> None:
 def test_what_nothing_here_can_read_is_named(tmp_path: Path) -> None:
     """Without PowerShell the summary says which kinds are missing."""
     summary = write_snapshot(systems(1), tmp_path / "tenant.jsonl", at=AT)
-    assert summary.left_out == ("policy", "location", "group_policy", "ad_account")
+    assert summary.left_out == (
+        "policy",
+        "usages",
+        "gateway",
+        "route",
+        "location",
+        "group_policy",
+        "ad_account",
+    )
 
 
 def test_a_failing_export_leaves_the_old_file_and_no_half_one(tmp_path: Path) -> None:
