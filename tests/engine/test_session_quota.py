@@ -6,7 +6,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,12 +18,13 @@ import pytest
 
 from connectors.database import Database
 from connectors.errors import Throttled
+from connectors.powershell import PowerShell
 from connectors.shell_errors import NoPlace
-from connectors.throttle import Clock
+from connectors.throttle import Clock, Pause
 from engine import leases
 from engine.session_quota import LEASE, PLACE, SessionQuota
 from engine.shared_pauses import SharedPauses
-from tests.fakes.shell_host import ENDPOINT, FakeHost
+from tests.fakes.shell_host import ENDPOINT, FakeHost, FakeSession
 
 KEY = "svc@host.example:5986/wsman"
 START = datetime(2026, 9, 1, 6, 0, tzinfo=UTC)
@@ -213,3 +217,62 @@ def test_a_pause_told_while_another_process_waits_is_kept_too(site: Site) -> Non
     waiting("tenant", "teams").wait(120)
     assert site.seconds >= 35
     other("tenant", "teams").wait(0)
+
+
+class CountingHost:
+    """An endpoint that counts how many sessions are open at once."""
+
+    def __init__(self) -> None:
+        self.open_now = self.most = self.opened = 0
+        self._lock = threading.Lock()
+
+    def open(self, _deadline: float) -> FakeSession:
+        """Open a session."""
+        with self._lock:
+            self.opened += 1
+            self.open_now += 1
+            self.most = max(self.most, self.open_now)
+        return CountedSession(self)
+
+    def closed(self) -> None:
+        """Note that a session was closed."""
+        with self._lock:
+            self.open_now -= 1
+
+
+class CountedSession(FakeSession):
+    """A session of the counting endpoint."""
+
+    def __init__(self, counter: CountingHost) -> None:
+        super().__init__(FakeHost(), 0)
+        self._counter = counter
+
+    def close(self) -> None:
+        """Tell the endpoint."""
+        if not self.closed:
+            self._counter.closed()
+        super().close()
+
+
+def test_many_processes_never_open_more_sessions_than_the_quota(database: Database) -> None:
+    """Five processes with two threads each do all their work through two places; none is left out."""
+    endpoint, done = CountingHost(), []
+
+    def work(shell: PowerShell, name: int) -> None:
+        for _ in range(5):
+            shell.cmdlet("Get-CsTenant", {}, deadline_s=60)
+            done.append(name)
+
+    def process(name: int) -> None:
+        with (
+            SessionQuota(database, KEY, 2) as quota,
+            PowerShell(ENDPOINT, sessions=2, hold=Pause(), open_session=endpoint.open, quota=quota) as shell,
+            ThreadPoolExecutor(2) as threads,
+        ):
+            list(threads.map(lambda _: work(shell, name), range(2)))
+
+    with ThreadPoolExecutor(5) as processes:
+        list(processes.map(process, range(5)))
+    assert Counter(done) == dict.fromkeys(range(5), 10)
+    assert endpoint.most <= 2
+    assert endpoint.open_now == 0
