@@ -6,7 +6,7 @@ Reading only; the result is one `Situation` per person.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import JsonValue
@@ -21,6 +21,7 @@ from engine.claims import user as user_owner
 from engine.onboarding import Situation
 from engine.overlay import recent_effects
 from engine.runtime import Runtime
+from engine.voices import read_voices
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,13 @@ def situations(runtime: Runtime, templates: Sequence[LifecycleTemplate], rows: S
     found = [account for several in accounts.values() for account in several]
     members = _members(runtime, {group for template in templates for group in template.match.groups})
     chosen = [_choice(row, accounts, members, templates) for row in rows]
-    voices = systems.teams.voice_users_by_ids(account.id for account in found)
+    voices, unreadable = read_voices(systems.teams, list(dict.fromkeys(account.id for account in found)))
     ad = _directory_users(runtime, found, chosen)
-    return [
+    made = (
         _situation(runtime, row, choice, accounts.get(row.person.employee_id, []), voices, ad)
         for row, choice in zip(rows, chosen, strict=True)
-    ]
+    )
+    return [replace(each, unreadable=unreadable.get(each.account.id) if each.account else None) for each in made]
 
 
 def _members(runtime: Runtime, groups: Iterable[str]) -> dict[str, frozenset[str]]:

@@ -25,6 +25,11 @@ from engine.readers import Observed, directory_value, voice_value
 
 # The account is made a working phone one day before the first day, so that licences have replicated by then.
 START_AHEAD = timedelta(days=1)
+_REMEDIES = {
+    "account": "create the account",
+    "other_plan": "look at that plan and continue or discard it",
+    "unreadable": "look at this user in the Teams admin centre",
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,10 @@ class ChosenNumber:
 
 @dataclass(frozen=True)
 class Situation:
-    """One person and everything that was observed about them; `refusal` is why no number could be chosen."""
+    """One person and everything that was observed about them.
+
+    `refusal` is why no number could be chosen, `unreadable` why Teams could not be asked about them.
+    """
 
     person: Person
     source: Mapping[str, JsonValue]
@@ -69,6 +77,7 @@ class Situation:
     voice: VoiceUser | None = None
     ad: AdUser | None = None
     recent: Observed = field(default_factory=dict)
+    unreadable: str | None = None
     busy_with: str | None = None
     reserved: str | None = None
     chosen: ChosenNumber | None = None
@@ -104,7 +113,7 @@ def is_future(person: Person, now: datetime) -> bool:
 def wants_number(situation: Situation, now: datetime) -> bool:
     """Tell whether a number has to be found for this person."""
     template, person = situation.template, situation.person
-    if template is None or person.status != Status.ACTIVE or situation.busy_with:
+    if template is None or person.status != Status.ACTIVE or situation.busy_with or situation.unreadable:
         return False
     if template.number_source == "none" or len(situation.accounts) > 1:
         return False
@@ -135,14 +144,10 @@ def _early(situation: Situation, terms: Terms) -> Line | None:
     if situation.busy_with:
         reason = f"plan {situation.busy_with} is still working on this user"
         return _waiting(situation, terms, "other_plan", reason)
-    if situation.template is None:
-        return _line(situation, LineState.REFUSED, f"{situation.why} ; add or correct a lifecycle template")
-    if len(situation.accounts) > 1:
-        names = ", ".join(account.user_principal_name for account in situation.accounts)
-        reason = f"{names} all carry employee id {person.employee_id} ; correct it in the directory"
-        return _line(situation, LineState.REFUSED, reason)
-    if situation.refusal:
-        return _line(situation, LineState.REFUSED, situation.refusal)
+    if refusal := _refusal(situation):
+        return _line(situation, LineState.REFUSED, refusal)
+    if situation.unreadable:
+        return _waiting(situation, terms, "unreadable", situation.unreadable)
     if is_future(person, terms.now):
         return _future(situation, terms)
     if situation.account is None:
@@ -150,11 +155,21 @@ def _early(situation: Situation, terms: Terms) -> Line | None:
     return None
 
 
+def _refusal(situation: Situation) -> str | None:
+    """Say why nothing may be done for a person, if that is so whatever the day."""
+    if situation.template is None:
+        return f"{situation.why} ; add or correct a lifecycle template"
+    if len(situation.accounts) > 1:
+        names = ", ".join(account.user_principal_name for account in situation.accounts)
+        return f"{names} all carry employee id {situation.person.employee_id} ; correct it in the directory"
+    return situation.refusal
+
+
 def _waiting(situation: Situation, terms: Terms, condition: str, reason: str) -> Line:
     since = situation.waiting_since or terms.now
     if terms.now >= since + terms.account_give_up:
-        remedy = "create the account, then run the feed again"
-        return _line(situation, LineState.FAILED, f"gave up waiting: {reason} ; {remedy}")
+        remedy = _REMEDIES[condition]
+        return _line(situation, LineState.FAILED, f"gave up waiting: {reason} ; {remedy}, then run the feed again")
     give_up_at = since + terms.account_give_up
     return _line(situation, LineState.WAITING, reason, condition=condition, not_before=terms.now, give_up_at=give_up_at)
 
