@@ -61,12 +61,28 @@ def report(summary: Mapping[str, Any], *, as_json: bool) -> None:
     else:
         output.pairs(_for_people(summary), title="summary")
         _show_troubles(summary)
+        for step in next_steps(summary):
+            output.say(f"next: {step}")
     counts = summary.get("counts", {})
     faults = [f"{counts[name]} {name}" for name in FAULTS if counts.get(name)]
     if faults:
         raise FinishedWithFailures(f"{', '.join(faults)} ; see ./callwright plan show {summary.get('plan_id')}")
     if summary.get("interrupted"):
         raise DependencyMissing(str(summary["interrupted"]))
+
+
+def next_steps(summary: Mapping[str, Any]) -> list[str]:
+    """Say what to do after a run, the nearest first; nothing when all is done."""
+    counts = summary.get("counts", {})
+    steps = []
+    if summary.get("dry_run"):
+        steps.append(f"./callwright plan show {summary.get('plan_id')} ; then the same command without --dry-run")
+    if counts.get("quarantined"):
+        steps.append(f"./callwright quarantine list ; {counts['quarantined']} rows were not understood")
+    waiting = sum(counts.get(state, 0) for state in ("waiting", "unknown"))
+    if waiting and not summary.get("dry_run"):
+        steps.append(f"./callwright continue ; {waiting} wait, the schedule does it by itself where one runs")
+    return steps
 
 
 def _show_troubles(summary: Mapping[str, Any]) -> None:

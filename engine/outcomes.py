@@ -83,10 +83,10 @@ def record(
     write_manifest(connection, request_id, plan_ids, now)
     counts = _line_counts(lines) if feed_id is None else feeds.outcome_counts(connection, feed_id)
     summary = _summary(request_id, plan_ids, counts, lines)
-    requests.close_request(connection, request_id, _state(counts), summary, now)
+    whole = requests.close_request(connection, request_id, _state(counts), summary, now)
     for name in sorted({str(line.source["feed_id"]) for line in lines if "feed_id" in line.source} - {feed_id}):
         _refresh(connection, name, now)
-    return summary
+    return whole
 
 
 def _summary(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,6 +15,9 @@ from datasets.record import Record
 from datasets.tables.requests import alerts, requests
 
 ActorKind = Literal["person", "os_user", "hr_feed", "prefect-ui", "schedule"]
+
+
+NOTED = ("alert", "warnings", "dry_run")
 
 
 class Actor(Record):
@@ -67,26 +70,40 @@ def load(connection: Connection, request_id: str) -> Row[Any]:
     return connection.execute(select(requests).where(requests.c.id == request_id)).one()
 
 
+def note(connection: Connection, request_id: str, **facts: JsonValue) -> None:
+    """Keep facts (of `NOTED`) that its summary shall tell, however the request ends."""
+    known = load(connection, request_id).summary or {}
+    connection.execute(update(requests).where(requests.c.id == request_id).values(summary={**known, **facts}))
+
+
 def close_request(
     connection: Connection, request_id: str, state: str, summary: Mapping[str, JsonValue], now: datetime
-) -> None:
-    """Record how a request stands: finished, waiting, refused or failed, with its summary."""
+) -> dict[str, JsonValue]:
+    """Record how a request stands: finished, waiting, refused or failed; gives its summary with what was noted."""
+    known = load(connection, request_id).summary or {}
+    whole = {**{name: known[name] for name in NOTED if name in known}, **summary}
     connection.execute(
-        update(requests).where(requests.c.id == request_id).values(state=state, summary=dict(summary), finished_at=now)
+        update(requests).where(requests.c.id == request_id).values(state=state, summary=whole, finished_at=now)
     )
+    return whole
 
 
 def raise_alert(connection: Connection, cause: str, message: str, request_id: str | None, now: datetime) -> bool:
-    """Raise an alert once per cause; tells whether it is new."""
-    standing = select(alerts.c.id).where((alerts.c.cause == cause) & alerts.c.cleared_at.is_(None))
-    if connection.execute(standing).first() is not None:
+    """Raise an alert once per cause; tells whether it is new. One that stands keeps its time and gets the new words."""
+    standing = (alerts.c.cause == cause) & alerts.c.cleared_at.is_(None)
+    if connection.execute(update(alerts).where(standing).values(message=message)).rowcount:
         return False
     row = {"id": new_id("a"), "cause": cause, "message": message, "request_id": request_id, "raised_at": now}
     connection.execute(insert(alerts).values(row))
     return True
 
 
-def clear_alert(connection: Connection, cause: str, now: datetime) -> None:
-    """Clear the standing alert of a cause, if there is one."""
+def clear_alert(connection: Connection, cause: str, now: datetime) -> bool:
+    """Clear the standing alert of a cause; tells whether there was one."""
     standing = (alerts.c.cause == cause) & alerts.c.cleared_at.is_(None)
-    connection.execute(update(alerts).where(standing).values(cleared_at=now))
+    return connection.execute(update(alerts).where(standing).values(cleared_at=now)).rowcount > 0
+
+
+def standing_alerts(connection: Connection) -> Sequence[Row[Any]]:
+    """List the alerts that nothing has cleared, oldest first."""
+    return connection.execute(select(alerts).where(alerts.c.cleared_at.is_(None)).order_by(alerts.c.raised_at)).all()

@@ -13,7 +13,7 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError
 from engine.requests import Actor
 from flows import presentation
-from flows.onboarding import AT_ONCE, apply_plan, told
+from flows.onboarding import AT_ONCE, apply_plan, give_up, told
 from tasks import onboarding as stages
 from tasks.stage import InPrefect, Run
 
@@ -38,7 +38,7 @@ def story(request: ContinueRequest, run: Run, actor: Actor) -> dict[str, Any]:
         errors = [error for plan_id in plan_ids for error in apply_plan(plan_id, run, KIND)]
         summary = run(stages.record, request_id, None, plan_ids)
     except (InputRefused, ConnectorError) as error:
-        run(stages.give_up, request_id, str(error), "refused" if isinstance(error, InputRefused) else "failed")
+        give_up(KIND, run, request_id, error)
         raise
     return told(KIND, run, summary, plan_ids, errors)
 

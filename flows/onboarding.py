@@ -56,7 +56,7 @@ def story(request: OnboardingRequest, run: Run, actor: Actor) -> dict[str, Any]:
         errors = [] if request.dry_run else apply_plan(plan_id, run, KIND)
         summary = run(stages.record, request_id, feed_id, [plan_id]) | {"dry_run": request.dry_run}
     except (InputRefused, ConnectorError) as error:
-        run(stages.give_up, request_id, str(error), "refused" if isinstance(error, InputRefused) else "failed")
+        give_up(KIND, run, request_id, error)
         raise
     return told(KIND, run, summary, [plan_id], errors)
 
@@ -82,6 +82,14 @@ def apply_plan(plan_id: str, run: Run, kind: str) -> list[Exception]:
     return errors
 
 
+def give_up(kind: str, run: Run, request_id: str, error: Exception) -> None:
+    """Close the request of a run that could not be carried out, and show why."""
+    state = "refused" if isinstance(error, InputRefused) else "failed"
+    summary = run(stages.give_up, request_id, str(error), state)
+    presentation.tell_alert(summary)
+    presentation.show_summary(kind, summary)
+
+
 def told(
     kind: str, run: Run, summary: dict[str, Any], plan_ids: Sequence[str], errors: Sequence[Exception]
 ) -> dict[str, Any]:
@@ -90,8 +98,9 @@ def told(
     if missing:
         summary["needs_approval"] = str(missing[0])
     elif errors:
-        summary["interrupted"] = f"{errors[0]} ; the lines wait and are continued by themselves"
+        summary["interrupted"] = f"{errors[0]} ; the lines wait for the next ./callwright continue, or its schedule"
     troubles = run(stages.troubles, list(plan_ids))
+    presentation.tell_alert(summary)
     presentation.show_failures(kind, [presentation.Failure(*each) for each in troubles])
     presentation.show_summary(kind, summary)
     return summary

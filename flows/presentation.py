@@ -29,6 +29,7 @@ from pydantic import JsonValue
 AWAY_S = 120.0
 MOST_FAILURES = 200  # a longer table is slow to draw and nobody reads it; the whole list is one command away
 CHUNK_APPLIED = "callwright.chunk.applied"
+ALERT = "callwright.alert"  # and then what happened to it: .raised or .cleared
 MEANINGS: Mapping[str, str] = {
     "planned": "the plan says what would be done; nothing was sent",
     "onboarded": "has number, licence and policies; a read has shown it",
@@ -96,6 +97,18 @@ def tell_chunk_applied(plan_id: str, chunk: str, counts: Mapping[str, int]) -> N
         emit_event(CHUNK_APPLIED, resource=resource, payload={"chunk": chunk, "counts": dict(counts)})
 
 
+def tell_alert(summary: Mapping[str, JsonValue]) -> None:
+    """Emit an event for the alert that this run raised or cleared, so that an automation can tell somebody."""
+    alert = summary.get("alert")
+    if not isinstance(alert, dict) or alert["state"] == "stands" or not _is_seen():
+        return
+    cause = str(alert["cause"])
+    resource = {"prefect.resource.id": f"callwright.alert.{cause}", "prefect.resource.name": cause}
+    payload = {name: summary.get(name) for name in ("request_id", "message")}
+    with _view_only():
+        emit_event(f"{ALERT}.{alert['state']}", resource=resource, payload=payload)
+
+
 def show_failures(kind: str, failures: Iterable[Failure]) -> None:
     """Show the table of failures with their reasons, the worst first; nothing when there are none."""
     rows = sorted(failures, key=lambda row: WORST_FIRST.get(row.state, 0))
@@ -151,11 +164,7 @@ def summary_text(kind: str, summary: Mapping[str, JsonValue]) -> str:
     return "\n".join(
         [
             f"# {kind.replace('-', ' ').capitalize()}{': dry run' if summary.get('dry_run') else ''}",
-            *(
-                ["", "| outcome | lines | what it means |", "|---|---:|---|", *rows]
-                if rows
-                else ["", "There was nothing to do."]
-            ),
+            *_outcomes(summary, rows),
             *_facts(summary),
             *_commands(summary),
             "",
@@ -163,9 +172,20 @@ def summary_text(kind: str, summary: Mapping[str, JsonValue]) -> str:
     )
 
 
+def _outcomes(summary: Mapping[str, JsonValue], rows: Sequence[str]) -> Sequence[str]:
+    told = [str(summary[name]) for name in ("message", "interrupted") if summary.get(name)]
+    if rows:
+        told += ["| outcome | lines | what it means |\n|---|---:|---|\n" + "\n".join(rows)]
+    return [line for part in told or ["There was nothing to do."] for line in ("", part)]
+
+
 def _facts(summary: Mapping[str, JsonValue]) -> list[str]:
     known = {name: summary[name] for name in ("request_id", "plan_id", "verified") if summary.get(name) is not None}
-    return ["", *(f"- {name.removesuffix('_id')}: `{value}`" for name, value in known.items())] if known else []
+    facts = [f"- {name.removesuffix('_id')}: `{value}`" for name, value in known.items()]
+    alert, warnings = summary.get("alert"), summary.get("warnings")
+    facts += [f"- alert {alert['state']}: {alert['cause']}"] if isinstance(alert, dict) else []
+    facts += [f"- warning: {warning}" for warning in warnings] if isinstance(warnings, list) else []
+    return ["", *facts] if facts else []
 
 
 def _commands(summary: Mapping[str, JsonValue]) -> Sequence[str]:

@@ -10,7 +10,7 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError
 from engine.requests import Actor
 from flows import presentation
-from flows.onboarding import apply_plan, told
+from flows.onboarding import apply_plan, give_up, told
 from tasks import onboarding as stages
 from tasks import quarantine
 from tasks.stage import Run
@@ -31,6 +31,6 @@ def story(mapping: str, ids: list[int], run: Run, actor: Actor) -> dict[str, Any
         errors = apply_plan(plan_id, run, KIND)
         summary = run(stages.record, request_id, feed_id, [plan_id])
     except (InputRefused, ConnectorError) as error:
-        run(stages.give_up, request_id, str(error), "refused" if isinstance(error, InputRefused) else "failed")
+        give_up(KIND, run, request_id, error)
         raise
     return told(KIND, run, summary, [plan_id], errors)

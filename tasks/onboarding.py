@@ -24,6 +24,8 @@ from tasks.quality import check_people
 from tasks.stage import stage
 from tasks.work import Work, open_work
 
+_DISBELIEVED = "nothing was changed: correct the export, or raise the limit under feed in the settings for one run"
+
 
 @stage(READ)
 def open_request(kind: str, actor: Actor, parameters: Mapping[str, JsonValue], flow_run_id: str | None) -> str:
@@ -56,6 +58,8 @@ def read_feed(request_id: str, feed: str, mapping: str) -> str:
             )
             if rules.kind == "events":
                 feeds.check_events(connection, feed_id, feeds.people_of(connection, feed_id))
+            if read.warnings:
+                requests.note(connection, request_id, warnings=list(read.warnings))
     return feed_id
 
 
@@ -68,11 +72,17 @@ def check_feed(request_id: str, feed_id: str) -> None:
             cause = f"feed refused: {feeds.load(connection, feed_id).name}"
             if not reasons:
                 feeds.accept(connection, feed_id)
-                requests.clear_alert(connection, cause, utc_now())
+                if requests.clear_alert(connection, cause, utc_now()):
+                    requests.note(connection, request_id, alert=_alert(cause, "cleared"))
                 return
-            message = "; ".join(reasons)
-            requests.raise_alert(connection, cause, message, request_id, utc_now())
-    raise InputRefused(f"the feed is not believed: {message}", remedy="nothing was changed; check the export")
+            message = f"the feed is not believed: {'; '.join(reasons)}"
+            is_new = requests.raise_alert(connection, cause, message, request_id, utc_now())
+            requests.note(connection, request_id, alert=_alert(cause, "raised" if is_new else "stands"))
+    raise InputRefused(message, remedy=_DISBELIEVED)
+
+
+def _alert(cause: str, state: str) -> dict[str, JsonValue]:
+    return {"cause": cause, "state": state}
 
 
 def _doubts(work: Work, feed_id: str) -> list[str]:
@@ -107,6 +117,8 @@ def plan_onboarding(request_id: str, feed_id: str, *, dry_run: bool) -> str:
         resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, dry_run=dry_run)
         with work.database.write() as connection:
             outcomes.unchanged(connection, resolved.unchanged)
+            if dry_run:
+                requests.note(connection, request_id, dry_run=True)
     return resolved.plan_id
 
 
@@ -134,10 +146,11 @@ def record(request_id: str, feed_id: str | None, plan_ids: list[str]) -> dict[st
 
 
 @stage(READ)
-def give_up(request_id: str, message: str, state: str) -> None:
-    """Close a request that could not be carried out."""
+def give_up(request_id: str, message: str, state: str) -> dict[str, JsonValue]:
+    """Close a request that could not be carried out; gives its summary."""
+    summary: dict[str, JsonValue] = {"request_id": request_id, "message": message}
     with open_work() as work, work.database.write() as connection:
-        requests.close_request(connection, request_id, state, {"message": message}, utc_now())
+        return requests.close_request(connection, request_id, state, summary, utc_now())
 
 
 @stage(READ)
