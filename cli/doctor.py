@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,8 @@ from cli.exits import DependencyMissing, FinishedWithFailures, one_line
 from cli.onboarding import CONTINUE_DEPLOYMENT, DEPLOYMENT
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Row
+
     from config.settings import Settings
     from datasets.findings import Finding
 
@@ -45,7 +47,9 @@ def examine() -> Iterator[Finding]:
     if not settings:
         return
     yield from _told("site policy", lambda: _policy(settings[0]))
-    yield from _told("database", _database)
+    alerts: list[Row[Any]] = []
+    yield from _told("database", lambda: _database(alerts))
+    yield from map(_of_alert, alerts)
     yield from _systems(settings[0])
     yield from _told("prefect", _prefect)
 
@@ -73,8 +77,10 @@ def _policy(settings: Settings) -> str:
     return f"{settings.site}: {len(site.pools)} pools, {len(site.templates)} templates, {len(site.mappings())} mappings"
 
 
-def _database() -> str:
+def _database(alerts: list[Row[Any]]) -> str:
+    """Look at our database, and collect the alerts that stand in it."""
     from connectors import schema
+    from engine.requests import standing_alerts
 
     with opened.any_database() as database:
         found = schema.revision(database)
@@ -82,7 +88,16 @@ def _database() -> str:
         if found.is_empty:
             return f"{where} is new ; the first command makes its tables"
         schema.require(database)
+        with database.read() as connection:
+            alerts += standing_alerts(connection)
     return f"{where}, schema {found.found}"
+
+
+def _of_alert(alert: Row[Any]) -> Finding:
+    from datasets.findings import Finding
+
+    detail = f"{alert.cause}, since {output.text(alert.raised_at)}: {alert.message}"
+    return Finding(name="alert", ok=False, detail=detail, fix="run a feed that is right: it clears the alert")
 
 
 def _systems(settings: Settings) -> Iterator[Finding]:
@@ -97,10 +112,12 @@ def _systems(settings: Settings) -> Iterator[Finding]:
         with open_systems(settings) as systems:
             of_graph = systems.graph.probe()
             yield from of_graph
-            if of_graph[0].ok:  # without a sign-in every further question fails alike
+            stopped_at = of_graph[-1].name  # it asks no further when nobody answers, and nor do we
+            if stopped_at not in ("graph sign-in", "graph tenant"):
                 yield from systems.teams.probe()
-            for shell in (systems.directory, systems.shell):
-                yield from shell.probe() if shell else ()
+            yield from systems.directory.probe() if systems.directory else ()
+            if systems.shell and stopped_at != "graph sign-in":
+                yield from systems.shell.probe()
     except InputRefused as error:
         yield _failure("tenant", error)
 

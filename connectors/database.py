@@ -109,7 +109,8 @@ def _translated(database: Database, error: SQLAlchemyError | OSError) -> Busy | 
     where, why = database.url.render_as_string(hide_password=True), _first_line(error)
     if isinstance(error, PoolTimeout) or any(sign in why for sign in _TRY_AGAIN):
         return Busy(f"database {where} is busy: {why} ; try again", system="database")
-    remedy = "check that it runs and that CALLWRIGHT_DATABASE_URL is right"
+    is_there = "the file and its folder" if database.is_sqlite else "that it runs"
+    remedy = f"check {is_there}, and that CALLWRIGHT_DATABASE_URL is right"
     return Unreachable(f"database {where} cannot be used: {why} ; {remedy}", system="database")
 
 

@@ -9,9 +9,9 @@ from typing import Self, TypeVar
 import httpx
 
 from connectors import graph_parsing
-from connectors.errors import Invalid, NotFound
+from connectors.errors import ConnectorError, Invalid, NotFound, Unreachable
 from connectors.graph_calls import SYSTEM, Call, Json, literal, parsed, segment
-from connectors.graph_probes import probe_call, probe_permissions, probe_time
+from connectors.graph_probes import failed, probe_call, probe_permissions, probe_time
 from connectors.rest import GraphEndpoint, Rest
 from connectors.throttle import SHARED_PAUSES, Clock, HoldSource
 from connectors.tokens import Tokens
@@ -160,13 +160,19 @@ class Graph:
         self._change_user("POST", user_id, "/assignLicense", f"take licence {sku_id} from user {user_id}", body)
 
     def probe(self) -> list[Finding]:
-        """Tell whether sign-in, time, address and permissions are right; asks no more once sign-in fails."""
+        """Tell whether sign-in, time, address and permissions are right; asks no more once nobody answers."""
         signed_in = self.rest.tokens.probe(name="graph sign-in")
         if not all(finding.ok for finding in signed_in):
             return signed_in
+        try:
+            tenant = Finding(name="graph tenant", ok=True, detail=self.organization().display_name)
+        except Unreachable as error:
+            return [*signed_in, failed("graph tenant", error)]
+        except ConnectorError as error:
+            tenant = failed("graph tenant", error)
         return [
             *signed_in,
-            probe_call("graph tenant", lambda: self.organization().display_name),
+            tenant,
             probe_call("graph users", lambda: _first_user(self)),
             probe_call("graph licences", lambda: f"{len(self.subscribed_skus())} products"),
             *probe_time(self.rest),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from connectors.errors import ConnectorError, NotAllowed, Throttled, Unreachable, Unsupported
 from connectors.shell_endpoint import Endpoint
+from connectors.shell_errors import SYSTEM
 from datasets.findings import Finding
 
 _FIXES: dict[type[ConnectorError], str] = {
@@ -22,5 +23,8 @@ def probed(name: str, endpoint: Endpoint, read: Callable[[], object]) -> list[Fi
         read()
     except ConnectorError as error:
         what, _, remedy = str(error).partition(" ; ")
-        return [Finding(name=name, ok=False, detail=what, fix=_FIXES.get(type(error), remedy))]
+        # A refusal knows its reason (certificate, password, token); that nobody answers may have any.
+        is_reasoned = isinstance(error, NotAllowed) or error.system != SYSTEM
+        fix = remedy if is_reasoned and remedy else _FIXES.get(type(error), remedy)
+        return [Finding(name=name, ok=False, detail=what, fix=fix)]
     return [Finding(name=name, ok=True, detail=f"{endpoint.address} as {endpoint.username or 'this account'}")]
