@@ -132,7 +132,8 @@ def _take_over(
     busy: dict[str, str] = {}
     holder, now = runtime.new_holder(), runtime.now()
     objects = [name for each in seen for name in _objects(each)]
-    for line in plan_store.open_lines(connection, objects):
+    older = plan_store.open_lines(connection, objects)
+    for line in older:
         lease = leases.acquire(connection, "object", line.object, holder, now=now, ttl=runtime.lease)
         is_live = dry_run and plan_store.header(connection, line.plan_id).state == "applying"
         if lease is None or is_live or plan_store.has_sent(line):
@@ -144,6 +145,8 @@ def _take_over(
                 settle_undone(connection, change.change, line.plan_id, now, {})
         if lease is not None:
             leases.release(connection, [lease], now=now)
+    for name in {line.plan_id for line in older}:
+        plan_store.settle_plan_if_done(connection, name)
     return [replace(each, busy_with=next((busy[n] for n in _objects(each) if n in busy), None)) for each in seen]
 
 
