@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
 from cli.main import main
 from connectors import schema
 from connectors.database import Database
+from lab.records import User
+from lab.server import Lab
 from tests.fakes.command_line import Ran, Run
+from tests.fakes.lab_environment import environment_of
+from tests.fakes.onboarding_site import Site, untouched
 
 
 @pytest.fixture
@@ -43,3 +48,28 @@ def own_database(folder: Path) -> Iterator[Database]:
     schema.upgrade(opened)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def tenant(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Lab, Iterator[User]]]:
+    """Run one lab for the tests of a module, and give its people one after the other: no test meets another's.
+
+    Each module has a tenant of its own, because what is learned about throttling is kept by tenant.
+    """
+    seed = crc32(request.module.__name__.encode()) % 1000
+    with Lab(folder=tmp_path_factory.mktemp("lab"), users=150, seed=seed) as running:
+        yield running, untouched(running)
+
+
+@pytest.fixture
+def site(tenant: tuple[Lab, Iterator[User]], folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Point the settings at the module's lab with a database of its own; times are short, faults end with the test."""
+    lab, people = tenant
+    for name, value in environment_of(lab.endpoints, folder).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CALLWRIGHT_WAIT__POLL_S", "0.05")
+    monkeypatch.setenv("CALLWRIGHT_WAIT__LAG_WINDOW_S", "0.1")
+    yield Site(lab, folder, run, people, len(lab.calls.since()))
+    lab.faults.clear()
