@@ -60,8 +60,8 @@ def report(summary: Mapping[str, Any], *, as_json: bool) -> None:
         output.as_json(summary)
     else:
         output.pairs(_for_people(summary), title="summary")
-        _show_troubles(summary)
-        for step in next_steps(summary):
+        plan_id = summary.get("plan_id")
+        for step in next_steps(summary, _show_troubles(plan_id) if plan_id else ""):
             output.say(f"next: {step}")
     counts = summary.get("counts", {})
     faults = [f"{counts[name]} {name}" for name in FAULTS if counts.get(name)]
@@ -71,33 +71,34 @@ def report(summary: Mapping[str, Any], *, as_json: bool) -> None:
         raise DependencyMissing(str(summary["interrupted"]))
 
 
-def next_steps(summary: Mapping[str, Any]) -> list[str]:
-    """Say what to do after a run, the nearest first; nothing when all is done."""
-    counts = summary.get("counts", {})
+def next_steps(summary: Mapping[str, Any], plan_state: str) -> list[str]:
+    """Say what to do after a run whose plan is in this state; nothing when all is done."""
+    counts, plan_id = summary.get("counts", {}), summary.get("plan_id")
     steps = []
-    if summary.get("dry_run"):
-        steps.append(f"./callwright plan show {summary.get('plan_id')} ; then the same command without --dry-run")
+    if plan_state == "planned":
+        act = "approve" if summary.get("needs_approval") else "apply"
+        steps.append(f"./callwright plan {act} {plan_id} ; nothing was changed so far")
     if counts.get("quarantined"):
         steps.append(f"./callwright quarantine list ; {counts['quarantined']} rows were not understood")
     waiting = sum(counts.get(state, 0) for state in ("waiting", "unknown"))
-    if waiting and not summary.get("dry_run"):
+    if waiting and plan_state == "applying":
         steps.append(f"./callwright continue ; {waiting} wait, the schedule does it by itself where one runs")
     return steps
 
 
-def _show_troubles(summary: Mapping[str, Any]) -> None:
-    """Show the first lines that are not done, with the reason of each."""
-    from engine import outcomes
+def _show_troubles(plan_id: str) -> str:
+    """Show the first lines of a plan that are not done, with the reason of each; gives the plan's state."""
+    from engine import outcomes, plan_store
 
-    if not summary.get("plan_id"):
-        return
     with opened.database() as database, database.read() as connection:
-        found = outcomes.troubles(connection, [summary["plan_id"]])
+        found = outcomes.troubles(connection, [plan_id])
+        state = str(plan_store.header(connection, plan_id).state)
     if found:
         rows = [{"user": each.who, "state": each.state, "reason": each.reason} for each in found[:SHOWN]]
         output.table(rows, ("user", "state", "reason"), title="not done yet")
     if len(found) > SHOWN:
-        output.say(f"… and {len(found) - SHOWN} more ; see ./callwright plan show {summary['plan_id']}")
+        output.say(f"… and {len(found) - SHOWN} more ; see ./callwright plan show {plan_id}")
+    return state
 
 
 @contextmanager

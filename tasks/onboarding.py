@@ -117,8 +117,6 @@ def plan_onboarding(request_id: str, feed_id: str, *, dry_run: bool) -> str:
         resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, dry_run=dry_run)
         with work.database.write() as connection:
             outcomes.unchanged(connection, resolved.unchanged)
-            if dry_run:
-                requests.note(connection, request_id, dry_run=True)
     return resolved.plan_id
 
 
