@@ -54,6 +54,18 @@ def check_sendable(value: object, where: str = "value") -> None:
                 check_sendable(item, f"{where}[{index}]")
 
 
+def has_secret(value: object) -> bool:
+    """Tell whether there is a secret in a value, which then must travel encrypted."""
+    match value:
+        case SecretStr():
+            return True
+        case Mapping():
+            return any(has_secret(item) for item in value.values())
+        case list() | tuple():
+            return any(has_secret(item) for item in value)
+    return False
+
+
 def _check_text(text: str, where: str) -> None:
     found = _UNSENDABLE.search(text)
     if found:

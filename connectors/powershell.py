@@ -22,7 +22,7 @@ from pypsrp.serializer import TaggedValue
 from pypsrp.wsman import NAMESPACES, WSMan, WSManAction
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
 
-from connectors.clixml import Bag, Sendable, check_sendable
+from connectors.clixml import Bag, Sendable, check_sendable, has_secret
 from connectors.errors import Invalid, NotAllowed, Throttled
 from connectors.psrp_messages import complete, read
 from connectors.rows import Row, RowResult, attribute, one_by_one
@@ -169,7 +169,7 @@ class RemoteSession:
 
     def __init__(self, endpoint: Endpoint, deadline: float, *, clock: Clock, hold: Hold) -> None:
         self.broken = self._is_cancelled = False
-        self._address, self._clock, self._hold = endpoint.address, clock, hold
+        self._endpoint, self._address, self._clock, self._hold = endpoint, endpoint.address, clock, hold
         self._warnings: list[str] = []
         self._connection = _Connection(endpoint)
         self._pool = RunspacePool(
@@ -225,7 +225,7 @@ class RemoteSession:
     def _begin(self, pipeline: Any, call: Call, deadline: float) -> None:
         self._connection.allow(deadline - self._clock.now())
         try:
-            if _has_secret(call.parameters):
+            if has_secret(call.parameters):
                 self._pool.exchange_keys()
             if call.script is not None:
                 pipeline.add_script(call.script.text)
@@ -288,9 +288,15 @@ class RemoteSession:
         """Say what an exception of the transport means; unknown ones mean that the session cannot be trusted."""
         match error:
             case AuthenticationError():
+                return NotAllowed(f"sign-in to {self._address} failed ; {self._endpoint.sign_in_remedy}", system=SYSTEM)
+            case ImportError():  # pypsrp asks for Kerberos' libraries when they are needed
                 return NotAllowed(
-                    f"sign-in to {self._address} failed ; correct the user name or password", system=SYSTEM
+                    f"{self._endpoint.auth} sign-in needs libraries that are not installed here ;"
+                    " install gssapi and krb5, or choose negotiate",
+                    system=SYSTEM,
                 )
+            case OSError() if type(error) is OSError:  # requests: a certificate file is not there
+                return NotAllowed(f"sign-in to {self._address}: {error} ; correct the path", system=SYSTEM)
             case WSManFaultError():
                 reason = f"{error.reason or ''} {error.provider_fault or ''}".strip()
                 meaning = meaning_of_fault(error.code, reason, self._address)
@@ -318,17 +324,6 @@ def _may_be_sent(error: Exception) -> bool:
         return False
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     return not isinstance(reason, NewConnectionError | ConnectTimeoutError | ProxyError)
-
-
-def _has_secret(value: object) -> bool:
-    match value:
-        case SecretStr():
-            return True
-        case Mapping():
-            return any(_has_secret(item) for item in value.values())
-        case list() | tuple():
-            return any(_has_secret(item) for item in value)
-    return False
 
 
 def typed(value: Sendable) -> object:

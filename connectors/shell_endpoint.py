@@ -46,6 +46,13 @@ class Endpoint:
             )
 
     @property
+    def sign_in_remedy(self) -> str:
+        """Say what to do about a refused sign-in."""
+        if self.auth == "certificate":
+            return "check that the host maps this certificate to an account"
+        return "correct the user name or password"
+
+    @property
     def account(self) -> str:
         """Name who signs in where: sessions and pauses are counted for this."""
         return f"{self.username or 'certificate'}@{self.address}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,3 +77,36 @@ def test_windows_session_that_was_cut_is_replaced(endpoints: Endpoints, control:
         before = shell.cmdlet("Get-ADUser", {"Filter": "*"}, deadline_s=60)
         with control.fault("drop_reply", "Get-ADUser", times=1):
             assert shell.cmdlet("Get-ADUser", {"Filter": "*"}, deadline_s=60) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"auth": "kerberos"}, "kerberos sign-in needs libraries that are not installed"),
+        (
+            {"auth": "certificate", "certificate_file": Path("nowhere.pem"), "private_key_file": Path("no.key")},
+            "nowhere",
+        ),
+    ],
+    ids=["kerberos without its libraries", "certificate that is not there"],
+)
+def test_sign_in_that_is_not_set_up_says_what_is_missing(
+    endpoints: Endpoints, changes: dict[str, Any], told: str
+) -> None:
+    """What is missing on this machine is named, instead of blaming the network; it is asked once."""
+    if "kerberos" in told and importlib.util.find_spec("gssapi"):
+        pytest.skip("this machine has Kerberos' libraries")
+    with shell_of(replace(endpoint_of(endpoints), **changes)) as shell, pytest.raises(NotAllowed, match=told):
+        shell.cmdlet("Get-ADUser", {"Filter": "*"}, deadline_s=20)
+
+
+def test_certificate_that_nobody_knows_is_not_allowed(endpoints: Endpoints) -> None:
+    """A certificate is presented over TLS; a host that maps it to nobody refuses, and we say what to check."""
+    endpoint = replace(
+        endpoint_of(endpoints),
+        auth="certificate",
+        certificate_file=Path(endpoints["certificate_file"]),
+        private_key_file=Path(endpoints["private_key_file"]),
+    )
+    with shell_of(endpoint) as shell, pytest.raises(NotAllowed, match="maps this certificate"):
+        shell.cmdlet("Get-ADUser", {"Filter": "*"}, deadline_s=20)
