@@ -10,6 +10,7 @@ from lab.posh_errors import StatementError, cast_failed, runtime
 from lab.posh_values import Hashtable, Value, as_list, to_text
 
 _HOLE = re.compile(r"\{\{|\}\}|\{(\d+)(?:,-?\d+)?(?::([^}]*))?\}")
+LARGEST_RANGE = 100_000
 
 
 def _number(value: Value) -> int | float:
@@ -85,6 +86,26 @@ ARITHMETIC: dict[str, Callable[[Value, Value], Value]] = {
 def join_text(values: Value, separator: Value) -> str:
     """Join the elements of a list."""
     return to_text(separator).join(to_text(item) for item in as_list(values))
+
+
+def split_text(values: Value, arguments: Value) -> Value:
+    """Cut texts where a regular expression finds something (Python's dialect), at most into so many parts."""
+    pattern, most, *_ = [*as_list(arguments), 0, 0]
+    try:
+        cutter = re.compile(to_text(pattern), re.IGNORECASE)
+    except re.error as error:
+        raise runtime(f"Invalid regular expression: {error}", "InvalidRegularExpression") from error
+    limit = max(0, (most if isinstance(most, int) else 0) - 1)
+    return [part for item in as_list(values) for part in cutter.split(to_text(item), maxsplit=limit)]
+
+
+def number_range(first: Value, last: Value) -> Value:
+    """Count from one whole number to another, up or down."""
+    start, end = (round(_number(edge)) for edge in (first, last))
+    if abs(end - start) >= LARGEST_RANGE:
+        raise runtime(f"The lab's ranges hold at most {LARGEST_RANGE} numbers.", "LabRangeLimit", "LimitsExceeded")
+    step = 1 if end >= start else -1
+    return list(range(start, end + step, step))
 
 
 def replace_text(value: Value, arguments: Value) -> Value:

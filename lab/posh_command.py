@@ -80,7 +80,10 @@ class CommandCompiler(ExpressionCompiler):
 
         def run(scope: Scope, pipe: Iterator[Value] | None) -> Iterator[Value]:
             tokens = [token for maker in flat for token in maker(scope)]
-            return scope.run.commands.invoke(name(scope), tokens, pipe, scope)
+            word = name(scope)
+            if (own := scope.function(word.lower())) is not None:
+                return own.call(tokens, pipe, scope)
+            return scope.run.commands.invoke(word, tokens, pipe, scope)
 
         return run
 

@@ -9,10 +9,10 @@ from functools import lru_cache
 from tree_sitter import Node
 
 from lab.posh_arithmetic import ARITHMETIC
-from lab.posh_command import CommandCompiler
 from lab.posh_compare import truthy
 from lab.posh_errors import LoopFlow, PoshError, ReturnFlow, ScriptError, StatementError, thrown
-from lab.posh_expressions import Body, Expr, parts
+from lab.posh_expressions import Body, Expr, parts, type_text
+from lab.posh_loops import LoopCompiler
 from lab.posh_members import set_index, set_member
 from lab.posh_parameters import ScriptParameter
 from lab.posh_scope import Scope, variable_name
@@ -36,27 +36,32 @@ def compile_script(text: str) -> Script:
     return Compiler().script(parse(text))
 
 
-class Compiler(CommandCompiler):
+class Compiler(LoopCompiler):
     """Turns statement nodes into generators."""
 
     def script(self, root: Node) -> Script:
         """Compile a whole script."""
         blocks = [child for child in root.named_children if child.type == "param_block"]
-        lists = [child for block in blocks for child in parts(block) if child.type == "parameter_list"]
-        return Script([self._parameter(child) for item in lists for child in parts(item)], self.block(root))
+        return Script([found for block in blocks for found in self.parameters(block)], self.block(root))
+
+    def parameters(self, node: Node) -> list[ScriptParameter]:
+        """Compile the parameters of a script or a function."""
+        lists = [child for child in parts(node) if child.type == "parameter_list"]
+        return [self._parameter(child) for item in lists for child in parts(item)]
 
     def _parameter(self, node: Node) -> ScriptParameter:
-        name, convert, mandatory, default = "", None, False, None
+        name, convert, mandatory, default, is_switch = "", None, False, None, False
         for child in parts(node):
             if child.type == "attribute_list":
                 types = [inner for item in parts(child) if (inner := parts(item)[0]).type == "type_literal"]
                 convert = self.cast(types[0]) if types else None
+                is_switch = bool(types) and type_text(types[0]) == "switch"
                 mandatory = _MANDATORY.search(text_of(child)) is not None
             elif child.type == "variable":
                 name = variable_name(text_of(child))
             else:
                 default = self.expression(parts(child)[0])
-        return ScriptParameter(name, convert, mandatory=mandatory, default=default)
+        return ScriptParameter(name, convert, mandatory=mandatory, default=default, is_switch=is_switch)
 
     def block(self, node: Node) -> Body:
         """Compile every statement inside a block, a script or a sub-expression."""

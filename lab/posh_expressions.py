@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from tree_sitter import Node
 
-from lab.posh_arithmetic import ARITHMETIC, format_text, join_text, replace_text
+from lab.posh_arithmetic import ARITHMETIC, format_text, join_text, number_range, replace_text, split_text
 from lab.posh_compare import cast, comparison, truthy, type_test
 from lab.posh_members import STATIC_METHODS, call_method, get_index, get_member
 from lab.posh_scope import CONSTANTS, Scope, variable_name
@@ -190,6 +190,12 @@ class ExpressionCompiler:
     _multiplicative_argument_expression = _additive_expression
     _comparison_argument_expression = _comparison_expression
 
+    def _range_expression(self, node: Node) -> Expr:
+        first, last = (self.expression(child) for child in parts(node))
+        return lambda scope: number_range(first(scope), last(scope))
+
+    _range_argument_expression = _range_expression
+
     def _format_expression(self, node: Node) -> Expr:
         left, right = (self.expression(child) for child in parts(node) if child.type != "format_operator")
         return lambda scope: format_text(to_text(left(scope)), as_list(right(scope)))
@@ -232,9 +238,14 @@ class ExpressionCompiler:
         return convert
 
 
-_TEXT_OPERATORS = {"-join": join_text, "-replace": replace_text, "-ireplace": replace_text}
+_TEXT_OPERATORS = {
+    "-join": join_text,
+    "-split": split_text,
+    "-isplit": split_text,
+    "-replace": replace_text,
+    "-ireplace": replace_text,
+}
 _SPOKEN = {
-    "range_expression": "the range operator",
     "type_literal": "a type as a value",
     "post_increment_expression": "++ and -- inside an expression",
     "pre_increment_expression": "++ and -- inside an expression",

@@ -20,6 +20,7 @@ class ScriptParameter:
     convert: Callable[[Value], Value] | None = None
     mandatory: bool = False
     default: Callable[[Scope], Value] | None = None
+    is_switch: bool = False
 
     def store(self, scope: Scope, value: Value) -> None:
         """Give the variable its value, converted to the declared type."""

@@ -51,6 +51,13 @@ class Commands(Protocol):
         """Bind the tokens to the command and run it; `pipe` is the input, None without a pipeline."""
 
 
+class Callee(Protocol):
+    """A function that a script defined."""
+
+    def call(self, tokens: list[Token], pipe: Iterator[Value] | None, scope: Scope) -> Iterator[Value]:
+        """Run it in a scope of its own."""
+
+
 @dataclass
 class Run:
     """One pipeline while it runs."""
@@ -58,6 +65,7 @@ class Run:
     streams: Streams
     commands: Commands
     guarded: int = 0  # how many try blocks surround the running statement
+    depth: int = 0  # how many functions are being called
 
 
 @dataclass
@@ -67,6 +75,16 @@ class Scope:
     run: Run
     variables: dict[str, Value] = field(default_factory=dict)
     parent: Scope | None = None
+    functions: dict[str, Callee] = field(default_factory=dict)
+
+    def function(self, name: str) -> Callee | None:
+        """Find a function of this scope or of one around it."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.functions:
+                return scope.functions[name]
+            scope = scope.parent
+        return None
 
     def get(self, name: str) -> Value:
         """Read a variable; an unknown one is null."""

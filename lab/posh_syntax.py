@@ -11,6 +11,8 @@ from lab.posh_errors import ErrorRecord, StatementError, not_supported
 
 _LANGUAGE = Language(tree_sitter_powershell.language())
 _GAP = re.compile(r"[ \t]*,\s*")
+_END = r"-?\d+|\$[A-Za-z_]\w*"
+_RANGE = re.compile(rf"(?<![\w.$)\]-])({_END})\.\.({_END})(?![\w.\[(])")
 _BARE = re.compile(r"(?:(?<=[\s,])|^)([A-Za-z_*][\w.*-]*)(?=,)|(?<=,)([A-Za-z_*][\w.*-]*)(?=[\s;|)}]|\Z)")
 
 # One child and no meaning of their own: the rungs of the precedence ladder.
@@ -102,6 +104,7 @@ def tidy(text: str) -> str:
 
 
 def _tidy_code(code: str) -> str:
+    code = _RANGE.sub(r"(\1)..(\2)", code)  # the grammar takes 1..3 for the name of a command
     return _BARE.sub(lambda found: f"'{found[1] or found[2]}'", _GAP.sub(",", code))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import posh_loops
 from lab.posh_errors import CATEGORIES
 from lab.posh_values import Hashtable, PsObject, Value
 from tests.fakes.script_runner import ScriptRunner
@@ -237,16 +238,14 @@ def test_silent_streams(run: ScriptRunner, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("while ($true) { 1 }", "while statements"),
-        ("function f { 1 }", "function statements"),
-        ("switch (1) { 1 { 2 } }", "switch statements"),
+        ("filter f { 1 }", "filter statements"),
+        ("switch -file (1) {\n1 { 2 }\n}", "switch -file"),
+        ("a..b", "the range operator"),
         ("& { 1 }", "calling anything but the name of a command"),
         (". ./x.ps1", "dot-sourcing"),
         ("[System.IO.File]::ReadAllText('/etc/passwd')", "static member"),
         ("[type]'x'", "the type"),
-        ("'a' -split 'b'", "the operator -split"),
         ("1 -is [System.Net.Sockets.Socket]", "this use of -is"),
-        ("1..3", "the range operator"),
         ("Write-Output x > out.txt", "redirection"),
         ("Write-Output a$x", "this unquoted argument"),
         ("$env:PATH", "the variable $env:path"),
@@ -270,7 +269,7 @@ def test_everything_else_is_refused_by_name(run: ScriptRunner, text: str, named:
 
 def test_refusal_comes_before_anything_runs(run: ScriptRunner) -> None:
     """A refused construct at the end of a script keeps its beginning from running."""
-    assert run("'first'; while (1) { }") == []
+    assert run("'first'; filter f { 1 }") == []
     assert run.failure is not None
     assert "line 1" in run.failure.message
 
@@ -289,3 +288,96 @@ def test_data_is_never_code(run: ScriptRunner) -> None:
     hostile = "'; $(throw 'x'); Remove-All # \" ` $null"
     found = run('param($V) $V; "$V"; @{ $V = 1 }.ContainsKey($V)', hostile)
     assert found == [hostile, hostile, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("$i = 0; while ($i -lt 3) { $i++; $i }", [1, 2, 3]),
+        ("$i = 0; while ($true) { $i++; if ($i -eq 2) { continue }; if ($i -gt 3) { break }; $i }", [1, 3]),
+        ("$i = 5; do { $i; $i++ } while ($i -lt 3)", [5]),
+        ("$i = 0; do { $i; $i++ } until ($i -ge 2)", [0, 1]),
+        ("for ($i = 0; $i -lt 3; $i++) { $i }", [0, 1, 2]),
+        ("for ($i = 3; $i -gt 0; $i -= 2) { if ($i -eq 1) { continue }; $i }", [3]),
+        ("1..3", [1, 2, 3]),
+        ("$n = 2; 3..$n", [3, 2]),
+        ("foreach ($i in 1..2) { $i * 2 }", [2, 4]),
+        ("-1..1 | ForEach-Object { $_ }", [-1, 0, 1]),
+        ("('a','b','c','d')[1..2]", ["b", "c"]),
+        ("'a, b;c' -split '[,;] *'", ["a", "b", "c"]),
+        ("'a:b:c' -split ':', 2", ["a", "b:c"]),
+    ],
+)
+def test_loops_and_ranges(run: ScriptRunner, text: str, expected: list[Value]) -> None:
+    """Loops turn as often as they should, ranges count, texts are cut."""
+    assert run(text) == expected
+    assert (run.errors, run.failure) == ([], None)
+
+
+SWITCH = """
+param($X)
+switch -Wildcard ($X) {
+  'a*' { "starts with a: $_" }
+  'ab' { 'is ab' }
+  'stop' { break }
+  default { 'other' }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("ab", ["starts with a: ab", "is ab"]),
+        (["x", "A1"], ["other", "starts with a: A1"]),
+        (["x", "stop", "y"], ["other"]),
+    ],
+)
+def test_switch(run: ScriptRunner, given: Value, expected: list[Value]) -> None:
+    """Switch runs every arm that fits, the default when none does, for each element, until a break."""
+    assert run(SWITCH, given) == expected
+
+
+FUNCTIONS = """
+function Get-Twice {
+  param([int]$Number, [switch]$Loud)
+  if ($Loud) { return "$($Number * 2)!" }
+  $Number * 2
+}
+function Add($One, $Other) { $One + $Other; $inner = 1 }
+Get-Twice 2
+Get-Twice -Number 3
+Get-Twice -Loud -Number 4
+Add 1 2
+Add -Other 'b' -One 'a'
+"left: $inner"
+"""
+
+
+def test_functions(run: ScriptRunner) -> None:
+    """Functions take positional and named values and switches, return early, and keep their variables."""
+    assert run(FUNCTIONS) == [4, 6, "8!", 3, "ab", "left: "]
+    assert (run.errors, run.failure) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("function f { f }\nf", "CallDepthOverflow"),
+        ("1..999999999", "LabRangeLimit"),
+        ("'a' -split '('", "InvalidRegularExpression"),
+        ("function f($A) { $A }\nf -A", "MissingArgument"),
+        ("function f($A) { $A }\nf -B 1", "NamedParameterNotFound"),
+    ],
+)
+def test_limits_are_errors(run: ScriptRunner, text: str, error: str) -> None:
+    """What would never end, or makes no sense, is an error of the statement."""
+    run(text)
+    assert run.error_ids == [error]
+
+
+def test_endless_loop_is_stopped(run: ScriptRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that nobody stops is ended by the lab."""
+    monkeypatch.setattr(posh_loops, "TURNS", 1000)
+    assert run("while ($true) { }; 'on'") == ["on"]
+    assert run.error_ids == ["LabLoopLimit"]
