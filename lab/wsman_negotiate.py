@@ -22,7 +22,17 @@ _ENVIRONMENT = threading.Lock()
 _NO_LM_HASH = "0" * 32
 
 # What reading a token from a confused client may raise inside the parser.
-_GARBAGE = (SpnegoError, ValueError, struct.error, LookupError, TypeError, AttributeError, NotImplementedError)
+_GARBAGE = (
+    SpnegoError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,  # a method that is not there, too deep a nesting
+    StopIteration,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 _TYPE = "application/soap+xml;charset=UTF-8"
 _BOUNDARY = "Encrypted Boundary"

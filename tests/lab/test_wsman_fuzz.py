@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+import random
 import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
+import spnego
 from pypsrp.exceptions import WSManFaultError
 from pypsrp.powershell import RunspacePool
 
@@ -74,6 +78,43 @@ def test_broken_requests(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
         check_alive(end)
     assert sum(seen.values()) == 2000
     assert seen[200] > 100
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+def broken_tokens(seed: int, count: int) -> Iterator[tuple[bytes, bytes]]:
+    """Make pairs of tokens for one connection: a first one, and one that answers nothing anybody asked."""
+    chosen = random.Random(seed)
+    kinds = [_first_token("ntlm"), _first_token("negotiate"), b"NTLMSSP\0\3\0\0\0" + bytes(80)]
+    for _ in range(count):
+        yield _damaged(chosen, chosen.choice(kinds)), _damaged(chosen, chosen.choice(kinds))
+
+
+def _first_token(protocol: str) -> bytes:
+    token: bytes = spnego.client("somebody", "word", hostname="127.0.0.1", protocol=protocol).step()
+    return token
+
+
+def _damaged(chosen: random.Random, token: bytes) -> bytes:
+    changed = bytearray(token)
+    for _ in range(chosen.randrange(4)):
+        changed[chosen.randrange(len(changed))] = chosen.randrange(256)
+    return bytes(changed[: chosen.randrange(len(changed) + 1)] if chosen.random() < 0.3 else changed)
+
+
+def test_broken_tokens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Broken sign-ins are challenges, whatever stage they claim to be at, and the right password still works."""
+    with PowerShellEnd(tmp_path, users=4) as end, caplog.at_level(logging.ERROR, logger="lab"):
+        address = f"http://127.0.0.1:{end.port}/wsman"
+        for pair in broken_tokens(seed=11, count=150):
+            with requests.Session() as session:
+                for token in pair:
+                    headers = {"Authorization": f"Negotiate {base64.b64encode(token).decode()}"}
+                    answer = session.post(
+                        f"http://127.0.0.1:{end.port}/wsman", data=b"<a/>", headers=headers, timeout=20
+                    )
+                    assert (answer.status_code, answer.content) == (401, b""), pair
+        with end.pool(auth="ntlm", encryption="auto") as pool:
+            assert script(pool, "1").output == [1]
     assert [record.getMessage() for record in caplog.records] == []
 
 
