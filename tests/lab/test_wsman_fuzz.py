@@ -104,7 +104,6 @@ def _damaged(chosen: random.Random, token: bytes) -> bytes:
 def test_broken_tokens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Broken sign-ins are challenges, whatever stage they claim to be at, and the right password still works."""
     with PowerShellEnd(tmp_path, users=4) as end, caplog.at_level(logging.ERROR, logger="lab"):
-        address = f"http://127.0.0.1:{end.port}/wsman"
         for pair in broken_tokens(seed=11, count=150):
             with requests.Session() as session:
                 for token in pair:
