@@ -9,6 +9,7 @@ from lab.cmdlets import Call, Cmdlet, Parameter, needed, words
 from lab.cmdlets_host import host_of
 from lab.cmdlets_skype import MODULE, skype_error
 from lab.locations import new_id
+from lab.posh_collections import Collection
 from lab.posh_compare import wildcard
 from lab.posh_values import PsObject, Value, as_list, to_text
 from lab.records import ConfigObject, Effect, Json
@@ -172,7 +173,7 @@ def _shown(row: ConfigObject) -> PsObject:
     props: list[tuple[str, Value]] = [("Identity", row.name), ("Name", row.details.get("Name"))]
     for name in _KINDS[row.kind]:
         value = row.details.get(name)
-        props.append((name, list(value) if isinstance(value, list | tuple) else value))
+        props.append((name, Collection(value) if isinstance(value, list | tuple) else value))
     return PsObject(props, types=(_TYPES + row.kind[3:], "System.Object"), adapted=True, text=row.name)
 
 

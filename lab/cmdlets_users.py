@@ -107,6 +107,7 @@ def online_user(view: View, user: User) -> PsObject:
     voice, numbers = view.voice(user.id), view.numbers_held_by(user.id)
     features = view.tenant.features(user) if user.licences else frozenset()
     props = [*_identity(view, user, voice, features), *_telephony(voice, numbers, features)]
+    props += _on_premises(view, user)
     props += _policy_props(voice, view.tenant.tenant_policies.get(UPGRADE, "Global"))
     props.append(("EffectivePolicyAssignments", _effective(view, user, voice)))
     return PsObject(props, types=_TYPE, adapted=True)
@@ -153,6 +154,17 @@ def _telephony(voice: Voice, numbers: list[Number], features: frozenset[str]) ->
         ("EnterpriseVoiceEnabled", voice.enterprise_voice),
         ("FeatureTypes", sorted(features)),
         ("UserValidationErrors", []),
+    ]
+
+
+def _on_premises(view: View, user: User) -> list[tuple[str, Value]]:
+    """Show what the on-premises servers know of a user."""
+    sam = (user.text("onPremisesSamAccountName") or "").casefold()
+    known = view.tenant.skype.get(sam)
+    return [
+        ("OnPremSipAddress", known.sip_address if known else None),
+        ("OnPremSIPEnabled", bool(known and known.enabled)),
+        ("OnPremEnterpriseVoiceEnabled", bool(known and known.enterprise_voice)),
     ]
 
 
@@ -226,6 +238,7 @@ def _names() -> frozenset[str]:
         *words("identity userprincipalname alias displayname givenname lastname accountenabled accounttype"),
         *words("userdirsyncenabled interpretedusertype usagelocation country city department title company"),
         *words("tenantid softdeletiontimestamp whencreated whenchanged"),
+        *words("onpremsipaddress onpremsipenabled onprementerprisevoiceenabled"),
     ]
     made = [name.lower() for name, _ in _telephony(empty, [], frozenset()) + _policy_props(empty)]
     return frozenset(fixed + made)

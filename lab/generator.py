@@ -44,6 +44,7 @@ def fill(tenant: Tenant, *, users: int, seed: int, hybrid: float = 0.0) -> None:
     with tenant.lock:
         # The sample is synchronised already, however long that takes later.
         tenant.settings.directory_sync_delay_s = 0.0
+        tenant.history.sleeping = True
         source = Generator(tenant, users, seed)
         source.configure()
         source.people()

@@ -30,6 +30,7 @@ class History:
     def __init__(self) -> None:
         self._versions: list[Version] = []
         self._first = 1
+        self.sleeping = False  # while a sample is made: what was before is nobody's business
 
     @property
     def last(self) -> int:
@@ -38,6 +39,8 @@ class History:
 
     def add(self, at: datetime, key: Key, before: Thing | None) -> None:
         """Remember a value that was replaced just now."""
+        if self.sleeping:
+            return
         self._versions.append(Version(self.last + 1, at, key, before))
         if len(self._versions) > KEPT:
             dropped = KEPT // 4

@@ -12,19 +12,31 @@ from lab.records import Json, Operation
 from lab.rules import Refusal
 from lab.tenant import Tenant
 
+REMEMBERED = 20_000
 STARTS_AFTER = 0.4  # share of the delay during which an operation has not started
 
 
-def begin(tenant: Tenant, telephone_number: str, work: Callable[[], None]) -> Operation:
+def begin(
+    tenant: Tenant, telephone_number: str, work: Callable[[], None], *, remembered: int = REMEMBERED
+) -> Operation:
     """Accept work on a number; a refusal becomes the operation's failure."""
     with tenant.lock:
         now = tenant.clock.now()
+        _forget_oldest(tenant, remembered)
         operation = Operation(secrets.token_urlsafe(18), now, now, telephone_number)
         tenant.operations[operation.id] = operation
         tenant.pending.add(telephone_number)
         due = tenant.schedule(tenant.settings.assignment_delay_s, lambda: _finish(tenant, operation.id, work))
         tenant.operations[operation.id] = replace(tenant.operations[operation.id], due_at=due)
         return tenant.operations[operation.id]
+
+
+def _forget_oldest(tenant: Tenant, remembered: int) -> None:
+    """Forget half of the operations when there are too many; the youngest are still asked for."""
+    if len(tenant.operations) > remembered:
+        done = [known for known, operation in tenant.operations.items() if operation.done]
+        for known in done[: remembered // 2]:
+            del tenant.operations[known]
 
 
 def status(operation: Operation, now: datetime) -> str:

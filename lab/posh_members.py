@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID
 
+from lab.posh_collections import Collection
 from lab.posh_compare import to_number
 from lab.posh_errors import CATEGORIES, ErrorRecord, StatementError, not_supported, runtime
 from lab.posh_values import Hashtable, PsObject, Value, collapse, to_text, type_name
@@ -198,6 +199,8 @@ def call_method(value: Value, name: str, arguments: list[Value]) -> Value:
         methods = _text_methods(value)
     elif isinstance(value, Hashtable):
         methods = _table_methods(value)
+    elif isinstance(value, Collection):
+        methods = value.methods()
     if value is None:
         raise runtime("You cannot call a method on a null-valued expression.", "InvokeMethodOnNull")
     methods["tostring"] = lambda _: to_text(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import unicodedata
 
 import phonenumbers
@@ -90,3 +91,14 @@ def test_oddities_are_there() -> None:
     assert any(voice.on_prem_line_uri for voice in tenant.voices.values())
     assert kinds == {"user", "resourceAccount", "guest"}
     assert any(not user.text("usageLocation") for user in tenant.users.values() if user.account_type == "user")
+
+
+def test_people_cost_little_memory() -> None:
+    """A person of the sample costs less than ten kilobytes, indexes, numbers and the servers' part included."""
+    tracemalloc.start()
+    made = Tenant("11111111-2222-4333-a444-555555555555", Clock(runs=False), Settings())
+    fill(made, users=2000, seed=1, hybrid=0.3)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak / 2000 < 10_000
+    assert made.history.last == 0

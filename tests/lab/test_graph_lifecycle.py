@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from lab import operations
 from lab.clock import Clock
+from lab.tenant import Tenant
 from tests.fakes.graph_client import GraphClient
 from tests.fakes.lab_people import FREE_NUMBER, ready, with_number, without_licence
 from tests.fakes.script_runner import ScriptRunner
@@ -125,3 +127,11 @@ def test_resource_accounts_are_made_changed_and_paged(teams: ScriptRunner) -> No
     assert teams("(Get-CsOnlineApplicationInstance q@contoso.example).DisplayName") == ["Queue"]
     assert len(teams("Get-CsOnlineApplicationInstance -Skip 1 -ResultSize 1")) == 1
     assert teams("(Get-CsOnlineUser q@contoso.example).AccountType") == ["ResourceAccount"]
+
+
+def test_old_operations_are_forgotten(tenant: Tenant) -> None:
+    """A long rehearsal does not fill the memory: the oldest operations that are done go."""
+    made = [operations.begin(tenant, f"+431{index:04d}", lambda: None, remembered=10) for index in range(12)]
+    assert made[0].id not in tenant.operations
+    assert made[-1].id in tenant.operations
+    assert len(tenant.operations) <= 11

@@ -185,9 +185,12 @@ def test_an_agent_group_is_edited_as_an_instance(skype: ScriptRunner) -> None:
     first, second = user(skype).sip_address, user(skype, 1).sip_address
     new = f"param($A) New-CsRgsAgentGroup -Parent {SERVICE} -Name Support -AgentsByUri $A -AgentAlertTime 30"
     assert one(skype, new, [first])["RoutingMethod"] == "Parallel"
-    edit = "param($A) $g = Get-CsRgsAgentGroup -Name Support; $g.AgentsByUri = @($g.AgentsByUri) + $A; "
+    edit = "param($A) $g = Get-CsRgsAgentGroup -Name Support; $g.AgentsByUri.Add($A); "
     skype(edit + "Set-CsRgsAgentGroup -Instance $g", second)
     assert one(skype, "Get-CsRgsAgentGroup -Name Supp*")["AgentsByUri"] == [first, second]
+    drop = edit.replace(".Add", ".Remove").replace("; $g.", "; $null = $g.")
+    skype(drop + "Set-CsRgsAgentGroup -Instance $g", second.upper())
+    assert one(skype, "Get-CsRgsAgentGroup -Name Supp*")["AgentsByUri"] == [first]
     skype("Set-CsRgsAgentGroup -Instance ([pscustomobject]@{Identity='a'; Name='Support'})")
     assert "in one script" in skype.errors[0].message
     skype(edit + "Set-CsRgsAgentGroup -Instance $g", "sip:stranger@contoso.example")
