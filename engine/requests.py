@@ -76,6 +76,13 @@ def note(connection: Connection, request_id: str, **facts: JsonValue) -> None:
     connection.execute(update(requests).where(requests.c.id == request_id).values(summary={**known, **facts}))
 
 
+def warn(connection: Connection, request_id: str, warnings: Sequence[str]) -> None:
+    """Add warnings to those that the request's summary shall tell."""
+    known = (load(connection, request_id).summary or {}).get("warnings", [])
+    if warnings:
+        note(connection, request_id, warnings=list(dict.fromkeys([*known, *warnings])))
+
+
 def close_request(
     connection: Connection, request_id: str, state: str, summary: Mapping[str, JsonValue], now: datetime
 ) -> dict[str, JsonValue]:

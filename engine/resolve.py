@@ -16,7 +16,8 @@ from config.errors import InputRefused
 from config.site_policy import SitePolicy
 from config.site_templates import LifecycleTemplate
 from datasets.inventory import NumberUnavailable
-from datasets.numbering import PhoneNumber, parse_number
+from datasets.numbering import InvalidNumber, PhoneNumber, parse_number
+from datasets.users import NumberAssignment
 from engine import inventory, leases, plan_store
 from engine.claims import person as person_owner
 from engine.claims import settle_undone
@@ -35,10 +36,11 @@ _SLICE = 500
 
 @dataclass(frozen=True)
 class Resolved:
-    """A stored plan, and the people for whom nothing has to be done with the reason why."""
+    """A stored plan, the people for whom nothing has to be done with the reason why, and what looked wrong."""
 
     plan_id: str
     unchanged: Sequence[tuple[Row, str]]
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ def resolve(
     Raises InputRefused for a site policy that does not fit the tenant, and what the connectors raise.
     """
     seen = situations(runtime, site.templates, rows)
-    if any(wants_number(each, runtime.now()) for each in seen):
-        learn_assigned(runtime)
+    wants_numbers = any(wants_number(each, runtime.now()) for each in seen)
+    warnings = learn_assigned(runtime) if wants_numbers else []
     terms, locations = _terms(runtime, seen, waits), Locations(runtime.systems, site)
     locations.learn(each.template for each in seen if each.template)
     plan_id = new_id("p")
@@ -82,19 +84,33 @@ def resolve(
         _give_back_unused(connection, plan_id, kept, runtime.now())
         plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=tuple(kept)), runtime.now())
     pairs = zip(rows, lines, strict=True)
-    return Resolved(plan_id, [(row, line.reason) for row, line in pairs if line.state == LineState.UNCHANGED])
+    unchanged = [(row, line.reason) for row, line in pairs if line.state == LineState.UNCHANGED]
+    return Resolved(plan_id, unchanged, warnings)
 
 
-def learn_assigned(runtime: Runtime) -> None:
-    """Record every number that somebody in the tenant holds, so that it is never offered."""
+def learn_assigned(runtime: Runtime) -> list[str]:
+    """Record every number that somebody in the tenant holds, so that it is never offered.
+
+    Gives a warning for each that is no E.164 number: no pool can hold it, so it cannot be offered either.
+    """
+    warnings: list[str] = []
     held = (row for row in runtime.systems.teams.numbers() if row.assignment_target_id)
     while rows := list(islice(held, _SLICE)):
         with runtime.database.write() as connection:
-            for row in rows:
-                number = PhoneNumber.from_e164(row.telephone_number)
-                if not _is_claimed_for(connection, number, str(row.assignment_target_id)):
-                    owner = user_owner(str(row.assignment_target_id))
-                    inventory.record_assigned(connection, number, owner=owner, now=runtime.now())
+            warnings += [said for row in rows if (said := _learn(connection, row, runtime.now()))]
+    return warnings[:_SLICE]
+
+
+def _learn(connection: Connection, row: NumberAssignment, now: datetime) -> str:
+    """Record one number with its holder; gives what is wrong with it, if anything."""
+    target = str(row.assignment_target_id)
+    try:
+        number = PhoneNumber.from_e164(row.telephone_number)
+    except InvalidNumber as error:
+        return f"{error.what} ; correct the number of {target} in the tenant"
+    if not _is_claimed_for(connection, number, target):
+        inventory.record_assigned(connection, number, owner=user_owner(target), now=now)
+    return ""
 
 
 def _is_claimed_for(connection: Connection, number: PhoneNumber, target: str) -> bool:

@@ -58,8 +58,7 @@ def read_feed(request_id: str, feed: str, mapping: str) -> str:
             )
             if rules.kind == "events":
                 feeds.check_events(connection, feed_id, feeds.people_of(connection, feed_id))
-            if read.warnings:
-                requests.note(connection, request_id, warnings=list(read.warnings))
+            requests.warn(connection, request_id, read.warnings)
     return feed_id
 
 
@@ -117,6 +116,7 @@ def plan_onboarding(request_id: str, feed_id: str, *, dry_run: bool) -> str:
         resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, dry_run=dry_run)
         with work.database.write() as connection:
             outcomes.unchanged(connection, resolved.unchanged)
+            requests.warn(connection, request_id, resolved.warnings)
     return resolved.plan_id
 
 
@@ -166,6 +166,7 @@ def replan(request_id: str) -> list[str]:
             resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, closing=waiting)
         with work.database.write() as connection:
             outcomes.unchanged(connection, resolved.unchanged)
+            requests.warn(connection, request_id, resolved.warnings)
     return [resolved.plan_id]
 
 
