@@ -193,11 +193,13 @@ class Pipeline:
 
     def results(self, scope: Scope) -> Iterator[Value]:
         """Run one statement after the other."""
+        given = None if self.no_input else self._objects()
         for commands in self._statements:
-            yield from self._statement(commands, scope)
+            yield from self._statement(commands, given, scope)
+            given = None  # what the client sends is for the first statement
 
-    def _statement(self, commands: list[Command], scope: Scope) -> Iterator[Value]:
-        flow = None if self.no_input else self._objects()
+    def _statement(self, commands: list[Command], given: Iterator[Value] | None, scope: Scope) -> Iterator[Value]:
+        flow = given
         for command in commands:
             flow = self._element(command, flow, scope)
         return flow or iter(())

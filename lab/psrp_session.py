@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from xml.etree import ElementTree
 
 from psrpcore import MissingCipherError, PSRPCoreError, PSRPPayload, ServerRunspacePool, StreamType
+from psrpcore.types import RunspacePoolState
 
 from lab import psrp_messages as kinds
 from lab.cmdlets_engine import Engine
@@ -71,6 +72,8 @@ class Session:
     def feed(self, data: bytes) -> None:
         """Take fragments from the client."""
         for message in self._defragmenter.feed(data):
+            if message.kind in _OURS and self._pool.state != RunspacePoolState.Opened:
+                raise Malformed("the runspace pool is not open")
             handler = getattr(self, _OURS.get(message.kind, "_handshake"))
             handler(message)
 

@@ -109,8 +109,12 @@ class Operations:
             seconds(_find(body, SHELL, "IdleTimeOut")) or IDLE_TIMEOUT_S,
             http.remote or "",
         )
-        session.feed(_decoded(_find(body, POWERSHELL, "creationXml")))
-        self._shells.add(shell)
+        try:
+            session.feed(_decoded(_find(body, POWERSHELL, "creationXml")))
+            self._shells.add(shell)
+        except (*_MALFORMED, WsmanFault):
+            session.close()
+            raise
         session.on_kill = lambda: self._shells.remove(shell)
         return created(shell) + described(shell, self._parts.clock.now())
 

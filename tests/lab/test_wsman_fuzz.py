@@ -11,13 +11,16 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import requests
 import spnego
 from pypsrp.exceptions import WSManFaultError
 from pypsrp.powershell import RunspacePool
+from pypsrp.wsman import NAMESPACES
 
+from lab.psrp_messages import CREATE_PIPELINE, fragments, pack
 from tests.fakes.powershell_end import PowerShellEnd, script
 from tests.fakes.wsman_fuzzer import Fuzzer
 
@@ -79,6 +82,24 @@ def test_broken_requests(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     assert sum(seen.values()) == 2000
     assert seen[200] > 100
     assert [record.getMessage() for record in caplog.records] == []
+
+
+WAITS_FOR_INPUT = b"""<Obj RefId="0"><MS><B N="NoInput">false</B><Obj N="PowerShell" RefId="1"><MS><Obj N="Cmds" RefId="2">
+<LST><Obj RefId="3"><MS><S N="Cmd">Write-Output</S><B N="IsScript">false</B><Obj N="Args" RefId="4"><LST/></Obj></MS></Obj>
+</LST></Obj></MS></Obj></MS></Obj>"""
+
+
+def test_shell_that_never_opened_leaves_nothing(tmp_path: Path) -> None:
+    """A Create that starts a pipeline before its pool is open is refused, and no pipeline waits for ever."""
+    message = pack(CREATE_PIPELINE, WAITS_FOR_INPUT, uuid.uuid4(), uuid.uuid4())
+    body = ElementTree.Element(f"{{{NAMESPACES['rsp']}}}Shell")
+    creation = ElementTree.SubElement(body, "creationXml", xmlns="http://schemas.microsoft.com/powershell")
+    creation.text = base64.b64encode(b"".join(fragments(message, 1))).decode()
+    with PowerShellEnd(tmp_path, users=4) as end, end.client() as connection:
+        with pytest.raises(WSManFaultError) as caught:
+            connection.create("http://schemas.microsoft.com/powershell/Microsoft.PowerShell", body)
+        assert end.busy_workers() == 0
+    assert "the runspace pool is not open" in str(caught.value.reason)
 
 
 def broken_tokens(seed: int, count: int) -> Iterator[tuple[bytes, bytes]]:

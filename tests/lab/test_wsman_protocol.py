@@ -140,6 +140,14 @@ def test_pipeline_input_reaches_a_cmdlet(pool: RunspacePool) -> None:
     assert [str(item.message) for item in shell.streams.warning] == ["one", "two", "three"]
 
 
+def test_input_is_for_the_first_statement(pool: RunspacePool) -> None:
+    """A second statement does not wait for input that the first one has had."""
+    with PowerShell(pool) as shell:
+        shell.add_cmdlet("Write-Output").add_statement().add_cmdlet("Write-Output").add_argument("last")
+        shell.invoke(text for text in ("one", "two"))
+    assert shell.output == ["one", "two", "last"]
+
+
 def test_pipelined_and_consecutive_commands(pool: RunspacePool) -> None:
     """Commands of one statement are piped, statements run one after the other."""
     with PowerShell(pool) as shell:
