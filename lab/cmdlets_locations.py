@@ -120,7 +120,7 @@ def addresses(call: Call) -> Iterable[Value]:
     """Get-CsOnlineLisCivicAddress."""
 
     def look(view: View) -> Iterable[Value]:
-        found = [row for row in view.tenant.addresses.values() if _is_wanted_address(call, row)]
+        found = [row for row in locations.addresses(view.tenant) if _is_wanted_address(call, row)]
         return [_address(call, view.tenant, row) for row in _sliced(call, found)]
 
     return teams_host(call).read(call, look, [call.text("CivicAddressId")])

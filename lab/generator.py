@@ -18,7 +18,6 @@ from lab.records import (
     CALLING_PLAN,
     DIRECT_ROUTING,
     OPERATOR_CONNECT,
-    CivicAddress,
     Group,
     Json,
     Licence,
@@ -76,7 +75,6 @@ class Generator:
             self.tenant.locations[place[0]] = Location(
                 *place, f"{code} office", site.city, site.country, "Contoso", site.street, site.postal_code
             )
-            self.tenant.addresses[place[1]] = _address(site, code, place)
         self._routing()
         for policy in self._policies():
             self.tenant.add_policy(policy)
@@ -260,12 +258,6 @@ class Generator:
 
 _ROUTES = {"National": r"^\+?[0-9]{7,15}$", "International": r"^\+[1-9][0-9]{7,14}$"}
 _SITE_POLICIES = {"OnlineVoiceRoutingPolicy": "VRP", "TenantDialPlan": "DP"}
-
-
-def _address(site: Site, code: str, place: tuple[str, str]) -> CivicAddress:
-    details: dict[str, Json] = {"Description": f"{code} office", "CompanyName": "Contoso", "City": site.city}
-    details |= {"CountryOrRegion": site.country, "StreetName": site.street, "PostalCode": site.postal_code}
-    return CivicAddress(place[1], place[0], details)
 
 
 def _policy_id(kind: str, name: str) -> str:

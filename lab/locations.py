@@ -85,7 +85,7 @@ def drop_place(tenant: Tenant, location_id: str) -> list[Effect]:
     """Forget a place, unless it is a building's default one or a number is there."""
     with tenant.lock:
         place = find_place(tenant, location_id)
-        if any(place.location_id == address.default_location_id for address in tenant.addresses.values()):
+        if any(place.location_id == address.default_location_id for address in addresses(tenant)):
             raise bad_request(f"Location '{location_id}' is the default location of its civic address.")
         if numbers_at(tenant, place.location_id):
             raise bad_request(f"Location '{location_id}' is assigned to telephone numbers and can not be removed.")
@@ -109,8 +109,24 @@ def voice_users_at(tenant: Tenant, location_id: str) -> int:
     return len(held - {None})
 
 
+def addresses(tenant: Tenant) -> list[CivicAddress]:
+    """Give the buildings, also those that only their places tell of."""
+    with tenant.lock:
+        for place in tenant.locations.values():
+            if place.civic_address_id not in tenant.addresses:
+                tenant.addresses[place.civic_address_id] = _told_by(place)
+        return list(tenant.addresses.values())
+
+
+def _told_by(place: Location) -> CivicAddress:
+    details: dict[str, Json] = {"Description": place.description, "CompanyName": place.company, "City": place.city}
+    details |= {"CountryOrRegion": place.country, "StreetName": place.street, "PostalCode": place.postal_code}
+    return CivicAddress(place.civic_address_id, place.location_id, details)
+
+
 def find_address(tenant: Tenant, address_id: str) -> CivicAddress:
     """Find a building or refuse."""
+    addresses(tenant)
     found = tenant.addresses.get(address_id.lower())
     if found is None:
         raise not_found(f"Civic address '{address_id}' is not found")
