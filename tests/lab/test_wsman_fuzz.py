@@ -84,8 +84,9 @@ def test_broken_requests(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     assert [record.getMessage() for record in caplog.records] == []
 
 
-WAITS_FOR_INPUT = b"""<Obj RefId="0"><MS><B N="NoInput">false</B><Obj N="PowerShell" RefId="1"><MS><Obj N="Cmds" RefId="2">
-<LST><Obj RefId="3"><MS><S N="Cmd">Write-Output</S><B N="IsScript">false</B><Obj N="Args" RefId="4"><LST/></Obj></MS></Obj>
+WAITS_FOR_INPUT = b"""<Obj RefId="0"><MS><B N="NoInput">false</B><Obj N="PowerShell" RefId="1"><MS>
+<Obj N="Cmds" RefId="2"><LST><Obj RefId="3"><MS><S N="Cmd">Write-Output</S><B N="IsScript">false</B>
+<Obj N="Args" RefId="4"><LST/></Obj></MS></Obj>
 </LST></Obj></MS></Obj></MS></Obj>"""
 
 
