@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from lab.__main__ import main as start_lab
 from lab.rules import Refusal
 from lab.server import Lab
 from lab.snapshot import read_lines
+from tests.fakes.checkout import ROOT
 from tests.fakes.command_line import Run
 from tests.fakes.lab_environment import environment_of
 
@@ -133,6 +136,22 @@ def test_what_is_no_json_and_what_is_no_file_is_refused(tmp_path: Path) -> None:
         list(read_lines(path))
     with pytest.raises(Refusal, match=r"nowhere\.jsonl: cannot be read"):
         list(read_lines(tmp_path / "nowhere.jsonl"))
+
+
+def test_the_command_starts_a_lab_with_a_snapshot(tmp_path: Path) -> None:
+    """`./callwright lab --snapshot` serves the people of the file, and leaves its addresses in its folder."""
+    path, folder = _written(tmp_path, _small()), tmp_path / "lab"
+    command = [str(ROOT / "callwright"), "lab", "--snapshot", str(path), "--folder", str(folder)]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert started.stdout is not None
+        endpoints = json.loads(started.stdout.readline())
+        summary = httpx.get(f"{endpoints['control_url']}/state/summary", trust_env=False).json()
+    finally:
+        started.terminate()
+        started.communicate(timeout=30)
+    assert (summary["users"], summary["assigned"]) == (1, 1)
+    assert json.loads((folder / "endpoints.json").read_text()) == endpoints
 
 
 def _small() -> list[Line]:

@@ -55,9 +55,9 @@ def systems(pages: int) -> OpenSystems:
 
 
 def test_memory_does_not_grow_with_the_tenant(tmp_path: Path) -> None:
-    """Five times as many users need hardly more memory than a few pages of them."""
+    """Three times as many users need hardly more memory than a few pages of them."""
     peaks = []
-    for pages in (2, 10):
+    for pages in (2, 6):
         tracemalloc.start()
         summary = write_snapshot(systems(pages), tmp_path / "tenant.jsonl", at=AT)
         peaks.append(tracemalloc.get_traced_memory()[1])
