@@ -109,7 +109,8 @@ def _systems(settings: Settings) -> Iterator[Finding]:
         yield Finding(name="tenant", ok=True, detail="none is set: nothing outside can be read or changed")
         return
     try:
-        with open_systems(settings) as systems:
+        # With the database the doctor keeps to the session quota that running work uses.
+        with opened.database_if_ready() as database, open_systems(settings, database) as systems:
             of_graph = systems.graph.probe()
             yield from of_graph
             stopped_at = of_graph[-1].name  # it asks no further when nobody answers, and nor do we

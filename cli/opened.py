@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +20,22 @@ def database() -> Iterator[Database]:
             schema.upgrade(opened)
         schema.require(opened)
         yield opened
+
+
+@contextmanager
+def database_if_ready() -> Iterator[Database | None]:
+    """Open our database when it can be used as it is; None when it is new, of another schema or out of reach."""
+    from config.errors import InputRefused
+    from connectors import schema
+    from connectors.errors import ConnectorError
+
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(any_database())
+            is_ready = schema.revision(found).is_current
+        except (ConnectorError, InputRefused):
+            is_ready = False
+        yield found if is_ready else None
 
 
 @contextmanager

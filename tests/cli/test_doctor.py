@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import opened
 from cli.doctor import python_version
 from lab.server import Lab
 from tests.fakes.command_line import Run
@@ -98,3 +99,16 @@ def test_a_server_that_is_gone_is_named(site: Path, run: Run, monkeypatch: pytes
 def test_python_is_one_that_we_test_with(version: tuple[int, int], ok: bool) -> None:
     """A Python outside the tested versions is named in one line (M5)."""
     assert python_version(version).ok is ok
+
+
+@pytest.mark.parametrize("url", ["sqlite:///.", "nonsense"], ids=["no file", "no address"])
+def test_a_database_that_cannot_be_used_does_not_hide_the_rest(
+    url: str, folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a database the doctor still says what it finds elsewhere."""
+    monkeypatch.setenv("CALLWRIGHT_DATABASE_URL", url)
+    with opened.database_if_ready() as database:
+        assert database is None
+    found = {finding["name"]: finding["ok"] for finding in run("doctor", "--json").json}
+    assert not found["database"]
+    assert "tenant" in found
