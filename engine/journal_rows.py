@@ -16,7 +16,6 @@ from sqlalchemy import Connection, CursorResult
 from datasets.tables.journal import journal, journal_effects
 from engine.digests import canonical
 
-_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
 _PAGE = 2000
 ENTRY = tuple(column.name for column in journal.columns)
 EFFECT = tuple(column.name for column in journal_effects.columns)
@@ -53,17 +52,23 @@ class EffectRow(NamedTuple):
     after: str
 
 
+EntryValues = tuple[str, int, str, str, int, int, str, str, str, str | None, str, str, str, str]
+EffectValues = tuple[str, int, str, str, str, str, str]
+
+
 def moment_text(at: datetime) -> str:
     """Give a moment as the fixed-width text that is hashed."""
-    return at.astimezone(UTC).strftime(_FORM)
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="microseconds")[:26] + "Z"
 
 
-def insert_entries(connection: Connection, rows: Sequence[EntryRow]) -> None:
+def insert_entries(connection: Connection, rows: Sequence[EntryValues]) -> None:
     """Append entries in one statement."""
     _insert(connection, "journal", ENTRY, rows)
 
 
-def insert_effects(connection: Connection, rows: Sequence[EffectRow]) -> None:
+def insert_effects(connection: Connection, rows: Sequence[EffectValues]) -> None:
     """Append effects in one statement."""
     _insert(connection, "journal_effects", EFFECT, rows)
 
