@@ -129,6 +129,22 @@ def export(
     output.say(f"{len(entries)} entries are in {file}")
 
 
+@app.command("pack")
+def pack(
+    run: Annotated[str, typer.Argument(help="Request id, plan id or Prefect flow run id.")],
+    file: Annotated[Path, typer.Argument(help="The zip file to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write the evidence of a run into one file that can be checked elsewhere: plans, approvals, changes, the chain."""
+    from datetime import UTC, datetime
+
+    from engine import evidence
+
+    with opened.database() as database, database.read() as connection:
+        told = evidence.pack(connection, run, file, datetime.now(UTC))
+    output.as_json(told) if as_json else output.pairs(told)
+
+
 @app.command("erase")
 def erase(
     keep_days: Annotated[int | None, typer.Option(min=1, help="Days to keep; default: the setting.")] = None,

@@ -40,7 +40,7 @@ def _table(entries: Iterable[Mapping[str, Any]]) -> bytes:
     rows = csv.writer(text)
     rows.writerow(COLUMNS)
     for entry in entries:
-        rows.writerow([_cell(value) for value in _values(entry)])
+        rows.writerow([cell(value) for value in _values(entry)])
     return text.getvalue().encode("utf-8-sig")
 
 
@@ -50,7 +50,7 @@ def _values(entry: Mapping[str, Any]) -> Iterable[object]:
     return (flat[name] for name in COLUMNS)
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """Give a cell's text; what a spreadsheet could run is made plain text, a number with its plus sign is not."""
     text = "" if value is None else str(value)
     if text[:1] and text[0] in _DANGEROUS and not (text[0] == "+" and text[1:].isdigit()):

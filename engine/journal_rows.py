@@ -17,8 +17,8 @@ from datasets.tables.journal import journal, journal_effects
 from engine.digests import canonical
 
 _PAGE = 2000
-ENTRY = tuple(column.name for column in journal.columns)
-EFFECT = tuple(column.name for column in journal_effects.columns)
+ENTRY = tuple(str(column.name) for column in journal.columns)
+EFFECT = tuple(str(column.name) for column in journal_effects.columns)
 
 
 class EntryRow(NamedTuple):
@@ -82,28 +82,37 @@ def _insert(connection: Connection, table: str, columns: Sequence[str], values: 
         connection.exec_driver_sql(statement, list(values))
 
 
-def entries(connection: Connection) -> Iterator[EntryRow]:
-    """Read every entry, stream by stream in order."""
-    yield from _read(connection, "journal", ENTRY, "stream_id, seq", _entry_of(connection))
+def entries(connection: Connection, stream: str = "") -> Iterator[EntryRow]:
+    """Read every entry, or those of one stream, stream by stream in order."""
+    yield from _read(connection, "journal", ENTRY, "stream_id, seq", make=_entry_of(connection), stream=stream)
 
 
-def effects(connection: Connection) -> Iterator[EffectRow]:
-    """Read every effect in the order of the entries, within an entry by object and attribute."""
+def effects(connection: Connection, stream: str = "") -> Iterator[EffectRow]:
+    """Read every effect, or those of one stream, in the order of the entries, then by object and attribute."""
     order = 'stream_id, seq, "object", attribute'
     if connection.dialect.name != "sqlite":
         order = 'stream_id COLLATE "C", seq, "object" COLLATE "C", attribute COLLATE "C"'
-    yield from _read(connection, "journal_effects", EFFECT, order, _effect_of(connection))
+    yield from _read(connection, "journal_effects", EFFECT, order, make=_effect_of(connection), stream=stream)
 
 
 def _read(
-    connection: Connection, table: str, columns: Sequence[str], order: str, make: Callable[[Any], Any]
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    order: str,
+    *,
+    make: Callable[[Any], Any],
+    stream: str,
 ) -> Iterator[Any]:
     names = ", ".join(f'"{name}"' for name in columns)
     if connection.dialect.name != "sqlite" and table == "journal":
         # As text, because the driver gives None both for JSON's null and for a payload that was erased.
         names, order = names.replace('"payload"', 'CAST("payload" AS text)'), 'stream_id COLLATE "C", seq'
-    statement = f"SELECT {names} FROM {table} ORDER BY {order}"  # noqa: S608 - names of our own tables
-    result = connection.exec_driver_sql(statement, execution_options={"stream_results": True})
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    where = f" WHERE stream_id = {mark}" if stream else ""
+    statement = f"SELECT {names} FROM {table}{where} ORDER BY {order}"  # noqa: S608 - names of our own tables
+    parameters = (stream,) if stream else ()
+    result = connection.exec_driver_sql(statement, parameters, execution_options={"stream_results": True})
     with result:
         for page in _pages(connection, result):
             yield from map(make, page)

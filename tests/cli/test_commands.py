@@ -129,6 +129,15 @@ def test_audit_is_exported_without_formulas(journalled: Database, run: Run, fold
     assert run("audit", "export", "out.xml").code == 2
 
 
+def test_evidence_is_packed(journalled: Database, run: Run, folder: Path) -> None:
+    """The evidence of a run is one file; of a run that never was there is none."""
+    run_id = run("audit", "log", "--json").json[0]["plan_id"]
+    told = run("audit", "pack", run_id, "evidence.zip", "--json").json
+    assert "verify.py" in told["files"]
+    assert (folder / "evidence.zip").is_file()
+    assert run("audit", "pack", "r-nowhere", "x.zip").code == 2
+
+
 def test_heads_are_noted_and_compared(journalled: Database, run: Run) -> None:
     """What was noted is compared by the next verification without being told."""
     assert run("audit", "heads", "--json").json["file"].endswith("journal-heads.jsonl")
