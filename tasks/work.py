@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -18,6 +19,9 @@ from connectors.database import Database
 from engine.opening import open_systems
 from engine.resolve import Waits
 from engine.runtime import Limits, Runtime
+from engine.systems import Systems
+
+_AT_HAND: ContextVar[Systems | None] = ContextVar("systems_at_hand", default=None)
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,22 @@ class Work:
     @contextmanager
     def runtime(self) -> Iterator[Runtime]:
         """Open the outside systems for the engine; raises InputRefused for missing settings."""
+        at_hand = _AT_HAND.get()
+        if at_hand is not None:
+            yield Runtime(self.database, at_hand, self.limits)
+            return
         with open_systems(self.settings, self.database) as systems:
             yield Runtime(self.database, systems.for_engine(), self.limits)
+
+
+@contextmanager
+def working_on(systems: Systems) -> Iterator[None]:
+    """Let the stages of this thread work on systems that are open already, in place of those of the settings."""
+    before = _AT_HAND.set(systems)
+    try:
+        yield
+    finally:
+        _AT_HAND.reset(before)
 
 
 @contextmanager

@@ -1,14 +1,17 @@
-"""A real Prefect server, started once per test process on a private port, for the tests of flows and deployments."""
+"""Fixtures of the flows: a real Prefect server, started once per test process, and a site in memory without one."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from deployments.environment import settings_of
 from deployments.server import PrefectServer
+from tests.fakes.flow_site import FlowSite, memory_settings, site_of
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -36,3 +39,14 @@ def prefect_client(in_prefect: PrefectServer) -> Iterator[SyncPrefectClient]:
 
     with get_client(sync_client=True) as client:
         yield client
+
+
+@pytest.fixture
+def at_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FlowSite:
+    """Give a site whose tenant is in memory, with settings of its own."""
+    for name in [name for name in os.environ if name.startswith("CALLWRIGHT_")]:
+        monkeypatch.delenv(name)
+    for name, value in memory_settings(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return site_of(tmp_path)

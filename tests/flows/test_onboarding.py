@@ -1,0 +1,84 @@
+"""The onboarding flow on a tenant in memory: it does it, can be tried and repeated, and one failure stops nobody."""
+
+from __future__ import annotations
+
+import pytest
+
+from config.errors import InputRefused
+from connectors.errors import Invalid, Unreachable
+from tests.fakes.flow_site import FlowSite
+
+
+def test_people_of_a_feed_become_phone_users(at_site: FlowSite) -> None:
+    """Everybody gets location, licence, number, policies and write-back, one write of each kind."""
+    summary = at_site.onboard("00001", "00002")
+    assert summary["counts"] == {"onboarded": 2}
+    assert at_site.phones() == {"id-1": "+431234500", "id-2": "+431234501"}
+    assert set(at_site.writes().values()) == {2}
+    assert at_site.tenant.users["id-2"].ip_phone == "+431234501"
+
+
+def test_a_dry_run_writes_nothing(at_site: FlowSite) -> None:
+    """The plan is there, the tenant was only read."""
+    summary = at_site.onboard("00001", "00002", dry_run=True)
+    assert summary["plan_id"]
+    assert summary["counts"].get("onboarded", 0) == 0
+    assert at_site.tenant.writes() == []
+
+
+def test_a_second_run_changes_nothing(at_site: FlowSite) -> None:
+    """The same feed again finds everybody as they should be."""
+    at_site.onboard("00001", "00002")
+    before = at_site.tenant.writes()
+    assert at_site.onboard("00001", "00002")["counts"] == {"unchanged": 2}
+    assert at_site.tenant.writes() == before
+
+
+def test_one_failure_does_not_stop_the_rest(at_site: FlowSite) -> None:
+    """The one whom the tenant refuses fails with its reason, has no number, and the others are done."""
+
+    def refuse(name: str, target: str) -> None:
+        if (name, target) == ("assign_licence", "id-2"):
+            raise Invalid("this user is broken ; look at it")
+
+    at_site.tenant.before = refuse
+    assert at_site.onboard("00001", "00002", "00003")["counts"] == {"onboarded": 2, "failed": 1}
+    assert set(at_site.phones()) == {"id-1", "id-3"}
+
+
+def test_one_who_cannot_be_read_does_not_stop_the_rest(at_site: FlowSite) -> None:
+    """Teams fails when it is asked about one person: the person waits, the others are done, later all are."""
+
+    def fail(name: str, target: str) -> None:
+        if name == "teams.voice_users" or (name, target) == ("teams.voice_user", "id-2"):
+            raise Unreachable("not this one")
+
+    at_site.tenant.before = fail
+    assert at_site.onboard("00001", "00002", "00003")["counts"] == {"onboarded": 2, "waiting": 1}
+    at_site.tenant.before = lambda name, target: None
+    assert at_site.go_on()["counts"] == {"onboarded": 3}  # a visit tells how all lines of its plans stand
+    assert set(at_site.phones()) == {"id-1", "id-2", "id-3"}
+
+
+def test_a_system_that_cannot_be_read_ends_the_run(at_site: FlowSite) -> None:
+    """When Teams fails for everybody it is not the people: nobody is planned and the run says so."""
+
+    def fail(name: str, _target: str) -> None:
+        if name.startswith("teams.voice_user"):
+            raise Unreachable("Teams is away")
+
+    at_site.tenant.before = fail
+    with pytest.raises(Unreachable, match="Teams is away"):
+        at_site.onboard("00001", "00002", "00003", "00004")
+    assert at_site.tenant.writes() == []
+
+
+def test_a_feed_that_is_not_believed_raises_one_alert(at_site: FlowSite) -> None:
+    """A feed that shrank is refused and changes nobody; the next good one clears the alert in its summary."""
+    at_site.onboard("00001", "00002", "00003", "00004", "00005")
+    before = at_site.tenant.writes()
+    for _ in range(2):
+        with pytest.raises(InputRefused, match="the last accepted one had 5"):
+            at_site.onboard("00001", "00006")
+    assert at_site.tenant.writes() == before
+    assert at_site.onboard("00001", "00002", "00003", "00004")["alert"]["state"] == "cleared"
