@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from deployments.children import free_port
 from deployments.server import PrefectServer
 from flows.presentation import (
+    ALERT,
     CHUNK_APPLIED,
     MOST_FAILURES,
     Failure,
@@ -21,6 +22,7 @@ from flows.presentation import (
     show_failures,
     show_summary,
     summary_text,
+    tell_alert,
     tell_chunk_applied,
 )
 
@@ -102,6 +104,42 @@ def test_an_applied_chunk_is_an_event(prefect_client: SyncPrefectClient) -> None
 def _events(client: SyncPrefectClient, which: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.request("POST", "/events/filter", json=which).json()["events"]
     return found
+
+
+def test_an_alert_is_an_event_once(prefect_client: SyncPrefectClient) -> None:
+    """An alert that was raised or cleared is an event with the run's words; one that only stands is none."""
+
+    @flow
+    def alerts() -> None:
+        for state in ("raised", "stands", "cleared"):
+            summary: dict[str, JsonValue] = {
+                "request_id": f"r-{state}",
+                "message": "shrank",
+                "alert": {"cause": "feed x", "state": state},
+            }
+            tell_alert(summary)
+
+    alerts()
+    which = {"filter": {"event": {"prefix": [f"{ALERT}."]}}}
+    give_up_at = time.monotonic() + 20
+    while len(events := _events(prefect_client, which)) < 2:
+        assert time.monotonic() < give_up_at, "the events did not arrive"
+        time.sleep(0.1)
+    told = {event["event"]: event["payload"] for event in events}
+    assert told == {
+        f"{ALERT}.raised": {"request_id": "r-raised", "message": "shrank"},
+        f"{ALERT}.cleared": {"request_id": "r-cleared", "message": "shrank"},
+    }
+
+
+def test_a_run_that_was_refused_says_why() -> None:
+    """The summary of a run without lines holds its message, its alert and its warnings."""
+    alert: dict[str, JsonValue] = {"cause": "feed refused: hr", "state": "raised"}
+    text = summary_text("onboarding", {"message": "it shrank", "alert": alert, "warnings": ["a guess"]})
+    assert "it shrank" in text
+    assert "- alert raised: feed refused: hr" in text
+    assert "- warning: a guess" in text
+    assert "nothing to do" not in text
 
 
 def test_outside_of_a_run_nothing_is_shown() -> None:
