@@ -60,7 +60,7 @@ def start(runtime: Runtime, plan_id: str, rules: ApprovalRules = NO_RULES) -> No
     Raises InputRefused for a plan that was altered or discarded, ApprovalMissing when the site wants one first.
     """
     with runtime.database.write() as connection:
-        state = plan_store.header(connection, plan_id).state
+        state = plan_store.locked_header(connection, plan_id).state
         if state == "discarded":
             raise InputRefused(f"plan {plan_id} was discarded", remedy="plan anew")
         if state == "planned":
@@ -166,7 +166,7 @@ def _close(runtime: Runtime, work: _Open) -> None:
 def discard(database: Database, plan_id: str, now: datetime) -> int:
     """Discard a plan that was never started; tells how many claimed numbers are free again."""
     with database.write() as connection:
-        state = plan_store.header(connection, plan_id).state
+        state = plan_store.locked_header(connection, plan_id).state
         if state != "planned":
             raise InputRefused(f"plan {plan_id} is {state}", remedy="only a plan that was not started can be discarded")
         for line in plan_store.load_lines(connection, plan_id):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from pydantic import JsonValue
+from sqlalchemy import Connection
 
 from engine import claims, leases, plan_store
 from engine.journal import Appender, Entry, Result, Stream
@@ -29,8 +30,18 @@ class LineRecord:
     @contextmanager
     def _transaction(self) -> Iterator[Appender]:
         with self._stream.transaction(self._runtime.database) as appender:
-            leases.renew(appender.connection, self._held, now=self._runtime.now(), ttl=self._runtime.lease)
+            self._renew(appender.connection)
             yield appender
+
+    @contextmanager
+    def _held_write(self) -> Iterator[Connection]:
+        """Open a transaction that journals nothing; what another process has made of the line meanwhile stays."""
+        with self._runtime.database.write() as connection:
+            self._renew(connection)
+            yield connection
+
+    def _renew(self, connection: Connection) -> None:
+        leases.renew(connection, self._held, now=self._runtime.now(), ttl=self._runtime.lease)
 
     def to_do(self) -> list[StoredChange]:
         """List the changes that have not been sent, or are known not to have happened."""
@@ -68,7 +79,7 @@ class LineRecord:
     def absent_read(self, change: StoredChange) -> None:
         """Count a read after the lag window that showed no effect."""
         change.absent_reads += 1
-        with self._runtime.database.write() as connection:
+        with self._held_write() as connection:
             plan_store.set_change(connection, self.line, change)
 
     def not_done(self, change: StoredChange, message: str) -> None:
@@ -130,5 +141,5 @@ class LineRecord:
         self.line.condition = self.line.not_before = self.line.give_up_at = None
 
     def _save_line(self) -> None:
-        with self._runtime.database.write() as connection:
+        with self._held_write() as connection:
             plan_store.set_line(connection, self.line)

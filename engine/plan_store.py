@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, update
 from sqlalchemy.engine import Row
 
 from config.errors import InputRefused
@@ -84,7 +84,16 @@ def _change_row(plan_id: str, line: int, seq: int, change: Change) -> dict[str, 
 
 def header(connection: Connection, plan_id: str) -> Row[Any]:
     """Give the plan's own row; raises InputRefused for an id that nobody knows."""
-    row = connection.execute(select(plans).where(plans.c.id == plan_id)).one_or_none()
+    return _header(connection, plan_id, select(plans))
+
+
+def locked_header(connection: Connection, plan_id: str) -> Row[Any]:
+    """Give the plan's own row and keep every other process from moving the plan until this transaction ends."""
+    return _header(connection, plan_id, select(plans).with_for_update())
+
+
+def _header(connection: Connection, plan_id: str, query: Select[Any]) -> Row[Any]:
+    row = connection.execute(query.where(plans.c.id == plan_id)).one_or_none()
     if row is None:
         raise InputRefused(f"no plan {plan_id}", remedy="see ./callwright plan list")
     return row

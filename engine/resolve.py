@@ -25,7 +25,7 @@ from engine.claims import user as user_owner
 from engine.locations import Locations
 from engine.observe import Row, situations
 from engine.onboarding import ChosenNumber, Situation, Terms, is_future, plan_person, wants_number
-from engine.plan import Line, LineState, Plan
+from engine.plan import OPEN_LINES, Line, LineState, Plan
 from engine.plan_store import StoredLine
 from engine.requests import new_id
 from engine.runtime import Runtime
@@ -152,7 +152,7 @@ def _take_over(
     for line in older:
         lease = leases.acquire(connection, "object", line.object, holder, now=now, ttl=runtime.lease)
         is_live = dry_run and plan_store.header(connection, line.plan_id).state == "applying"
-        if lease is None or is_live or plan_store.has_sent(line):
+        if lease is None or is_live or not _is_untouched(connection, line):
             busy[line.object] = line.plan_id
         else:
             line.state, line.reason = LineState.SUPERSEDED, f"planned anew by plan {plan_id}"
@@ -164,6 +164,12 @@ def _take_over(
     for name in {line.plan_id for line in older}:
         plan_store.settle_plan_if_done(connection, name)
     return [replace(each, busy_with=next((busy[n] for n in _objects(each) if n in busy), None)) for each in seen]
+
+
+def _is_untouched(connection: Connection, line: StoredLine) -> bool:
+    """Look at a line again, now that its lease is ours: another process may have worked on it since it was listed."""
+    (now,) = plan_store.load_lines(connection, line.plan_id, [line.line])
+    return now.state in OPEN_LINES and not plan_store.has_sent(now)
 
 
 def _objects(situation: Situation) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
+
 import pytest
 from sqlalchemy import select
 
+from config.errors import InputRefused
 from connectors.database import Database
 from connectors.errors import Ambiguous, Busy, Invalid, Unreachable
 from datasets.inventory import NumberState
@@ -12,6 +15,7 @@ from datasets.numbering import PhoneNumber
 from datasets.tables.journal import journal
 from datasets.tables.plans import plan_lines
 from engine import inventory, plan_store
+from engine.apply import discard
 from engine.runtime import Runtime
 from tests.fakes.plans import apply_all, continue_until_settled, define_pool, fresh, runtime_on, store_plan
 from tests.fakes.tenant import FakeTenant
@@ -223,3 +227,17 @@ def test_a_licence_that_never_replicates_fails_with_a_remedy(runtime: Runtime, t
     assert state == "failed"
     assert "admin centre" in reason
     assert number_state(runtime, "+431234500") == NumberState.FREE
+
+
+def test_a_plan_is_not_discarded_while_another_process_starts_it(runtime: Runtime, tenant: FakeTenant) -> None:
+    """Whoever moves a plan keeps others from it until that is committed, so claims of a started plan stay."""
+    store_plan(runtime, tenant, ["id-1"])
+    with ThreadPoolExecutor(1) as other:
+        with runtime.database.write() as connection:
+            assert plan_store.locked_header(connection, "p-1").state == "planned"
+            plan_store.set_plan_state(connection, "p-1", "applying")
+            discarding = other.submit(discard, runtime.database, "p-1", runtime.now())
+            wait([discarding], timeout=0.3)
+        with pytest.raises(InputRefused, match="is applying"):
+            discarding.result()
+    assert number_state(runtime, "+431234500") == NumberState.CLAIMED

@@ -1,4 +1,4 @@
-"""Leases: one holder at a time, on both databases."""
+"""Leases: one holder at a time, on both databases; and what a process does whose lease is gone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connectors.database import Database
-from engine import leases
+from connectors.errors import Unreachable
+from engine import leases, plan_store
 from engine.leases import LeaseLost
+from tests.fakes.plans import apply_all, continue_until_settled, define_pool, fresh, runtime_on, store_plan
 
 NOW, TTL = datetime(2026, 3, 2, 8, tzinfo=UTC), timedelta(seconds=60)
 
@@ -56,3 +58,27 @@ def test_a_released_lease_may_be_taken_at_once(database: Database) -> None:
     with database.write() as connection:
         leases.release(connection, [lease], now=NOW)
     assert acquire(database, "eve") is None
+
+
+@pytest.mark.parametrize("slow", ["assign_number", "teams.voice_user"], ids=["while writing", "while reading"])
+def test_a_process_that_lost_its_lease_changes_no_state(database: Database, slow: str) -> None:
+    """While one process is stuck in a call, another takes over and finishes; then the first can spoil nothing."""
+    tenant = fresh()
+    tenant.licence_delay_s = 0
+    runtime = runtime_on(database, tenant)
+    define_pool(runtime)
+    store_plan(runtime, tenant, ["id-1"])
+
+    def stuck(name: str, _target: str) -> None:
+        if name == slow:
+            tenant.before = lambda *_: None
+            tenant.clock.sleep(2 * runtime.limits.lease_s)
+            assert continue_until_settled(runtime, tenant) == "settled"
+            raise Unreachable("the line went dead")
+
+    tenant.before = stuck
+    with pytest.raises(LeaseLost, match="taken over"):
+        apply_all(runtime)
+    with database.read() as connection:
+        assert [line.state for line in plan_store.load_lines(connection, "p-1")] == ["verified"]
+        assert plan_store.header(connection, "p-1").state == "settled"
