@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import onboarding, prefect_runs
+from cli import onboarding, output, prefect_runs
 from config.errors import InputRefused
 
 EXPIRY, GRACE, ASSIGN, UNASSIGN = "reservation-expiry", "grace-release", "number-assign", "number-unassign"
+SYNC, ORDERS = "number-sync", "number-orders"
+SHOWN = 50
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop after the plan; nothing is changed.")]
 User = Annotated[str, typer.Argument(help="User principal name or object id.")]
@@ -22,6 +24,9 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands of this module to the group of number commands."""
     app.command("expire")(expire)
     app.command("grace")(grace)
+    app.command("sync")(sync)
+    app.command("upload")(upload)
+    app.command("release-order")(release_order)
     app.command("assign")(assign)
     app.command("unassign")(unassign)
 
@@ -34,6 +39,34 @@ def expire(dry_run: DryRun = False, as_json: Json = False) -> None:
 def grace(dry_run: DryRun = False, as_json: Json = False) -> None:
     """Free every number whose grace period is over, here and in Teams."""
     _report(GRACE, {"dry_run": dry_run}, _grace_here, as_json=as_json)
+
+
+def sync(
+    fix: Annotated[bool, typer.Option("--fix", help="Fix what is safe; without it nothing is changed.")] = False,
+    most_fixes: Annotated[int, typer.Option(min=0, help="With more to fix than this, nothing is fixed.")] = 100,
+    shrink_percent: Annotated[
+        float, typer.Option(min=0, max=100, help="An answer that is smaller by more than this is not believed.")
+    ] = 20.0,
+    as_json: Json = False,
+) -> None:
+    """Compare inventory, Teams, on-premises lines and the directory; report what differs and fix what is safe."""
+    request = {"dry_run": not fix, "most_fixes": most_fixes, "shrink_percent": shrink_percent}
+    summary = run(SYNC, request, _sync_here)
+    if not as_json:
+        _show_differences(summary)
+        summary = {name: value for name, value in summary.items() if name not in ("found", "read", "classes")}
+    onboarding.report(summary, as_json=as_json)
+
+
+def _show_differences(summary: Mapping[str, Any]) -> None:
+    from flows.presentation import then_of
+
+    found = summary["found"]
+    rows = [{**row, "class": row["cause"].replace("_", " "), "then": then_of(row)} for row in found[:SHOWN]]
+    title = f"what differs ({summary['differences']})"
+    output.show(rows, ("class", "number", "found", "then"), json_wanted=False, title=title, empty="every side agrees")
+    if summary["held_back"]:
+        output.note(f"{summary['held_back']} fixes are more than allowed: none was made ; look, then use --most-fixes")
 
 
 def assign(
@@ -65,6 +98,28 @@ def unassign(
     _report(UNASSIGN, request, _unassign_here, as_json=as_json)
 
 
+Pool = Annotated[str, typer.Option(help="Every number of this pool.")]
+First = Annotated[str, typer.Option(help="Or a part of a range: its first number.")]
+Last = Annotated[str, typer.Option(help="The last number of that part.")]
+Place = Annotated[bool, typer.Option("--place", help="Place the orders; without it they are only planned.")]
+
+
+def upload(pool: Pool = "", start: First = "", end: Last = "", place: Place = False, as_json: Json = False) -> None:
+    """Upload Direct Routing numbers that Teams does not list yet, 10,000 in an order."""
+    _order("upload", {"pool": pool or None, "start": start or None, "end": end or None}, place=place, as_json=as_json)
+
+
+def release_order(
+    pool: Pool = "", start: First = "", end: Last = "", place: Place = False, as_json: Json = False
+) -> None:
+    """Release Direct Routing numbers that nobody has from Teams' inventory, 1,000 in an order."""
+    _order("release", {"pool": pool or None, "start": start or None, "end": end or None}, place=place, as_json=as_json)
+
+
+def _order(kind: str, what: Mapping[str, Any], *, place: bool, as_json: bool) -> None:
+    _report(ORDERS, {**what, "kind": kind, "dry_run": not place}, _order_here, as_json=as_json)
+
+
 def run(deployment: str, request: Mapping[str, Any], here: Here) -> dict[str, Any]:
     """Run an act in this process, or on the Prefect server if there is one."""
     asked = {**request, "requested_by": getpass.getuser()}
@@ -90,6 +145,20 @@ def _grace_here(request: Mapping[str, Any]) -> dict[str, Any]:
     from tasks.stage import InProcess
 
     return story(GraceRequest(**request), InProcess(), _actor(request))
+
+
+def _sync_here(request: Mapping[str, Any]) -> dict[str, Any]:
+    from flows.number_sync import SyncRequest, story
+    from tasks.stage import InProcess
+
+    return story(SyncRequest(**request), InProcess(), _actor(request))
+
+
+def _order_here(request: Mapping[str, Any]) -> dict[str, Any]:
+    from flows.number_orders import OrderRequest, story
+    from tasks.stage import InProcess
+
+    return story(OrderRequest(**request), InProcess(), _actor(request))
 
 
 def _assign_here(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 ConnectorError
 ├── Retryable        try again          Unreachable · Throttled(retry_after_s) · Busy
-├── Refused          stop and tell      NotAllowed · Invalid · Unsupported
+├── Refused          stop and tell      NotAllowed · Invalid · Unsupported · Incomplete
 ├── Settled          nothing to do      NotFound · AlreadyThere
 └── Ambiguous        read, then decide  the write may or may not have happened
 """
@@ -52,6 +52,10 @@ class Invalid(Refused):
 
 class Unsupported(Refused):
     """The endpoint cannot do this."""
+
+
+class Incomplete(Refused):
+    """The answer is empty, truncated or contradicts itself: it is not believed, and nothing is concluded from it."""
 
 
 class Settled(ConnectorError):

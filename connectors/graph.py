@@ -62,6 +62,17 @@ class Graph:
         call = Call("read the users", "users", params=params, permission=_READ_USERS)
         return self._each(call, graph_parsing.directory_user)
 
+    def deleted_users(self) -> Iterator[DirectoryUser]:
+        """Read the soft-deleted users, who can be restored for thirty days and keep their numbers."""
+        path = "directory/deletedItems/microsoft.graph.user"
+        call = Call(
+            "read the deleted users",
+            path,
+            params={"$select": graph_parsing.USER_SELECT, "$top": "999"},
+            permission=_READ_USERS,
+        )
+        return self._each(call, graph_parsing.directory_user)
+
     def user(self, user: str) -> DirectoryUser | None:
         """Read one user by object id or user principal name, or None when there is none."""
         path = f"users/{segment(user)}"

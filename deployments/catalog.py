@@ -143,7 +143,26 @@ UNASSIGN = Deployed(
     tags=("numbers",),
 )
 
-NUMBERS = (EXPIRY, GRACE, ASSIGN, UNASSIGN)
+SYNC = Deployed(
+    name="number-sync",
+    flow="flows.number_sync:sync",
+    description="Compare inventory, Teams, on-premises lines and the directory every night, fix what is safe (*dry "
+    "run* is off by default, 100 fixes at most) and report the rest with what to do.",
+    tags=("numbers", "nightly"),
+    cron="30 1 * * *",
+    collision="CANCEL_NEW",
+    parameters={"request": {"dry_run": False}},
+)
+
+ORDERS = Deployed(
+    name="number-orders",
+    flow="flows.number_orders:order",
+    description="Upload Direct Routing numbers of a pool or range into Teams' inventory, or release them from it. "
+    "The form opens as a dry run.",
+    tags=("numbers",),
+)
+
+NUMBERS = (ORDERS, SYNC, EXPIRY, GRACE, ASSIGN, UNASSIGN)
 CACHE_SYNC = Deployed(
     name="cache-sync",
     flow="flows.cache_sync:sync_cache",

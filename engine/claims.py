@@ -8,7 +8,8 @@ from typing import cast
 
 from sqlalchemy import Connection
 
-from datasets.inventory import NumberState
+from datasets.inventory import NumberState, Pool, Span, joined
+from datasets.number_audit import believed
 from datasets.numbering import PhoneNumber
 from engine import inventory, inventory_endings
 from engine.change import Change
@@ -48,6 +49,9 @@ def settle_undone(connection: Connection, change: Change, plan_id: str, now: dat
 
 def moved(connection: Connection, change: Change, now: datetime) -> str | None:
     """Say how the inventory has moved on since a change of its own was planned; None while the change still fits."""
+    if change.kind in _BELIEVED:
+        believes = believed(inventory.find(connection, number_of(change)))
+        return None if believes == change.effects[0].before else f"{number_of(change)} is now {believes}"
     state = _ENDED.get(change.kind)
     if state is None or inventory_endings.is_over(connection, number_of(change), state, now):
         return None
@@ -94,11 +98,40 @@ def _end(connection: Connection, change: Change, _plan_id: str, now: datetime) -
     inventory_endings.end(connection, number_of(change), _ENDED[change.kind], now)
 
 
+def _record_holder(connection: Connection, change: Change, _plan_id: str, now: datetime) -> None:
+    inventory.record_assigned(connection, number_of(change), owner=str(change.parameters["owner"]), now=now)
+
+
+def _give_back(connection: Connection, change: Change, _plan_id: str, now: datetime) -> None:
+    inventory.give_back(connection, number_of(change), plan_id=str(change.parameters["plan_id"]), now=now)
+
+
+def _let_rest(connection: Connection, change: Change, _plan_id: str, now: datetime) -> None:
+    inventory.release(connection, number_of(change), now, _grace(change, now))
+
+
+def _learn(connection: Connection, change: Change, _plan_id: str, now: datetime) -> None:
+    """Put numbers that Teams lists into a pool of their kind and country, with who holds them."""
+    name, numbers = str(change.parameters["pool"]), cast("list[str]", change.parameters["numbers"])
+    known = inventory.read_pool(connection, name)
+    spans = (known.spans if known else ()) + tuple(Span.read(number) for number in numbers)
+    runs = joined(sorted(span.run for span in spans))
+    pool = known or Pool(name=name, kind=str(change.parameters["kind"]), spans=spans)
+    inventory.define_pool(connection, pool.model_copy(update={"spans": tuple(Span.of(run) for run in runs)}))
+    for number, holder in cast("dict[str, str]", change.parameters["holders"]).items():
+        inventory.record_assigned(connection, PhoneNumber.from_e164(number), owner=user(holder), now=now)
+
+
+_BELIEVED = frozenset(("record_holder", "give_back_claim", "let_rest"))
 _ENDED = {"end_reservation": NumberState.RESERVED, "end_grace": NumberState.GRACE}
 _DONE: dict[str, Settle] = {
     "assign_number": _confirm,
     "reserve_number": _reserve,
     "unassign_number": _release,
+    "record_holder": _record_holder,
+    "give_back_claim": _give_back,
+    "let_rest": _let_rest,
+    "learn_numbers": _learn,
     "end_reservation": _end,
     "end_grace": _end,
 }

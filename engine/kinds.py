@@ -16,7 +16,8 @@ class Kind:
 
     `lag_s` is the time after which a read that still shows no effect counts as absence; the figures are ours, since
     Microsoft documents none (reference: Teams PowerShell, documented delays). `fresh_users_lag` says that NotFound may
-    only mean that a freshly licensed user is not provisioned yet.
+    only mean that a freshly licensed user is not provisioned yet. `runs_for_s` is how long the system may still be at
+    work on a call that it accepted: an order of many numbers.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Kind:
     fresh_users_lag: bool = False
     is_local: bool = False
     is_destructive: bool = False
+    runs_for_s: float = 0
 
 
 def _inverted(change: Change, kind: str, **parameters: JsonValue) -> Change:
@@ -67,6 +69,10 @@ def _invert_location(change: Change) -> Change:
     return _inverted(change, "set_number_location", location_id=change.effects[0].before)
 
 
+# How long an order may take is not documented; an hour is a guess on the safe side.
+_ORDER_RUNS_S = 3600.0
+
+
 def _local(name: str, irreversible: str) -> Kind:
     return Kind(name, True, 0, None, irreversible, "Callwright", is_local=True)
 
@@ -83,9 +89,15 @@ KINDS: dict[str, Kind] = {
         Kind("set_policies", True, 120, _invert_policies, fresh_users_lag=True),
         Kind("write_directory", True, 60, _invert_directory, system="Active Directory"),
         Kind("set_number_location", True, 120, _invert_location),
+        Kind("upload_numbers", False, 120, None, "release them with an order of their own", runs_for_s=_ORDER_RUNS_S),
+        Kind("release_numbers", False, 120, None, "upload them again with an order", runs_for_s=_ORDER_RUNS_S),
         Kind("block_number", True, 120, _to("lift_block")),
         Kind("lift_block", True, 120, None, "the block's end is not known any more"),
         _local("reserve_number", "a reservation ends by itself"),
+        _local("record_holder", "it records what Teams shows"),
+        _local("give_back_claim", "the number may be somebody else's by now"),
+        _local("let_rest", "it records what Teams shows"),
+        _local("learn_numbers", "it records what Teams lists ; retire the pool instead"),
         _local("end_reservation", "the number may be somebody else's by now ; reserve it again"),
         _local("end_grace", "the number may be somebody else's by now"),
     )

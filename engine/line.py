@@ -6,6 +6,7 @@ Every remote write stands between two committed journal entries. What a reply le
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from connectors.errors import AlreadyThere, Busy, NotFound, Refused, Throttled, Unreachable
 from engine import claims
@@ -154,7 +155,8 @@ class LineWork:
         observed = Reader(self._runtime.systems).observe(self._remote_effects(change))
         if self._shown(change, observed):
             return self._record.verified(change, "verified", "settled by reading")
-        now, lag = self._runtime.now(), self._runtime.limits.lag(kind_of(change.change))
+        now, kind = self._runtime.now(), kind_of(change.change)
+        lag = self._runtime.limits.lag(kind) + timedelta(seconds=kind.runs_for_s)
         assert change.sent_at is not None
         if now < change.sent_at + lag:
             return self._record.doubt(

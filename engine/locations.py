@@ -46,7 +46,7 @@ class Locations:
         if named is None and number_type in NEEDS_LOCATION:
             what = f"a {number_type} number needs an emergency location and template {template.name} has none"
             raise InputRefused(what, remedy="set emergency_location in the template or its pool")
-        return number_type, None if named is None else self._id_of(named)
+        return number_type, None if named is None else self.id_of(named)
 
     def _named(self, template: LifecycleTemplate) -> str | None:
         pool = self._site.pool(template.pool) if template.pool else None
@@ -62,7 +62,7 @@ class Locations:
         The pool's own location is sent; a number that has one already keeps it when its pool names none.
         """
         named = next((each.emergency_location for each in self._site.pools if each.name == pool), None)
-        sent = None if named is None or kind == TEAMS_PHONE_MOBILE else self._id_of(named)
+        sent = None if named is None or kind == TEAMS_PHONE_MOBILE else self.id_of(named)
         has = sent or (row.location_id if row else None)
         country = self._countries.get(has.casefold()) if has and kind in NEEDS_LOCATION else None
         refusal = location_refusal(kind, row.iso_country_code if row else None, country, has_one=has is not None)
@@ -70,7 +70,8 @@ class Locations:
             raise InputRefused(f"{number}: {refusal}", remedy="set emergency_location of its pool")
         return sent
 
-    def _id_of(self, named: str) -> str:
+    def id_of(self, named: str) -> str:
+        """Give the id of a location named by id or description. Raises InputRefused when the tenant has none."""
         if _ID.fullmatch(named):
             return named
         found = self._by_description.get(named.casefold())

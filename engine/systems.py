@@ -34,6 +34,9 @@ class GraphSystem(Protocol):
     def member_ids(self, group: str) -> frozenset[str] | None:
         """Read the ids of all members of a group by name or id, nested groups expanded; None for an unknown group."""
 
+    def deleted_users(self) -> Iterator[DirectoryUser]:
+        """Read the soft-deleted users."""
+
     def subscribed_skus(self) -> list[SubscribedSku]:
         """Read the tenant's licence products."""
 

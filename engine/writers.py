@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import cast
 
 from connectors.errors import Invalid, Unsupported
+from datasets.number_orders import OrderKind
 from datasets.phone_attributes import PhoneAttributes
 from datasets.voice_rows import VoiceSwitch
 from engine.change import Change
@@ -105,6 +106,21 @@ def _lift_block(systems: Systems, change: Change, _deadline_s: float) -> None:
     _numbering(systems).lift_block(_text(change, "number"))
 
 
+def _place_order(systems: Systems, change: Change, deadline_s: float, kind: OrderKind) -> None:
+    """Place an order and wait for its end; one that takes longer is settled by reading."""
+    numbering = _numbering(systems)
+    order = numbering.place_order(kind, cast("list[str]", change.parameters["numbers"]))
+    numbering.wait_for_order(kind, order, deadline_s)
+
+
+def _upload_numbers(systems: Systems, change: Change, deadline_s: float) -> None:
+    _place_order(systems, change, deadline_s, "upload")
+
+
+def _release_numbers(systems: Systems, change: Change, deadline_s: float) -> None:
+    _place_order(systems, change, deadline_s, "release")
+
+
 def _nothing(_systems: Systems, _change: Change, _deadline_s: float) -> None:
     """Do nothing outside: what lives in our inventory is changed in the outcome's transaction."""
 
@@ -119,9 +135,11 @@ _WRITERS: dict[str, Writer] = {
     "set_enterprise_voice": _set_enterprise_voice,
     "write_directory": _write_directory,
     "set_number_location": _set_number_location,
+    "upload_numbers": _upload_numbers,
+    "release_numbers": _release_numbers,
     "block_number": _block_number,
     "lift_block": _lift_block,
     "reserve_number": _nothing,
-    "end_reservation": _nothing,
-    "end_grace": _nothing,
+    **dict.fromkeys(("end_reservation", "end_grace", "record_holder", "give_back_claim", "let_rest"), _nothing),
+    "learn_numbers": _nothing,
 }

@@ -36,6 +36,8 @@ MEANINGS: Mapping[str, str] = {
     "planned_ahead": "starts later; the number is reserved",
     "undone": "is as it was before; a read has shown it",
     "restored": "is as it was at the moment asked for; a read has shown it",
+    "fixed": "is put right; a read has shown it, or it was our own record",
+    "ordered": "the order was carried out; a read has shown it",
     "assigned": "has the number; a read has shown it",
     "released": "nobody's any more: free, or resting",
     "waiting": "something has to happen first; picked up by itself",
@@ -126,6 +128,27 @@ def show_failures(kind: str, failures: Iterable[Failure]) -> None:
 def _states(rows: Sequence[Failure]) -> str:
     """Count rows by state in their order; it is what the card on the run's page says, before anything is opened."""
     return ", ".join(f"{n} {state}" for state, n in Counter(row.state for row in rows).items())
+
+
+def show_differences(kind: str, rows: Sequence[Mapping[str, JsonValue]], total: int) -> None:
+    """Show what number-sync found, by class, with what to do about each; nothing when all sides agree."""
+    if not rows or not _is_seen():
+        return
+    table = [
+        {"class": row["cause"], "number": row["number"], "who": row["who"], "found": row["found"], "then": then_of(row)}
+        for row in rows[:MOST_FAILURES]
+    ]
+    more = f" The first {MOST_FAILURES} of {total}." if total > MOST_FAILURES else ""
+    with _view_only():
+        create_table_artifact(table, key=f"{kind}-differences", description=f"What differs, and what to do.{more}")
+
+
+def then_of(row: Mapping[str, JsonValue]) -> str:
+    """Say what happens about a difference: what is fixed by itself, and the steps for a person in their order."""
+    remedy = row["remedy"] if isinstance(row["remedy"], list) else []
+    steps = [f"{place}. {step}" for place, step in enumerate(remedy, start=1)]
+    fixed = [f"fixed by itself: {str(row['fix']).replace('_', ' ')}"] if row["fix"] else []
+    return " ; ".join([*fixed, *steps])
 
 
 def show_summary(kind: str, summary: Mapping[str, JsonValue]) -> None:

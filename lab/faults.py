@@ -1,6 +1,7 @@
 """The fault plan: what goes wrong for which calls. Every protocol asks it once per call and plays the verdict.
 
-Names and parameters: latency(seconds) · lag(seconds) · drop_reply() · error(status, code, message) · false_success()
+Names and parameters: truncate(keep) · duplicate() ·
+latency(seconds) · lag(seconds) · drop_reply() · error(status, code, message) · false_success()
 · throttle(retry_after_s) · unavailable(retry_after_s) · token_down() ·
 kill_shell() · expire_idle() · cut_reply(). A fault applies to calls whose operation and target match its globs (several
 with `|` between), after letting `after` of them pass, for `times` calls (None: until removed), each with `probability`.
@@ -27,6 +28,8 @@ NAMES = (
     MODES
     | frozenset({"latency", "lag", "drop_reply", "error", "false_success", "throttle", "unavailable", "token_down"})
     | {
+        "truncate",
+        "duplicate",
         "kill_shell",
         "expire_idle",
         "cut_reply",
@@ -46,6 +49,8 @@ class Verdict:
     throttle_s: float | None = None  # refuse with "wait that long", nothing is done
     unavailable: bool = False  # refuse as 503, nothing is done
     unavailable_s: float | None = None  # and say how long to wait
+    keep: float = 1.0  # share of a list that is shown
+    copies: int = 1  # how often each row of a list is shown
     error: tuple[int, str, str] | None = None  # refuse with status, code, message; nothing is done
     kill_shell: bool = False  # PowerShell only: the shell dies, after the effect of a cmdlet or before an operation
     expire_idle: bool = False  # PowerShell only: the shell has been idle for too long
@@ -186,10 +191,19 @@ def _apply(verdict: Verdict, fault: Fault) -> Verdict:
         case "unavailable" | "token_down":
             wait = given.get("retry_after_s")
             return replace(verdict, unavailable=True, unavailable_s=None if wait is None else float(str(wait)))
-        case "kill_shell" | "expire_idle" | "cut_reply":
-            return _strike(verdict, fault.name)
+        case "truncate" | "duplicate" | "kill_shell" | "expire_idle" | "cut_reply":
+            return _spoiled(verdict, fault)
         case _:
             return replace(verdict, **{fault.name: True})  # type: ignore[arg-type]  # drop_reply or false_success
+
+
+def _spoiled(verdict: Verdict, fault: Fault) -> Verdict:
+    """Add what spoils an answer: a part of a list, the same rows twice, or what can only happen to a shell."""
+    if fault.name == "duplicate":
+        return replace(verdict, copies=2)
+    if fault.name == "truncate":
+        return replace(verdict, keep=min(verdict.keep, float(str(fault.parameters.get("keep", 0.5)))))
+    return _strike(verdict, fault.name)
 
 
 def _strike(verdict: Verdict, name: str) -> Verdict:

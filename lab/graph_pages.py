@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from lab.graph_messages import Answer, Call, link, seal, unseal
@@ -71,6 +71,7 @@ def position(call: Call) -> int:
 
 def page(call: Call, source: Collected[T], shape: Callable[[T], Json], *, size: int, context: str) -> Answer:
     """Answer one page and the link to the next."""
+    source = _faulty(call, source)
     at = position(call)
     values: list[Json] = []
     while at < len(source.keys) and len(values) < size:
@@ -84,6 +85,15 @@ def page(call: Call, source: Collected[T], shape: Callable[[T], Json], *, size: 
     if _another(source, at):
         body["@odata.nextLink"] = link(call, skiptoken=seal({"p": at}))
     return Answer(body={**body, "value": values})
+
+
+def _faulty(call: Call, source: Collected[T]) -> Collected[T]:
+    """Let a list end early or repeat itself, as the fault plan wants; nothing else about the answer tells."""
+    keep, copies = call.verdict.keep, call.verdict.copies
+    if keep >= 1 and copies == 1:
+        return source
+    kept = source.keys[: int(len(source.keys) * keep)]
+    return replace(source, keys=[key for key in kept for _ in range(copies)])
 
 
 def _count(source: Collected[T]) -> int:

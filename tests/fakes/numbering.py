@@ -18,6 +18,7 @@ class FakeNumbering:
         self._tenant, self._knows_blocks = tenant, has_blocks
         self.until: dict[str, datetime] = {}
         self.refused: set[str] = set()
+        self.before_wait: list[Exception] = []
         self._orders: dict[str, tuple[OrderKind, list[str]]] = {}
         tenant.numbering = self
 
@@ -55,6 +56,8 @@ class FakeNumbering:
 
     def wait_for_order(self, kind: OrderKind, order_id: str, deadline_s: float) -> None:
         """Carry an order out."""
+        if self.before_wait:
+            raise self.before_wait.pop()
         _, numbers = self._orders[order_id]
         done = [number for number in numbers if number not in self.refused]
         if kind == "upload":

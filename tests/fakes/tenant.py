@@ -14,12 +14,12 @@ from connectors.errors import AlreadyThere, Invalid, NotFound
 from connectors.rows import RowResult
 from datasets.directory import DeltaPage, UserDelta
 from datasets.phone_attributes import PhoneAttribute, PhoneAttributes
-from datasets.users import AdUser, DirectoryUser, EmergencyLocation, NumberAssignment, SubscribedSku, VoiceUser
-from datasets.voice_rows import VoiceSwitch
+from datasets.users import AdUser, DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
 from engine.systems import NumberingSystem, Systems
+from tests.fakes.fake_shell import LOCATION, FakeShell
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
-LOCATION = "6f0d5cf5-b4b3-4b9e-8a3e-3d7b1a3f0c11"
+__all__ = ["LOCATION", "SKU", "START", "FakeClock", "FakeTenant", "FakeUser", "shown"]
 SKU = "e43b5b99-8dfb-405f-9987-dc307f34bcbd"
 
 
@@ -193,6 +193,10 @@ class FakeGraph:
         """Read the members of a group by name, nested ones included."""
         members = self._tenant.groups.get(group)
         return None if members is None else frozenset(members)
+
+    def deleted_users(self) -> Iterator[DirectoryUser]:
+        """Read the soft-deleted users: there are none."""
+        return iter(())
 
     def subscribed_skus(self) -> list[SubscribedSku]:
         """Read the tenant's licences."""
@@ -374,27 +378,3 @@ class FakeDirectory:
             lambda: vars(user).update({fields[name]: value for name, value in attributes.items()}),
         )
         return RowResult(sam_account_name)
-
-
-class FakeShell:
-    """The PowerShell-only part of the tenant."""
-
-    def __init__(self, tenant: FakeTenant) -> None:
-        self._tenant = tenant
-
-    def locations(self) -> list[EmergencyLocation]:
-        """Read the emergency locations."""
-        return [
-            EmergencyLocation(
-                location_id=LOCATION, civic_address_id=LOCATION, description="Vienna HQ", country=self._tenant.country
-            )
-        ]
-
-    def set_enterprise_voice(self, rows: Sequence[VoiceSwitch]) -> list[RowResult]:
-        """Switch Enterprise Voice, row by row."""
-        return [self._switch(row) for row in rows]
-
-    def _switch(self, row: VoiceSwitch) -> RowResult:
-        user = self._tenant.user(row.user_id)
-        self._tenant.call("set_enterprise_voice", user.id, lambda: setattr(user, "enterprise_voice", row.enabled))
-        return RowResult(row.user_id)
