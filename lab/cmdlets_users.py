@@ -10,7 +10,7 @@ from itertools import islice
 from lab.catalogue import POLICIES, UPGRADE_MODES
 from lab.cmdlets import Call, Cmdlet, Parameter, words
 from lab.cmdlets_filter import FilterRefused, Predicate, parse_filter
-from lab.cmdlets_host import teams_host
+from lab.cmdlets_host import host_of, teams_host
 from lab.grants import UPGRADE
 from lab.posh_compare import order
 from lab.posh_values import Bag, PsObject, Value
@@ -24,6 +24,7 @@ _EFFECTIVE = ("Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models.EffectivePolic
 _ASSIGNED = ("Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models.PolicyAssignment", "System.Object")
 _LINE = ("Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models.AssignedTelephoneNumber", "System.Object")
 _OPERATORS = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "like", "contains"})
+_SINCE_EFFECTIVE = (7, 1, 1)
 _ALWAYS = ("Identity", "UserPrincipalName", "Alias", "AccountEnabled", "DisplayName")
 # Granted per user, but shown by no property of a user.
 SHOWN_POLICIES = tuple(kind for kind in POLICIES if kind not in ("DialoutPolicy",))
@@ -42,12 +43,12 @@ def _one(call: Call, view: View) -> Iterable[Value]:
     user = view.user(identity) or view.user(f"{identity}@{view.tenant.domain}")
     if user is None:
         raise Refusal("NotFound", f'Management object not found for identity "{identity}".', status=404)
-    return [_chosen(call, online_user(view, user))]
+    return [_chosen(call, _row(call, view, user))]
 
 
 def _many(call: Call, view: View) -> Iterable[Value]:
     keeps = _filter(call)
-    flow: Iterator[PsObject] = (online_user(view, user) for user in _accounts(call, view))
+    flow: Iterator[PsObject] = (_row(call, view, user) for user in _accounts(call, view))
     kept: Iterator[PsObject] = (row for row in flow if keeps(_lookup(row)))
     if call.has("AccountType"):
         wanted = call.text("AccountType")
@@ -100,6 +101,17 @@ def _chosen(call: Call, row: PsObject) -> PsObject:
         return row
     kept = Bag((name, row.props.get(name)) for name in (*_ALWAYS, *wanted) if name in row.props)
     return PsObject(kept.items(), types=_TYPE, adapted=True)
+
+
+def _row(call: Call, view: View, user: User) -> PsObject:
+    """Show a user as this version of the module does."""
+    shown = online_user(view, user)
+    if call.flag("SkipUserPolicies"):
+        for kind in SHOWN_POLICIES:
+            shown.props.remove(kind)
+    if call.flag("SkipUserPolicies") or host_of(call).version < _SINCE_EFFECTIVE:
+        shown.props.remove("EffectivePolicyAssignments")
+    return shown
 
 
 def online_user(view: View, user: User) -> PsObject:

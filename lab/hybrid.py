@@ -59,3 +59,15 @@ def _ranges(tenant: Tenant) -> None:
     for name, first, kind in (("Park", 100, "CallPark"), ("Pickup", 200, "GroupPickup")):
         orbit: dict[str, Json] = {"NumberRangeStart": f"#{first + 1}", "NumberRangeEnd": f"#{first + 99}"}
         objects.store(tenant, "CallParkOrbit", name, {**orbit, "CallParkService": park, "Type": kind})
+
+
+def adopt(tenant: Tenant) -> None:
+    """Make users of the servers of the people a loaded tenant says are homed on premises."""
+    for voice in list(tenant.voices.values()):
+        user = tenant.users.get(voice.user_id)
+        sam = (user.text("onPremisesSamAccountName") or "").casefold() if user else ""
+        if user is None or not voice.homed_on_premises or sam not in tenant.ad_users:
+            continue
+        line = skype.line_of(tenant, sam)
+        tenant.skype[sam] = SkypeUser(sam, f"sip:{user.upn}", skype.pools(tenant)[0], enterprise_voice=bool(line))
+        tenant.skype_by_sip[user.upn.casefold()] = sam

@@ -29,6 +29,7 @@ from lab.control import ControlEnd
 from lab.faults import Faults
 from lab.generator import fill
 from lab.graph import GraphEnd
+from lab.hybrid import adopt
 from lab.parts import LabParts
 from lab.records import Json, opaque_id
 from lab.settings import Settings
@@ -139,6 +140,7 @@ class Lab:
         tenant = Tenant(self._tenant_id, self.clock, self.settings)
         if self._snapshot:
             load(tenant, self._snapshot)
+            adopt(tenant)
         else:
             fill(tenant, users=self.users, seed=self.seed, hybrid=self.settings.hybrid_share)
         calls = CallLog(self.folder / "calls.jsonl", self.clock)

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from lab import skype
 from lab.clock import stamp
-from lab.records import Effect, Json, Number, User
+from lab.records import AdUser, Effect, Json, Number, User
 from lab.rules import bad_request, missing, number_type, telephone_number
 from lab.tenant import Tenant
 
@@ -108,7 +109,43 @@ def _user(tenant: Tenant, found: User) -> dict[str, Json]:
         "onPremLineUri": voice.on_prem_line_uri,
         "homedOnPremises": voice.homed_on_premises,
         "ad": dict(account.attributes) if account else None,
+        "onPremises": _on_premises(tenant, account),
     }
+
+
+def _on_premises(tenant: Tenant, account: AdUser | None) -> Json:
+    """Show what the on-premises servers know of a person, None when they are not enabled there."""
+    found = tenant.skype.get(account.sam_account_name.casefold()) if account else None
+    if found is None:
+        return None
+    return {
+        "sipAddress": found.sip_address,
+        "pool": found.pool,
+        "hostingProvider": found.provider,
+        "enterpriseVoice": found.enterprise_voice,
+        "lineUri": skype.line_of(tenant, found.sam),
+        "policies": dict(found.policies),
+        "pickupOrbit": found.orbit,
+        "pinIsSet": found.pin is not None,
+        "certificates": len(found.certificates),
+    }
+
+
+def _home(tenant: Tenant, user_id: str, wanted: Mapping[str, Json]) -> list[Effect]:
+    """Home a person on the on-premises servers, or change what is so there."""
+    user = tenant.user(user_id)
+    sam = (user.text("onPremisesSamAccountName") or "").casefold()
+    unknown = set(wanted) - {"pool", "enterpriseVoice", "lineUri"}
+    if unknown or sam not in tenant.ad_users:
+        raise bad_request("onPremises: takes pool, enterpriseVoice and lineUri, for who is in the local directory")
+    effects: list[Effect] = []
+    if sam not in tenant.skype:
+        home = str(wanted.get("pool") or skype.pools(tenant)[0])
+        effects += skype.enable(tenant, sam, f"sip:{user.upn}", home)
+    voice = bool(wanted.get("enterpriseVoice", tenant.skype[sam].enterprise_voice))
+    line = wanted.get("lineUri")
+    lines = {"msRTCSIP-Line": None if line is None else str(line)} if "lineUri" in wanted else {}
+    return effects + skype.change(tenant, sam, {"EnterpriseVoiceEnabled": voice}, lines)
 
 
 def _number(tenant: Tenant, number: Number) -> Json:
@@ -134,6 +171,10 @@ def _change(tenant: Tenant, user_id: str, name: str, value: Json) -> list[Effect
             return tenant.purge_user(user_id)
         case "homedOnPremises":
             return tenant.change_voice(tenant.voice(user_id), homed_on_premises=bool(value))
+        case "onPremises" if isinstance(value, Mapping):
+            return _home(tenant, user_id, value)
+        case "onPremises" if value is None:
+            return skype.disable(tenant, tenant.user(user_id).text("onPremisesSamAccountName") or "")
         case "licences" if isinstance(value, list):
             held = [licence.sku_id for licence in tenant.user(user_id).licences]
             wanted = [str(sku_id) for sku_id in value]
@@ -142,7 +183,7 @@ def _change(tenant: Tenant, user_id: str, name: str, value: Json) -> list[Effect
         case "ad" if isinstance(value, Mapping):
             sam = tenant.user(user_id).text("onPremisesSamAccountName") or ""
             return tenant.set_ad_user(sam, {k: None if v is None else str(v) for k, v in value.items()})
-        case "id" | "licences" | "ad":
+        case "id" | "licences" | "ad" | "onPremises":
             raise bad_request(f"'{name}' cannot be changed like that")
         case _:
             return tenant.patch_user(user_id, {name: value}, forced=True)

@@ -207,3 +207,19 @@ def test_lag_shows_the_past(run: ScriptRunner) -> None:
     read = "param($I) Get-CsOnlineUser $I | Select-Object -ExpandProperty LineUri"
     assert run(read, user.id) == []
     assert run(read, user.id) == [f"tel:{FREE}"]
+
+
+@pytest.mark.parametrize(
+    ("version", "more", "effective", "direct"),
+    [("7.1.1", "", True, True), ("7.1.0", "", False, True), ("8.0.0", " -SkipUserPolicies", False, False)],
+)
+def test_policies_show_as_the_module_and_the_call_want(
+    run: ScriptRunner, version: str, more: str, *, effective: bool, direct: bool
+) -> None:
+    """Effective policies come from module 7.1.1 on; -SkipUserPolicies leaves all of them out."""
+    run.parts.settings.module_version = version
+    user = licensed(run, with_number=True)
+    (found,) = run(f"Get-CsOnlineUser -Identity {user.id}{more}")
+    assert isinstance(found, dict)
+    assert ("EffectivePolicyAssignments" in found) == effective
+    assert ("TenantDialPlan" in found) == direct

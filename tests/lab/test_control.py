@@ -169,3 +169,18 @@ def test_the_process_says_in_one_line_what_is_wrong(tmp_path: Path, wrong: str) 
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env=dict(os.environ))
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_somebody_is_homed_on_premises_from_outside(lab: Lab) -> None:
+    """A person becomes a user of the servers with a line, changes, and is disabled again; the cloud sees it."""
+    user = next(user for user in lab.tenant.users.values() if user.text("onPremisesSamAccountName"))
+    path = f"/state/users/{user.id}"
+    home = {"onPremises": {"enterpriseVoice": True, "lineUri": "tel:+431934699999"}}
+    shown = ask(lab, "PATCH", path, home)
+    assert (shown["onPremises"]["lineUri"], shown["homedOnPremises"]) == ("tel:+431934699999", True)
+    assert shown["onPremises"]["pool"] == "pool1.contoso.example"
+    assert ask(lab, "PATCH", path, {"onPremises": {"lineUri": None}})["onPremises"]["lineUri"] is None
+    with pytest.raises(RuntimeError, match="onPremises: takes"):
+        ask(lab, "PATCH", path, {"onPremises": {"line": "x"}})
+    shown = ask(lab, "PATCH", path, {"onPremises": None})
+    assert (shown["onPremises"], shown["homedOnPremises"]) == (None, False)

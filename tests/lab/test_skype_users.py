@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lab.catalogue import E3, E5
-from lab.records import User
+from lab.hybrid import adopt
+from lab.records import User, Voice
 from lab.skype_records import SkypeUser
 from tests.fakes.script_runner import FREE, ScriptRunner, last_call
 
@@ -243,3 +244,14 @@ def test_moving_back_and_between_pools(skype: ScriptRunner) -> None:
     skype(to_pool, user.sip_address, other)
     assert skype.errors == []
     assert skype.tenant.voice(account.id).homed_on_premises
+
+
+def test_people_of_a_loaded_tenant_are_adopted(teams: ScriptRunner) -> None:
+    """Who is said to be homed on premises becomes a user of the servers, with Enterprise Voice when there is a line."""
+    homes = [user for user in teams.tenant.users.values() if user.text("onPremisesSamAccountName")][:2]
+    for user in homes:
+        teams.tenant.put_voice(Voice(user.id, homed_on_premises=True))
+    sam = str(homes[0].text("onPremisesSamAccountName"))
+    teams.tenant.set_ad_user(sam, {"msRTCSIP-Line": "tel:+431934699998"})
+    adopt(teams.tenant)
+    assert [one(teams, f"Get-CsUser {user.upn}")["EnterpriseVoiceEnabled"] for user in homes] == [True, False]
