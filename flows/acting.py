@@ -16,7 +16,7 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError
 from engine.requests import Actor
 from flows import presentation
-from flows.onboarding import apply_plan, told
+from flows.onboarding import apply_plan, give_up, told
 from tasks import onboarding as stages
 from tasks.stage import InPrefect, Run
 
@@ -53,7 +53,7 @@ def act(
         errors = [] if request.dry_run else apply_plan(plan_id, run, kind)
         summary = run(stages.record, request_id, None, [plan_id])
     except (InputRefused, ConnectorError) as error:
-        run(stages.give_up, request_id, str(error), "refused" if isinstance(error, InputRefused) else "failed")
+        give_up(kind, run, request_id, error)
         raise
     return told(kind, run, summary, [plan_id], errors), plan_id
 

@@ -13,7 +13,7 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError
 from engine.requests import Actor
 from flows import presentation
-from flows.onboarding import AT_ONCE, apply_plan, told
+from flows.onboarding import AT_ONCE, apply_plan, give_up, told
 from tasks import onboarding as stages
 from tasks import plans
 from tasks.stage import InPrefect, Run
@@ -41,7 +41,7 @@ def story(request: PlanApplyRequest, run: Run, actor: Actor) -> dict[str, Any]:
         errors = apply_plan(request.plan_id, run, KIND)
         summary = run(stages.record, request_id, None, [request.plan_id])
     except (InputRefused, ConnectorError) as error:
-        run(stages.give_up, request_id, str(error), "refused" if isinstance(error, InputRefused) else "failed")
+        give_up(KIND, run, request_id, error)
         raise
     return told(KIND, run, summary, [request.plan_id], errors)
 

@@ -14,7 +14,7 @@ from connectors.errors import ConnectorError
 from engine.requests import Actor
 from engine.rollback import Choice
 from flows import presentation
-from flows.onboarding import AT_ONCE, apply_plan, told
+from flows.onboarding import AT_ONCE, apply_plan, give_up, told
 from tasks import onboarding as stages
 from tasks import plans
 from tasks.stage import InPrefect, Run
@@ -54,7 +54,7 @@ def story(request: RollbackRequest, run: Run, actor: Actor) -> dict[str, Any]:
         errors = [] if request.dry_run else apply_plan(plan_id, run, KIND)
         summary = run(stages.record, request_id, None, [plan_id])
     except (InputRefused, ConnectorError) as error:
-        run(stages.give_up, request_id, str(error), "refused" if isinstance(error, InputRefused) else "failed")
+        give_up(KIND, run, request_id, error)
         raise
     return told(KIND, run, summary, [plan_id], errors)
 
