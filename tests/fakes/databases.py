@@ -109,6 +109,12 @@ class PrivatePostgres:
         self._execute(f'CREATE DATABASE "{name}" TEMPLATE {_TEMPLATE}')
         return Database(self.url(name))
 
+    def new_empty(self) -> str:
+        """Make a database without tables and give its address."""
+        name = f"test_{next(self._names)}"
+        self._execute(f'CREATE DATABASE "{name}"')
+        return self.url(name)
+
     def _program(self, name: str) -> str:
         return str(self._programs / name)
 
