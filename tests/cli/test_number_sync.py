@@ -18,6 +18,7 @@ from tests.fakes.estates import Planted, plant
 from tests.fakes.lab_control import LabControl
 from tests.fakes.lab_environment import environment_of
 
+pytestmark = pytest.mark.slow
 LISTS = "numberAssignments.list"
 
 
