@@ -27,7 +27,7 @@ _STATES = ("Activated", "AssignmentPending", "AssignmentFailed", "UpdatePending"
 _STATUSES = (
     *words("Unassigned UserAssigned ConferenceAssigned VoiceApplicationAssigned ThirdPartyAppAssigned PolicyAssigned"),
 )
-_STATUS = {"user": "UserAssigned", "resourceAccount": "VoiceApplicationAssigned"}
+_STATUS = {"user": "UserAssigned", "resourceAccount": "VoiceApplicationAssigned", "policy": "PolicyAssigned"}
 _OPERATORS = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "like", "contains", "notlike"})
 _ALIASES = {"assignmentstatus": "PstnAssignmentStatus", "targetid": "AssignedPstnTargetId", "tags": "Tag"}
 _ALIASES |= {"acquiredcapabilities": "Capability", "partnername": "PstnPartnerName"}

@@ -68,6 +68,10 @@ def _unused(_tenant: Tenant, _name: str) -> str:
     return ""
 
 
+def _nothing(_tenant: Tenant, _name: str) -> list[Effect]:
+    return []
+
+
 @dataclass(frozen=True)
 class Noun:
     """A kind of object: its name in cmdlets, its properties, what New and Set check, and who may use it."""
@@ -77,6 +81,7 @@ class Noun:
     identities: tuple[str, ...] = ("Identity",)  # the parameters of New- that name it; one of them
     check: Callable[[Draft], None] = _allow
     user: Callable[[Tenant, str], str] = _unused  # what keeps an object from being removed
+    then: Callable[[Tenant, str], list[Effect]] = _nothing  # what follows from a change, also from a removal
     verbs: frozenset[str] = frozenset({"New", "Set", "Get", "Remove"})
     module: str = MODULE
     shown: Callable[[ConfigObject], Iterable[tuple[str, Value]]] | None = None
@@ -157,7 +162,7 @@ def new(noun: Noun, call: Call) -> Iterable[Value]:
             noun.check(draft)
             effects = objects.store(tenant, noun.name, name, draft.after)
             made.append(objects.get(tenant, noun.name, name))
-            return effects
+            return effects + noun.then(tenant, name)
 
     answer = list(host.write(call, act, [name]))
     return [*answer, *(shown(noun, row) for row in made)]
@@ -173,7 +178,7 @@ def change(noun: Noun, call: Call) -> Iterable[Value]:
             before = objects.get(tenant, noun.name, name)
             draft = Draft(tenant, call, before.name, before, _given(noun, call, dict(before.details)))
             noun.check(draft)
-            return objects.store(tenant, noun.name, before.name, draft.after)
+            return objects.store(tenant, noun.name, before.name, draft.after) + noun.then(tenant, before.name)
 
     return host.write(call, act, [name])
 
@@ -188,7 +193,7 @@ def remove(noun: Noun, call: Call) -> Iterable[Value]:
             found = objects.get(tenant, noun.name, name)
             if used := noun.user(tenant, found.name):
                 raise bad_request(f'"{found.name}" can not be removed: it is used by {used}')
-            return objects.drop(tenant, noun.name, name)
+            return objects.drop(tenant, noun.name, name) + noun.then(tenant, found.name)
 
     return host.write(call, act, [name])
 

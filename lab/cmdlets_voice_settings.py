@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from lab import objects
+from lab import objects, rules
 from lab.catalogue import POLICIES, UPGRADE_MODES
 from lab.cmdlets import Call, Cmdlet, Parameter, needed
 from lab.cmdlets_host import teams_host
 from lab.cmdlets_objects import MODELS, MODULE, Draft, Noun, Property
-from lab.grants import UPGRADE
+from lab.grants import UPGRADE, policy_id
 from lab.patterns import compiled, matches
 from lab.posh_values import PsObject, Value
-from lab.records import ConfigObject, Number, User
+from lab.records import POLICY_TARGET, ConfigObject, Effect, Number, User
 from lab.rules import bad_request, not_found
 from lab.tenant import Tenant, View
 
@@ -88,11 +89,25 @@ def _check_emergency(draft: Draft, text: str, of_account: Number) -> None:
         raise not_found(f"Telephone Number '{text}' is not found from tenant '{draft.tenant.tenant_id}'")
     if (number.number_type, number.country) != (of_account.number_type, of_account.country):
         raise bad_request(f"Emergency number '{text}' must have the type and country of the resource account's number.")
-    if number.target_id is not None:
+    if number.target_id is not None and number.target_type != POLICY_TARGET:
         raise bad_request(f"Emergency number '{text}' is assigned.")
     for other in objects.every(draft.tenant, SHARED):
         if other.name != draft.name and text in objects.names(other.details, "EmergencyNumbers"):
             raise bad_request(f"Emergency number '{text}' is used by policy '{other.name}'.")
+
+
+def _claim_emergency_numbers(tenant: Tenant, name: str) -> list[Effect]:
+    """Let the policy hold its emergency numbers, and give back those it named before."""
+    policy = tenant.find_policy(SHARED, name)
+    named = objects.names(policy.details, "EmergencyNumbers") if policy else []
+    wanted = {rules.telephone_number(text) for text in named}
+    holder = policy_id(SHARED, name)
+    effects: list[Effect] = []
+    for number in [*tenant.numbers_held_by(holder), *(tenant.numbers[key] for key in sorted(wanted))]:
+        target = holder if number.telephone_number in wanted else None
+        kind = POLICY_TARGET if target else "user"
+        effects += tenant.replace_number(number, replace(number, target_id=target, target_type=kind))
+    return effects
 
 
 # Caller id
@@ -132,6 +147,7 @@ VOICE_NOUNS = (
             Property("Description", default=""),
         ),
         check=_check_shared,
+        then=_claim_emergency_numbers,
     ),
     Noun(
         CALLER_ID,

@@ -11,6 +11,7 @@ from datetime import timedelta
 from lab import catalogue, objects
 from lab.catalogue import SITE_CODES, SITES, Site
 from lab.clock import START, stamp
+from lab.grants import policy_id
 from lab.history import History
 from lab.hybrid import home
 from lab.names import ALPHABETS
@@ -133,11 +134,11 @@ class Generator:
         for kind, names in catalogue.POLICIES.items():
             for name in ("Global", *names):
                 details = catalogue.policy_details(kind, name) if kind in _SITE_POLICIES else {}
-                yield Policy(kind, name, _policy_id(kind, name), "", details)
+                yield Policy(kind, name, policy_id(kind, name), "", details)
         for kind, prefix in _SITE_POLICIES.items():
             for code in SITE_CODES:
                 name = f"{prefix}-{code}"
-                yield Policy(kind, name, _policy_id(kind, name), code, catalogue.policy_details(kind, code))
+                yield Policy(kind, name, policy_id(kind, name), code, catalogue.policy_details(kind, code))
 
     def _routing(self) -> None:
         """Make usages, a gateway and routes for each site; a new tenant's LocalRoute comes first."""
@@ -258,8 +259,3 @@ class Generator:
 
 _ROUTES = {"National": r"^\+?[0-9]{7,15}$", "International": r"^\+[1-9][0-9]{7,14}$"}
 _SITE_POLICIES = {"OnlineVoiceRoutingPolicy": "VRP", "TenantDialPlan": "DP"}
-
-
-def _policy_id(kind: str, name: str) -> str:
-    """Give a policy's identifier, as opaque as the real one."""
-    return opaque_id("policy", kind, name).replace("-", "") + "_"

@@ -34,6 +34,11 @@ class EffectivePolicy:
     group_id: str | None = None
 
 
+def policy_id(policy_type: str, name: str) -> str:
+    """Give a policy's identifier, as opaque as the real one."""
+    return opaque_id("policy", policy_type, name).replace("-", "") + "_"
+
+
 class Grants(Telephony):
     """The mutations of policies and grants; they return effects."""
 
@@ -59,8 +64,7 @@ class Grants(Telephony):
             known = self.find_policy(policy_type, name)
             text = str(details.get("Description") or "")
             if known is None:
-                policy_id = opaque_id("policy", policy_type, name).replace("-", "") + "_"
-                self.add_policy(Policy(policy_type, name, policy_id, text, dict(details)))
+                self.add_policy(Policy(policy_type, name, policy_id(policy_type, name), text, dict(details)))
                 return [Effect(f"policy:{policy_type}:{name}", "exists", before=False, after=True)]
             self.add_policy(replace(known, description=text, details=dict(details)))
             names = {**known.details, **details}

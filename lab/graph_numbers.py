@@ -9,7 +9,7 @@ from lab import operations, rules
 from lab.graph_messages import Answer, Call, bad_body
 from lab.graph_pages import Collected, page, page_size, selected
 from lab.odata import Filter, parse
-from lab.records import CALLING_PLAN, PRIMARY, ZERO_GUID, Effect, Json, Number
+from lab.records import CALLING_PLAN, POLICY_TARGET, PRIMARY, ZERO_GUID, Effect, Json, Number
 from lab.rules import Refusal
 from lab.tenant import Tenant
 
@@ -172,4 +172,7 @@ def _shape(tenant: Tenant, number: Number, names: Sequence[str]) -> Json:
 def _assignment_status(number: Number) -> str:
     if number.target_id is None:
         return "unassigned"
-    return "voiceApplicationAssigned" if number.target_type == "resourceAccount" else "userAssigned"
+    return _STATUS.get(number.target_type, "userAssigned")
+
+
+_STATUS = {"resourceAccount": "voiceApplicationAssigned", POLICY_TARGET: "policyAssigned"}

@@ -16,6 +16,7 @@ OPERATOR_CONNECT = "operatorConnect"
 NUMBER_TYPES = (DIRECT_ROUTING, CALLING_PLAN, OPERATOR_CONNECT)
 
 PRIMARY = "primary"
+POLICY_TARGET = "policy"  # the target type of a number that a policy holds
 ZERO_GUID = "00000000-0000-0000-0000-000000000000"
 
 

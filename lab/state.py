@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lab import skype
 from lab.clock import stamp
-from lab.records import AdUser, Effect, Json, Number, User
+from lab.records import POLICY_TARGET, AdUser, Effect, Json, Number, User
 from lab.rules import bad_request, missing, number_type, telephone_number
 from lab.tenant import Tenant
 
@@ -81,7 +81,8 @@ def summary(tenant: Tenant) -> dict[str, Json]:
     tenant.settle()
     with tenant.lock:
         held = [number for number in tenant.numbers.values() if number.target_id]
-        ghosts = [n.telephone_number for n in held if tenant.find_holder(str(n.target_id)) is None]
+        people = [number for number in held if number.target_type != POLICY_TARGET]
+        ghosts = [n.telephone_number for n in people if tenant.find_holder(str(n.target_id)) is None]
         return {
             "users": len(tenant.users),
             "deleted": len(tenant.deleted),

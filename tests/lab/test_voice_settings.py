@@ -130,6 +130,9 @@ def test_shared_calling_checks_account_and_emergency_numbers(teams: ScriptRunner
     account = "ra-reception1@contoso.example"
     made = one(teams, text.format("Seattle", account, free))
     assert made["EmergencyNumbers"] == [free]
+    held_by_policy = teams("(Get-CsPhoneNumberAssignment -PstnAssignmentStatus PolicyAssigned).TelephoneNumber")
+    assert held_by_policy == [free]
+    assert teams.tenant.numbers[free].target_id in teams.tenant.policies_by_id
     user = licensed(teams, with_number=True)
     for name, holder, number in (
         ("A", user.upn, free),
@@ -139,6 +142,19 @@ def test_shared_calling_checks_account_and_emergency_numbers(teams: ScriptRunner
     ):
         teams(text.format(name, holder, number))
         assert len(teams.errors) == 1
+
+
+def test_emergency_numbers_come_back_with_the_policy(teams: ScriptRunner) -> None:
+    """A number leaves the policy's hands when it is named no more, and when the policy goes."""
+    first, second = f"+{CALLING_PLAN_FIRST + 20}", f"+{CALLING_PLAN_FIRST + 21}"
+    new = "param($N) New-CsTeamsSharedCallingRoutingPolicy -Identity S -ResourceAccount ra-reception1@contoso.example"
+    teams(new + " -EmergencyNumbers $N | Out-Null", [first])
+    teams("param($N) Set-CsTeamsSharedCallingRoutingPolicy -Identity S -EmergencyNumbers $N", [second])
+    assert [teams.tenant.numbers[key].target_type for key in (first, second)] == ["user", "policy"]
+    assert teams.tenant.numbers[first].target_id is None
+    teams("Remove-CsTeamsSharedCallingRoutingPolicy -Identity S")
+    assert teams.tenant.numbers[second].target_id is None
+    assert teams.errors == []
 
 
 def test_a_caller_id_of_a_resource_needs_one(teams: ScriptRunner) -> None:
