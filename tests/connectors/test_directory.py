@@ -117,11 +117,13 @@ def test_lost_write_of_one_user_is_ambiguous() -> None:
 
 
 def test_probe_says_what_to_do() -> None:
-    """A working endpoint is one good finding; a failing one names its remedy."""
+    """A working endpoint is one good finding; a failing one names its own remedy, or else what usually helps."""
     (good,) = Directory(FakeHost().shell()).probe()
-    (refused,) = Directory(FakeHost(opening=[NotAllowed("sign-in to host failed ; x")]).shell()).probe()
+    (refused,) = Directory(FakeHost(opening=[NotAllowed("sign-in to host failed")]).shell()).probe()
+    (reasoned,) = Directory(FakeHost(opening=[NotAllowed("not trusted ; set ca_bundle")]).shell()).probe()
     (down,) = Directory(FakeHost(opening=[Unreachable("no answer")] * 2).shell()).probe()
-    assert (good.ok, refused.ok, down.ok) == (True, False, False)
+    assert (good.ok, refused.ok, reasoned.ok, down.ok) == (True, False, False, False)
+    assert reasoned.fix == "set ca_bundle"
     assert "password" in refused.fix
     assert "firewall" in down.fix
 
