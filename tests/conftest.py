@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from connectors.database import Database
 from tests.fakes.databases import PrivatePostgres, sqlite_database, start_postgres
+
+# How fast a machine is, is no property of our code.
+settings.register_profile("callwright", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("callwright")
 
 
 @pytest.fixture(scope="session")
