@@ -25,7 +25,7 @@ help:
 
 .tools/uv/.ready:
 	@test -n "$(PYTHON)" || { echo "callwright needs Python 3.11, 3.12 or 3.13 on PATH; install one and run make again" >&2; exit 3; }
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-warn-script-location --target .tools/uv uv
+	@$(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check --root-user-action=ignore --no-warn-script-location --target .tools/uv uv
 	@touch $@
 
 .venv/pyvenv.cfg: | .tools/uv/.ready

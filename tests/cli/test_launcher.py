@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,14 @@ def test_a_file_in_the_working_folder_cannot_take_over(tmp_path: Path) -> None:
     assert started("about", "--json", cwd=tmp_path).returncode == 0
 
 
-def test_missing_environment_is_one_line_with_a_remedy(tmp_path: Path) -> None:
-    """A checkout without its environment says which command makes it (exit code 3)."""
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_missing_environment_is_one_line_with_a_remedy(tmp_path: Path, interrupted: bool) -> None:
+    """A checkout whose environment is missing or half installed says which command makes it (exit code 3)."""
     copy = tmp_path / "callwright"
     shutil.copy(LAUNCHER, copy)
+    if interrupted:
+        (tmp_path / ".venv" / "bin").mkdir(parents=True)
+        (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
     ran = started("about", cwd=tmp_path, launcher=str(copy))
     assert ran.returncode == 3
     assert len(ran.stderr.splitlines()) == 1

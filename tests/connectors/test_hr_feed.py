@@ -144,6 +144,7 @@ def test_unusual_cell_is_no_mistake(make: Make, cells: dict[str, str]) -> None:
     assert contents.bad == []
     assert contents.good[0].person.work_phone == "+4312345678"
     assert contents.good[0].person.department == cells.get("Department", "Sales").strip()
+    assert "Name" not in cells or contents.good[0].person.display_name == cells["Name"]
 
 
 def test_letters_and_marks_are_composed(make: Make) -> None:

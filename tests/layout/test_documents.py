@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import typer.main
 
 from cli import reference
 from cli.main import app
-from tests.fakes.checkout import ROOT, text_of, tracked
+from tests.fakes.checkout import ROOT, python_files, text_of, tracked, tree_of
 
 PAGES = [name for name in tracked() if name.endswith(".md")]
 FENCE = re.compile(r"^\s*```(?P<kind>\w*)\n(?P<body>.*?)^\s*```", re.DOTALL | re.MULTILINE)
@@ -181,3 +182,34 @@ def parse(words: list[str]) -> None:
         assert words[0] in found.commands, f"no command '{words[0]}'"
         found, words = found.commands[words[0]], words[1:]
     found.make_context("callwright", list(words), parent=parent)
+
+
+def test_every_promised_figure_is_listed_with_its_bound() -> None:
+    """The page of figures names every goal of every benchmark, with the bound that the benchmark judges by."""
+    row = re.compile(r"^\| `(\w+)` \| `(\w+)` \| (\S+) (\S+)", re.MULTILINE)
+    listed = {(bench, goal): (op, bound) for bench, goal, op, bound in row.findall(text_of("docs/figures.md"))}
+    for bench, goal, op, bound in promised_figures():
+        assert listed.get((bench, goal)) == (op, bound), f"{bench} {goal} {op} {bound}"
+
+
+def promised_figures() -> Iterator[tuple[str, str, str, str]]:
+    """Give bench, goal, side and bound of every `Goal(…)` in the benchmarks; bounds may be constants of the module."""
+    for name in python_files("benchmarks"):
+        tree = tree_of(name)
+        constants = dict(pair for node in tree.body if isinstance(node, ast.Assign) for pair in _constants(node))
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Goal":
+                goal, _, bound, *op = call.args
+                bound = constants.get(bound.id, bound) if isinstance(bound, ast.Name) else bound
+                side = "≥" if op and ast.literal_eval(op[0]) == ">=" else "≤"
+                yield Path(name).stem, ast.literal_eval(goal), side, f"{ast.literal_eval(bound):g}"
+
+
+def _constants(node: ast.Assign) -> Iterator[tuple[str, ast.expr]]:
+    """Give names and values of `A = 1` and of `A, B = 1, 2`."""
+    target, value = node.targets[0], node.value
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        pairs = zip(target.elts, value.elts, strict=True)
+        yield from ((name.id, each) for name, each in pairs if isinstance(name, ast.Name))
+    elif isinstance(target, ast.Name):
+        yield target.id, value
