@@ -119,6 +119,13 @@ class WaitSettings(_Section):
     lag_window_s: PositiveFloat | None = Field(None, description="replaces the lag window of every kind of change")
 
 
+class StockSettings(_Section):
+    """When a pool runs low: an alert is raised."""
+
+    low_percent: Percent = Field(10, description="free numbers of a pool, in percent of those that may be given out")
+    low_count: NonNegativeInt = Field(5, description="free numbers of a pool")
+
+
 class AuditSettings(_Section):
     """How long personal data is kept, and where the heads of the journal are noted."""
 

@@ -30,6 +30,7 @@ from config.sections import (
     ChunkLimits,
     FeedLimits,
     PowerShellSettings,
+    StockSettings,
     TenantSettings,
     WaitSettings,
 )
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     chunk: ChunkLimits = Field(ChunkLimits(), description="lines per task")
     audit: AuditSettings = Field(AuditSettings(), description="retention and exported heads")
     cache: CacheLimits = Field(CacheLimits(), description="when an answer for the cache is not believed")
+    stock: StockSettings = Field(StockSettings(), description="when pools run low")
     wait: WaitSettings = Field(WaitSettings(), description="waiting, claims and grace")
 
     @classmethod

@@ -8,13 +8,14 @@ from pathlib import Path
 from config.errors import InputRefused
 from config.site_approvals import ApprovalRules
 from config.site_mappings import FeedMapping
-from config.site_pools import SitePart, SitePool, overlap
+from config.site_pools import Forbidden, SitePart, SitePool, overlap
 from config.site_templates import LifecycleTemplate
 from config.toml_files import load_toml
 
 
 class _PoolsFile(SitePart):
     pools: tuple[SitePool, ...]
+    forbidden: tuple[Forbidden, ...] = ()
 
 
 class _TemplatesFile(SitePart):
@@ -28,6 +29,7 @@ class SitePolicy(SitePart):
     pools: tuple[SitePool, ...]
     templates: tuple[LifecycleTemplate, ...]
     approvals: ApprovalRules = ApprovalRules()
+    forbidden: tuple[Forbidden, ...] = ()
 
     def pool(self, name: str) -> SitePool:
         """Give a pool by name; raises InputRefused naming those there are."""
@@ -54,13 +56,20 @@ def read_site(folder: Path) -> SitePolicy:
     if not folder.is_dir():
         remedy = "correct site in the settings (CALLWRIGHT_SITE)"
         raise InputRefused("there is no such folder of site policy", where=str(folder), remedy=remedy)
-    pools = load_toml(folder / "pools.toml", _PoolsFile).pools
+    file = load_toml(folder / "pools.toml", _PoolsFile)
+    pools = file.pools
     templates = load_toml(folder / "templates.toml", _TemplatesFile).templates
     _refuse_twice("pool", [pool.name for pool in pools], folder / "pools.toml")
     _refuse_twice("template", [template.name for template in templates], folder / "templates.toml")
     _refuse_overlap(pools, folder / "pools.toml")
     _refuse_unknown_pools(templates, pools, folder / "templates.toml")
-    return SitePolicy(folder=folder, pools=pools, templates=templates, approvals=read_approvals(folder))
+    return SitePolicy(
+        folder=folder,
+        pools=pools,
+        templates=templates,
+        approvals=read_approvals(folder),
+        forbidden=file.forbidden,
+    )
 
 
 def read_approvals(folder: Path) -> ApprovalRules:

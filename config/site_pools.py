@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 PoolType = Literal["directRouting", "callingPlan", "operatorConnect", "teamsPhoneMobile", "onPremises"]
 
+NumberClass = Literal["ordinary", "vanity", "service", "emergencyCallback"]
+
 _E164 = re.compile(r"\+([1-9]\d{1,14})(?:;ext=(\d{1,10}))?", re.ASCII)
 
 
@@ -74,6 +76,14 @@ def _listed(value: object) -> list[object]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
+class Forbidden(SitePart):
+    """Numbers that nobody in a country may be given, such as those of emergency services; withheld in every pool."""
+
+    country: Country
+    ranges: Annotated[tuple[NumberRange, ...], BeforeValidator(_ranges)]
+    reason: str = Field(min_length=1)
+
+
 class SitePool(SitePart):
     """A pool: numbers of one site, kind and class that are given out from the lowest."""
 
@@ -81,6 +91,9 @@ class SitePool(SitePart):
     site: str = ""
     country: Country
     number_type: PoolType
+    number_class: NumberClass = Field("ordinary", description="ordinary, vanity, service or emergencyCallback")
+    carrier: str = Field("", max_length=80, description="who supplies the numbers")
+    tags: tuple[str, ...] = Field((), description="words to find the pool by")
     ranges: tuple[NumberRange, ...] = ()
     numbers: tuple[Number, ...] = Field((), description="scattered numbers")
     withheld: Annotated[tuple[NumberRange, ...], BeforeValidator(_ranges)] = Field(

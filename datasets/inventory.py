@@ -9,13 +9,16 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import model_validator
 
 from config.errors import InputRefused
 from datasets.numbering import PhoneNumber
 from datasets.record import Record
+
+NumberClass = Literal["ordinary", "vanity", "service", "emergencyCallback"]
+PoolKind = Literal["directRouting", "callingPlan", "operatorConnect", "teamsPhoneMobile", "onPremises"]
 
 
 class NumberState(StrEnum):
@@ -98,6 +101,8 @@ class Span(Record):
 
     start: PhoneNumber
     end: PhoneNumber
+    is_added: bool = False
+    """Added by command, not by site policy."""
 
     @classmethod
     def read(cls, start: str, end: str | None = None) -> Self:
@@ -134,6 +139,35 @@ class WithheldSpan(Span):
     reason: str = "withheld by site policy"
 
 
+AnySpan = TypeVar("AnySpan", bound=Span)
+
+
+def parts_beside(span: AnySpan, runs: Iterable[Run]) -> list[AnySpan]:
+    """Give what is left of a span when runs are taken out of it."""
+    left, low = [], span.run
+    for run in joined(sorted(run for run in runs if run[:2] == low[:2])):
+        if run.last < low.first or run.first > low.last:
+            continue
+        if low.first < run.first:
+            left.append(low._replace(last=run.first - 1))
+        low = low._replace(first=run.last + 1)
+    left += [low] if low.size > 0 else []
+    return [_like(span, run) for run in left]
+
+
+def parts_within(span: AnySpan, runs: Iterable[Run]) -> list[AnySpan]:
+    """Give the parts of a span that lie in runs."""
+    whole = span.run
+    inside = (run for run in joined(sorted(runs)) if run[:2] == whole[:2])
+    cut = (run._replace(first=max(run.first, whole.first), last=min(run.last, whole.last)) for run in inside)
+    return [_like(span, run) for run in cut if run.size > 0]
+
+
+def _like(span: AnySpan, run: Run) -> AnySpan:
+    ends = Span.of(run)
+    return span.model_copy(update={"start": ends.start, "end": ends.end})
+
+
 class Pool(Record):
     """Numbers of one site, kind and class. Plain numbers whose base has extensions are offered only if it says so."""
 
@@ -141,8 +175,12 @@ class Pool(Record):
 
     name: str
     site: str = ""
-    kind: str = "directRouting"
-    number_class: str = "standard"
+    kind: PoolKind = "directRouting"
+    number_class: NumberClass = "ordinary"
+    country: str = ""
+    carrier: str = ""
+    tags: tuple[str, ...] = ()
+    is_policy: bool = True
     spans: tuple[Span, ...]
     withheld: tuple[WithheldSpan, ...] = ()
     base_beside_extensions: bool = False
@@ -198,6 +236,24 @@ class Taken(Record):
         return self.model_copy(
             update={**kept, "plan_id": None, "kept_state": None, "kept_reason": "", "kept_until": None}
         )
+
+
+class HistoryEntry(Record):
+    """One change of hands of a number."""
+
+    identity: ClassVar[tuple[str, ...]] = ("number", "at")
+
+    number: PhoneNumber
+    at: datetime
+    pool: str | None
+    state_before: str
+    owner_before: str
+    state: str
+    owner: str
+    reason: str
+    until: datetime | None
+    plan_id: str | None
+    actor: str
 
 
 class Counts(Record):

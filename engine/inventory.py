@@ -6,27 +6,28 @@ journal's outcome, and the moment it is. Numbers change state here and nowhere e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection
 
 from datasets.inventory import (
     NumberState,
     NumberUnavailable,
-    PoolExhausted,
     Position,
     Taken,
-    UnknownPool,
 )
 from datasets.numbering import PhoneNumber
-from datasets.tables.inventory import pools, taken
+from datasets.tables.inventory import taken
 from engine import inventory_intervals as gaps
 from engine import inventory_taken as numbers
+from engine.inventory_blocks import claim, claim_up_to, reserve_next
+from engine.inventory_history import acting_as, history, holder_at
 from engine.inventory_pools import counts, define_pool, free_page, next_free, pool_names, pool_of, read_pool, violations
-from engine.inventory_taken import Move, PoolKey, Spot
+from engine.inventory_taken import Move, Spot
 
 __all__ = [
+    "acting_as",
     "block",
     "claim",
     "claim_grace",
@@ -37,12 +38,15 @@ __all__ = [
     "confirm",
     "counts",
     "define_pool",
+    "end_grace",
     "expire",
     "find",
     "free_page",
     "give_back",
     "give_back_plan",
     "grace_of",
+    "history",
+    "holder_at",
     "next_free",
     "owned_by",
     "pool_names",
@@ -52,6 +56,7 @@ __all__ = [
     "release",
     "reservation_of",
     "reserve",
+    "reserve_next",
     "state_of",
     "unblock",
     "unreserve",
@@ -62,40 +67,6 @@ _CLAIMED = taken.c.state == NumberState.CLAIMED
 _WITH_AN_END = (NumberState.CLAIMED, NumberState.RESERVED, NumberState.GRACE)
 Protected = Collection[PhoneNumber] | Callable[[Taken], bool]
 """Claims that expiry must leave alone: their numbers, or a question asked of each."""
-
-
-def claim(
-    connection: Connection,
-    pool: str,
-    count: int,
-    *,
-    plan_id: str,
-    owner_ids: Sequence[str],
-    until: datetime,
-    now: datetime,
-) -> list[PhoneNumber]:
-    """Claim the lowest free numbers for these owners in order, all or none. Raises PoolExhausted, UnknownPool."""
-    if count < 0 or len(owner_ids) != count:
-        raise ValueError(f"{count} numbers were asked for {len(owner_ids)} owners")
-    if count == 0:
-        return []
-    key = _count_claim(connection, pool, count)
-    positions = gaps.take_lowest(connection, key.id, count)
-    row = {"state": NumberState.CLAIMED, "plan_id": plan_id, "until": until, "since": now, "pool": pool}
-    block = [Taken(number=p.number, owner=owner, **row) for p, owner in zip(positions, owner_ids, strict=True)]
-    numbers.add(connection, key, block)
-    return [entry.number for entry in block]
-
-
-def claim_up_to(
-    connection: Connection, pool: str, owner_ids: Sequence[str], *, plan_id: str, until: datetime, now: datetime
-) -> list[PhoneNumber]:
-    """Claim as many numbers as are left, for the first of these owners. Raises UnknownPool."""
-    left = connection.execute(select(pools.c.free).where(pools.c.name == pool).with_for_update()).scalar()
-    if left is None:
-        raise UnknownPool(pool)
-    served = owner_ids[:left]
-    return claim(connection, pool, len(served), plan_id=plan_id, owner_ids=served, until=until, now=now)
 
 
 def claim_named(
@@ -131,7 +102,7 @@ def confirm(connection: Connection, number: PhoneNumber, *, owner: str, plan_id:
     is_ours = row is not None and (row.plan_id == plan_id or row.owner == owner)
     if row is not None and not is_ours:
         raise _unavailable(row)
-    return _put(connection, spot, _assigned(spot, number, owner, now))
+    return _put(connection, spot, _assigned(spot, number, owner, now), now)
 
 
 def record_assigned(connection: Connection, number: PhoneNumber, *, owner: str, now: datetime) -> Taken | None:
@@ -141,7 +112,7 @@ def record_assigned(connection: Connection, number: PhoneNumber, *, owner: str, 
     if row is not None and row.state == NumberState.ASSIGNED and row.owner == owner:
         return row  # the nightly sync finds nearly every number so: no lock, no write
     spot = numbers.hold(connection, position)
-    _put(connection, spot, _assigned(spot, number, owner, now))
+    _put(connection, spot, _assigned(spot, number, owner, now), now)
     return spot.row
 
 
@@ -167,15 +138,15 @@ def reserve(
     reserved = Taken(
         number=number, state=NumberState.RESERVED, owner=owner, reason=reason, until=until, since=now, pool=_name(spot)
     )
-    return _put(connection, spot, reserved)
+    return _put(connection, spot, reserved, now)
 
 
-def unreserve(connection: Connection, number: PhoneNumber, *, owner: str) -> bool:
+def unreserve(connection: Connection, number: PhoneNumber, *, owner: str, now: datetime, reason: str = "") -> bool:
     """Cancel a reservation; tells whether there was one of this owner."""
     spot = numbers.hold(connection, Position.of(number))
     is_theirs = spot.row is not None and spot.row.state == NumberState.RESERVED and spot.row.owner == owner
     if is_theirs:
-        numbers.move(connection, [Move(spot, None)])
+        numbers.move(connection, [Move(spot, None)], now, reason or "reservation cancelled")
     return is_theirs
 
 
@@ -184,7 +155,7 @@ def give_back(connection: Connection, number: PhoneNumber, *, plan_id: str, now:
     spot = numbers.hold(connection, Position.of(number))
     if spot.row is None or spot.row.state != NumberState.CLAIMED or spot.row.plan_id != plan_id:
         return False
-    numbers.move(connection, [Move(spot, spot.row.given_back(now))])
+    numbers.move(connection, [Move(spot, spot.row.given_back(now))], now)
     return True
 
 
@@ -194,7 +165,7 @@ def give_back_plan(
     """Give up every claim of a plan but those of lines that may have been written; gives what was given back."""
     spots = numbers.hold_many(connection, numbers.rows().where(_CLAIMED, taken.c.plan_id == plan_id))
     moves = [Move(s, s.row.given_back(now)) for s in spots if s.row and s.row.number not in except_numbers]
-    numbers.move(connection, moves)
+    numbers.move(connection, moves, now)
     return sorted(m.spot.position.number for m in moves)
 
 
@@ -213,8 +184,17 @@ def release(
     after = None
     if grace_until is not None and grace_until > now:
         after = spot.row.model_copy(update={"state": NumberState.GRACE, "until": grace_until, "since": now})
-    numbers.move(connection, [Move(spot, after)])
+    numbers.move(connection, [Move(spot, after)], now)
     return spot.row
+
+
+def end_grace(connection: Connection, number: PhoneNumber, *, now: datetime, reason: str = "") -> bool:
+    """End a grace period before its time; tells whether there was one."""
+    spot = numbers.hold(connection, Position.of(number))
+    is_resting = spot.row is not None and spot.row.state == NumberState.GRACE
+    if is_resting:
+        numbers.move(connection, [Move(spot, None)], now, reason or "grace period ended early")
+    return is_resting
 
 
 def expire(
@@ -236,7 +216,7 @@ def expire(
         if len(ended) == limit:
             break
     spots = numbers.hold_many(connection, numbers.among(ended).where(taken.c.until <= now)) if ended else []
-    numbers.move(connection, [Move(s, s.row.given_back(now)) for s in spots if s.row])
+    numbers.move(connection, [Move(s, s.row.given_back(now)) for s in spots if s.row], now, "its time was over")
     return [s.row for s in spots if s.row]
 
 
@@ -246,15 +226,15 @@ def block(connection: Connection, number: PhoneNumber, *, reason: str, now: date
     if spot.row is not None and spot.row.state not in (NumberState.BLOCKED, NumberState.GRACE):
         raise _unavailable(spot.row)
     blocked = Taken(number=number, state=NumberState.BLOCKED, owner="", reason=reason, since=now, pool=_name(spot))
-    return _put(connection, spot, blocked)
+    return _put(connection, spot, blocked, now)
 
 
-def unblock(connection: Connection, number: PhoneNumber) -> bool:
+def unblock(connection: Connection, number: PhoneNumber, *, now: datetime, reason: str = "") -> bool:
     """Offer a blocked number again; tells whether it was blocked."""
     spot = numbers.hold(connection, Position.of(number))
     is_blocked = spot.row is not None and spot.row.state == NumberState.BLOCKED
     if is_blocked:
-        numbers.move(connection, [Move(spot, None)])
+        numbers.move(connection, [Move(spot, None)], now, reason or "unblocked")
     return is_blocked
 
 
@@ -305,16 +285,6 @@ def _oldest(connection: Connection, owner: str, state: NumberState, now: datetim
     return next((row for row in rows if now is None or not row.expired_at(now)), None)
 
 
-def _count_claim(connection: Connection, pool: str, count: int) -> PoolKey:
-    """Lock the pool and take the numbers off its counter in one statement, or refuse."""
-    enough = and_(pools.c.name == pool, pools.c.free >= count)
-    counted = update(pools).where(enough).values(free=pools.c.free - count, claimed=pools.c.claimed + count)
-    pool_id = connection.execute(counted.returning(pools.c.id)).scalar()
-    if pool_id is None:
-        raise PoolExhausted(pool, asked=count, left=counts(connection, pool).free)
-    return PoolKey(pool_id, pool)
-
-
 def _claim_own(
     connection: Connection, found: Taken | None, plan_id: str, until: datetime, now: datetime
 ) -> Taken | None:
@@ -332,19 +302,19 @@ def _claim(connection: Connection, spot: Spot, claimed: Taken, now: datetime) ->
     if row is None or (row.state in (NumberState.RESERVED, NumberState.GRACE) and row.expired_at(now)):
         if row is None:
             _refuse_unless_free(connection, spot)
-        return _put(connection, spot, claimed)
+        return _put(connection, spot, claimed, now)
     if row.owner != claimed.owner:
         raise _unavailable(row)
     if row.state == NumberState.CLAIMED and row.plan_id == claimed.plan_id:
-        return _put(connection, spot, row.model_copy(update={"until": claimed.until}))
+        return _put(connection, spot, row.model_copy(update={"until": claimed.until}), now)
     if row.state not in (NumberState.RESERVED, NumberState.GRACE):
         raise _unavailable(row)
     kept = {"kept_state": row.state, "kept_reason": row.reason, "kept_until": row.until}
-    return _put(connection, spot, claimed.model_copy(update=kept))
+    return _put(connection, spot, claimed.model_copy(update=kept), now)
 
 
-def _put(connection: Connection, spot: Spot, after: Taken) -> Taken:
-    numbers.move(connection, [Move(spot, after)])
+def _put(connection: Connection, spot: Spot, after: Taken, now: datetime) -> Taken:
+    numbers.move(connection, [Move(spot, after)], now)
     return after
 
 

@@ -33,5 +33,5 @@ def end(connection: Connection, number: PhoneNumber, state: NumberState, now: da
     row = spot.row
     if row is None or row.state != state or not row.expired_at(now):
         return False
-    numbers.move(connection, [Move(spot, None)])
+    numbers.move(connection, [Move(spot, None)], now, "its time was over")
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, insert, select, text, tuple_, update
 
@@ -23,9 +24,20 @@ from datasets.tables.inventory import intervals, pools, ranges, taken, withheld_
 from engine import inventory_intervals as gaps
 from engine.inventory_taken import PoolKey, pool_at, settle_base
 
-_ATTRIBUTES = ("name", "site", "kind", "number_class", "base_beside_extensions")
+_ATTRIBUTES = (
+    "name",
+    "site",
+    "kind",
+    "number_class",
+    "country",
+    "carrier",
+    "tags",
+    "is_policy",
+    "base_beside_extensions",
+)
 _TAKEN_STATES = tuple(state.value for state in NumberState if state not in ("free", "withheld", "outside"))
 _COUNTERS = ("free", "withheld", *_TAKEN_STATES)
+_AnySpan = TypeVar("_AnySpan", bound=Span)
 _KEY = (intervals.c.space, intervals.c.width, intervals.c.first)
 
 
@@ -54,14 +66,12 @@ def read_pool(connection: Connection, name: str) -> Pool | None:
     row = connection.execute(select(pools).where(pools.c.name == name)).first()
     if row is None:
         return None
-    spans = tuple(Span.of(run) for run in _runs(connection, ranges, row.id))
-    c = withheld_spans.c
-    query = select(c.space, c.width, c.first, c.last, c.reason).where(c.pool_id == row.id)
-    withheld = tuple(
-        WithheldSpan.of(Run(*r[:4])).model_copy(update={"reason": r.reason})
-        for r in connection.execute(query.order_by(c.space, c.width, c.first))
+    attributes = {name: getattr(row, name) for name in _ATTRIBUTES}
+    return Pool(
+        spans=tuple(_spans(connection, ranges, Span, row.id)),
+        withheld=tuple(_spans(connection, withheld_spans, WithheldSpan, row.id)),
+        **attributes | {"tags": tuple(row.tags)},
     )
-    return Pool(spans=spans, withheld=withheld, **{name: getattr(row, name) for name in _ATTRIBUTES})
 
 
 def pool_names(connection: Connection) -> list[str]:
@@ -127,7 +137,7 @@ def _id(connection: Connection, pool: str) -> int:
 
 
 def _write_attributes(connection: Connection, pool: Pool) -> int:
-    values = pool.model_dump(include=set(_ATTRIBUTES))
+    values = pool.model_dump(include=set(_ATTRIBUTES)) | {"tags": list(pool.tags)}
     pool_id = connection.execute(update(pools).where(pools.c.name == pool.name).values(values).returning(pools.c.id))
     known = pool_id.scalar()
     return int(known or connection.execute(insert(pools).values(values).returning(pools.c.id)).scalar_one())
@@ -140,8 +150,11 @@ def _write_ranges(connection: Connection, pool_id: int, pool: Pool) -> None:
     refuse_overlap([*others, *((pool.name, span.run) for span in pool.spans)])
     _join(connection, list(_runs(connection, ranges, pool_id)), None)
     for table, rows in (
-        (ranges, [span.run._asdict() for span in pool.spans]),
-        (withheld_spans, [{**span.run._asdict(), "reason": span.reason} for span in pool.withheld]),
+        (ranges, [{**span.run._asdict(), "is_added": span.is_added} for span in pool.spans]),
+        (
+            withheld_spans,
+            [{**s.run._asdict(), "reason": s.reason, "is_added": s.is_added} for s in pool.withheld],
+        ),
     ):
         connection.execute(delete(table).where(table.c.pool_id == pool_id))
         if rows:
@@ -165,6 +178,13 @@ def _runs(connection: Connection, table: Table, pool_id: int) -> Iterator[Run]:
     query = select(c.space, c.width, c.first, c.last).where(c.pool_id == pool_id)
     for row in connection.execute(query.order_by(c.space, c.width, c.first)).all():
         yield Run(*row)
+
+
+def _spans(connection: Connection, table: Table, kind: type[_AnySpan], pool_id: int) -> Iterator[_AnySpan]:
+    query = select(table).where(table.c.pool_id == pool_id)
+    for row in connection.execute(query.order_by(table.c.space, table.c.width, table.c.first)).all():
+        told = {name: getattr(row, name) for name in ("reason", "is_added") if name in table.c}
+        yield kind.of(Run(row.space, row.width, row.first, row.last)).model_copy(update=told)
 
 
 def _bases(connection: Connection, pool_id: int) -> set[int]:

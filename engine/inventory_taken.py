@@ -29,6 +29,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from datasets.inventory import NumberUnavailable, Position, Run, Taken
 from datasets.tables.inventory import pools, ranges, taken
+from engine import inventory_history
 from engine import inventory_intervals as gaps
 
 _KEY = (taken.c.space, taken.c.width, taken.c.n)
@@ -139,8 +140,8 @@ def hold_many(connection: Connection, query: Select[Any]) -> list[Spot]:
     return [_spot(row) for row in found]
 
 
-def move(connection: Connection, moves: Sequence[Move]) -> None:
-    """Carry numbers from what was found to what shall be: rows, intervals and counters together."""
+def move(connection: Connection, moves: Sequence[Move], now: datetime, reason: str = "") -> None:
+    """Carry numbers from what was found to what shall be: rows, intervals, counters and history together."""
     deltas: dict[int, Counter[str]] = {}
     for spot, after in moves:
         if spot.pool is not None:
@@ -158,13 +159,17 @@ def move(connection: Connection, moves: Sequence[Move]) -> None:
     for pool_id, delta in sorted(deltas.items()):
         count(connection, pool_id, delta)
     settle_kin(connection, [m.spot.position for m in (*fresh, *gone)])
+    told = [(spot.position, spot.pool.name if spot.pool else None, spot.row, after) for spot, after in moves]
+    inventory_history.note(connection, told, now, reason)
 
 
-def add(connection: Connection, pool: PoolKey, fresh: Sequence[Taken]) -> None:
+def add(connection: Connection, pool: PoolKey, fresh: Sequence[Taken], now: datetime) -> None:
     """Write rows for numbers just taken out of the pool's free intervals and counters."""
     spots = [Spot(Position.of(row.number), pool, None) for row in fresh]
     connection.execute(insert(taken), [_values(spot, row) for spot, row in zip(spots, fresh, strict=True)])
     settle_kin(connection, [spot.position for spot in spots])
+    told = [(spot.position, pool.name, None, row) for spot, row in zip(spots, fresh, strict=True)]
+    inventory_history.note(connection, told, now)
 
 
 def count(connection: Connection, pool_id: int, delta: Counter[str]) -> None:

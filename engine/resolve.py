@@ -75,7 +75,7 @@ def resolve(
     locations.learn(each.template for each in seen if each.template)
     plan_id = new_id("p")
     with runtime.database.write() as connection:
-        define_pools(connection, site.pools)
+        define_pools(connection, site.pools, site.forbidden)
         seen = _take_over(connection, runtime, seen, plan_id, closing, dry_run=dry_run)
         seen = [_with_reservation(connection, each, runtime.now()) for each in seen]
         choose = _Chooser(connection, runtime.now(), plan_id, runtime.now() + waits.claim, locations)

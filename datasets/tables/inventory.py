@@ -18,9 +18,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
+    true,
 )
 
-from datasets.tables.metadata import Moment, metadata
+from datasets.tables.metadata import Json, Moment, metadata
 
 _TAKEN_STATES = ("claimed", "assigned", "reserved", "grace", "blocked")
 
@@ -32,6 +34,10 @@ pools = Table(
     Column("site", String(80), nullable=False),
     Column("kind", String(40), nullable=False),
     Column("number_class", String(40), nullable=False),
+    Column("country", String(2), nullable=False, default="", server_default=""),
+    Column("carrier", String(80), nullable=False, default="", server_default=""),
+    Column("tags", Json, nullable=False, default=list, server_default="[]"),
+    Column("is_policy", Boolean, nullable=False, default=True, server_default=true()),  # else made by command
     Column("base_beside_extensions", Boolean, nullable=False),
     # Counters are kept: counting a million rows for every page is no answer. The row is also the pool's lock.
     *(Column(state, BigInteger, nullable=False, default=0) for state in ("free", "withheld", *_TAKEN_STATES)),
@@ -45,6 +51,7 @@ ranges = Table(
     Column("first", BigInteger, primary_key=True, autoincrement=False),
     Column("last", BigInteger, nullable=False),
     Column("pool_id", Integer, ForeignKey("pools.id"), nullable=False),
+    Column("is_added", Boolean, nullable=False, default=False, server_default=false()),  # by command, not by policy
     CheckConstraint("first <= last", name="ordered"),
     Index("ix_ranges_pool_id", "pool_id"),
     sqlite_with_rowid=False,
@@ -59,6 +66,7 @@ withheld_spans = Table(
     Column("first", BigInteger, primary_key=True, autoincrement=False),
     Column("last", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("is_added", Boolean, nullable=False, default=False, server_default=false()),
     sqlite_with_rowid=False,
 )
 

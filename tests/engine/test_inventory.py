@@ -255,8 +255,8 @@ def test_plan_ahead_turns_its_claim_into_a_reservation(vienna: Database) -> None
             inventory.reserve(c, number(text), owner="ada", reason="hire", until=None, now=NOW, plan_id="p2")
         inventory.reserve(c, number(text), owner="ada", reason="hire", until=None, now=NOW, plan_id="p1")
         assert inventory.give_back_plan(c, "p1", NOW) == []
-        assert inventory.unreserve(c, number(text), owner="ada")
-        assert not inventory.unreserve(c, number(text), owner="ada")
+        assert inventory.unreserve(c, number(text), owner="ada", now=NOW)
+        assert not inventory.unreserve(c, number(text), owner="ada", now=NOW)
     check(vienna)
 
 
@@ -336,8 +336,8 @@ def test_blocked_number_is_not_offered(vienna: Database) -> None:
             inventory.claim_named(c, number("+4312340"), plan_id="p", owner="ada", until=LATER, now=NOW)
     assert claim(vienna, "ada") == ["+4312341"]
     with vienna.write() as c:
-        assert inventory.unblock(c, number("+4312340"))
-        assert not inventory.unblock(c, number("+4312340"))
+        assert inventory.unblock(c, number("+4312340"), now=NOW)
+        assert not inventory.unblock(c, number("+4312340"), now=NOW)
     assert claim(vienna, "bob") == ["+4312340"]
     check(vienna)
 

@@ -185,7 +185,7 @@ class InventoryModel(RuleBasedStateMachine):
         """Cancel a reservation."""
         entry = self.taken.get(number)
         is_theirs = entry is not None and (entry.state, entry.owner) == ("reserved", owner)
-        assert inventory.unreserve(self.connection, number, owner=owner) == is_theirs
+        assert inventory.unreserve(self.connection, number, owner=owner, now=self.now) == is_theirs
         if is_theirs:
             del self.taken[number]
 
@@ -223,7 +223,7 @@ class InventoryModel(RuleBasedStateMachine):
         entry = self.taken.get(number)
         if not is_blocked:
             was = entry is not None and entry.state == "blocked"
-            assert inventory.unblock(self.connection, number) == was
+            assert inventory.unblock(self.connection, number, now=self.now) == was
             if was:
                 del self.taken[number]
             return

@@ -86,7 +86,7 @@ def test_huge_pool_costs_the_same_statements_as_a_small_one(database: Database) 
         small, huge = acts(connection, SMALL), acts(connection, HUGE)
         assert inventory.violations(connection) == []
     assert [statement for statement, _ in huge] == [statement for statement, _ in small]
-    assert len(huge) < 90
+    assert len(huge) < 105
 
 
 def test_fragmented_pool_is_searched_by_key(database: Database) -> None:
@@ -139,4 +139,4 @@ def test_block_of_claims_takes_a_constant_number_of_statements(database: Databas
                 owners = [f"u{i}" for i in range(count)]
                 inventory.claim(connection, "huge", count, plan_id="p", owner_ids=owners, until=LATER, now=NOW)
             amounts[count] = len(seen)
-    assert amounts[2] == amounts[500] <= 6
+    assert amounts[2] == amounts[500] <= 7
