@@ -54,8 +54,9 @@ def bench(
 
 def benchmarks() -> list[str]:
     """Name the benchmarks of this checkout: files that cannot be run only serve them."""
-    files = sorted((ROOT / "benchmarks").glob("*.py"))
-    return [path.stem for path in files if '__name__ == "__main__"' in path.read_text(encoding="utf-8")]
+    folder = ROOT / "benchmarks"
+    run = [path.stem for path in folder.glob("*.py") if '__name__ == "__main__"' in path.read_text(encoding="utf-8")]
+    return sorted([*run, *(path.parent.name for path in folder.glob("*/__main__.py"))])
 
 
 def become(module: str, *arguments: str) -> NoReturn:

@@ -18,7 +18,7 @@ from statistics import median, quantiles
 
 from sqlalchemy import Connection, text
 
-from benchmarks.number_plans import fill, new_database, postgres, run_workers
+from benchmarks.numbers.plans import fill, new_database, postgres, run_workers
 from benchmarks.report import Goal, report, wants_json
 from connectors.database import Database
 from datasets.inventory import Pool, Run, Span
@@ -68,7 +68,7 @@ def scale(folder: Path) -> Iterator[Goal]:
 
 def against_ipset(folder: Path) -> Goal:
     """Compare with NetBox's method on a /8: the plan less what is taken, as netaddr subtracts it, then the first."""
-    from netaddr import IPNetwork, IPSet
+    from netaddr import IPNetwork, IPSet  # type: ignore[import-untyped] # it has no types
 
     database = new_database(folder / "slash8.db")
     chosen = sorted(random.Random(8).sample(range(2**24), 100_000))

@@ -9,23 +9,28 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from sqlalchemy import insert
 
 from connectors import schema
 from connectors.database import Database
 from datasets.inventory import Pool, Run, Span
-from datasets.tables.inventory import intervals, pools, taken
+from datasets.tables.inventory import intervals, pools
 from engine import inventory
 
 if TYPE_CHECKING:
     from tests.fakes.databases import PrivatePostgres
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 _SLICE = 20_000
-_WORKER = "import sys; from benchmarks.number_plans import work; work(*sys.argv[1:])"
+# Written past SQLAlchemy, which would take minutes for a million rows.
+_TAKEN = (
+    "INSERT INTO taken (pool_id, space, width, n, state, owner, reason, since, kept_reason)"
+    " VALUES (1, 0, 0, ?, 'assigned', 'user:x', '', ?, '')"
+)
+_FREE = "INSERT INTO intervals (pool_id, is_free, space, width, first, last) VALUES (1, 1, 0, 0, ?, ?)"
+_WORKER = "import sys; from benchmarks.numbers.plans import work; work(*sys.argv[1:])"
 
 
 def new_database(path: Path) -> Database:
@@ -40,19 +45,15 @@ def fill(database: Database, run: Run, fragments: int, now: datetime, *, chosen:
     numbers = [run.first + n for n in (chosen if chosen is not None else range(0, 2 * fragments, 2))]
     with database.write() as connection:
         inventory.define_pool(connection, Pool(name="p", spans=(Span.of(run),)))
-    key = {"pool_id": 1, "space": 0, "width": 0}
-    held = {"state": "assigned", "owner": "user:x", "reason": "", "since": now, "kept_reason": ""}
-    free = _gaps(run, numbers)
+    since = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     with database.write() as connection:
         connection.execute(intervals.delete())
-        for start in range(0, len(numbers), _SLICE):
-            rows = [{**key, **held, "n": n} for n in numbers[start : start + _SLICE]]
-            connection.execute(insert(taken), rows)
-        for start in range(0, len(free), _SLICE):
-            parts = [
-                {**key, "is_free": True, "first": first, "last": last} for first, last in free[start : start + _SLICE]
-            ]
-            connection.execute(insert(intervals), parts)
+        rows = ((n, since) for n in numbers)
+        for part in iter(lambda: list(islice(rows, _SLICE)), []):
+            connection.exec_driver_sql(_TAKEN, part)
+        gaps = iter(_gaps(run, numbers))
+        for part in iter(lambda: list(islice(gaps, _SLICE)), []):
+            connection.exec_driver_sql(_FREE, part)
         connection.execute(pools.update().values(free=run.size - len(numbers), assigned=len(numbers)))
 
 
@@ -107,6 +108,8 @@ def work(url: str, seconds: str, name: str) -> None:
     stop_at = time.monotonic() + float(seconds)
     while time.monotonic() < stop_at:
         with database.write() as connection:
-            terms = {"plan_id": f"b{name}", "until": now + timedelta(days=1), "now": now}
-            given += [n.e164 for n in inventory.claim(connection, "p", 1, owner_ids=[f"user:{name}"], **terms)]
+            claimed = inventory.claim(
+                connection, "p", 1, plan_id=f"b{name}", owner_ids=[name], until=now + timedelta(days=1), now=now
+            )
+        given += [number.e164 for number in claimed]
     print(json.dumps(given), flush=True)
