@@ -102,7 +102,7 @@ def empty_bytes(folder: Path) -> Goal:
 
 def threads(folder: Path) -> list[Goal]:
     """Let one thread, then sixteen, claim numbers one by one, each claim committed to disk."""
-    rates, times = {}, dict[int, list[float]]()
+    rates, times = dict[int, list[float]](), dict[int, list[float]]()
     for round_ in range(3):
         for count in (1, 16):
             database = new_database(folder / f"threads{count}-{round_}.db")

@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Connection
+
 from connectors import schema
 from connectors.database import Database
 from datasets.inventory import Pool, Run, Span
@@ -48,13 +50,14 @@ def fill(database: Database, run: Run, fragments: int, now: datetime, *, chosen:
     since = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     with database.write() as connection:
         connection.execute(intervals.delete())
-        rows = ((n, since) for n in numbers)
-        for part in iter(lambda: list(islice(rows, _SLICE)), []):
-            connection.exec_driver_sql(_TAKEN, part)
-        gaps = iter(_gaps(run, numbers))
-        for part in iter(lambda: list(islice(gaps, _SLICE)), []):
-            connection.exec_driver_sql(_FREE, part)
+        _write(connection, _TAKEN, ((n, since) for n in numbers))
+        _write(connection, _FREE, iter(_gaps(run, numbers)))
         connection.execute(pools.update().values(free=run.size - len(numbers), assigned=len(numbers)))
+
+
+def _write(connection: Connection, statement: str, rows: Iterator[tuple[object, ...]]) -> None:
+    while part := list(islice(rows, _SLICE)):
+        connection.exec_driver_sql(statement, part)
 
 
 def _gaps(run: Run, numbers: Sequence[int]) -> list[tuple[int, int]]:
