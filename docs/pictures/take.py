@@ -27,7 +27,10 @@ def main(url: str) -> None:
         "summary": f"/v2/artifacts/artifact/{summary['id']}",
     }
     with sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = player.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
         page = browser.new_page(viewport=SIZE)  # type: ignore[arg-type] # a plain dict is what the library takes
         for name, path in pages.items():
             _take(page, f"{url}{path}", HERE / f"{name}.png")
