@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -175,9 +176,11 @@ def _filter(*, user: str = "", run: str = "", number: str = "", limit: int = 100
 def _show(wanted: AuditFilter, *, as_json: bool) -> None:
     from engine.audit import log as read_log
 
+    # For people an intent and its outcome are one line, so twice as many entries are read as are shown.
+    asked = wanted if as_json else replace(wanted, limit=2 * wanted.limit)
     with opened.database() as database, database.read() as connection:
-        entries = read_log(connection, wanted)
-    rows = entries if as_json else [_as_row(entry) for entry in settled(entries)]
+        entries = read_log(connection, asked)
+    rows = entries if as_json else [_as_row(entry) for entry in settled(entries)[: wanted.limit]]
     output.show(rows, COLUMNS, json_wanted=as_json, title="audit, newest first", empty="no entry matches")
 
 

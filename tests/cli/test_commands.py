@@ -98,6 +98,17 @@ def test_audit_log_is_for_people_and_programs(journalled: Database, run: Run) ->
     assert run("audit", "log", "--user", "nobody").out == "no entry matches\n"
 
 
+def test_the_limit_of_the_audit_counts_what_is_shown(journalled: Database, run: Run) -> None:
+    """For people an intent and its outcome are one line, and the limit counts lines; a program gets entries."""
+    with journalled.write() as connection:
+        stream = open_stream(connection, "p1", "2", epoch=1, holder="h", now=NOW)
+    with stream.transaction(journalled) as appender:
+        appender.append(Entry(NOW, 1, 2, "user:a1", "intent", "", None))
+        appender.append(Entry(NOW, 1, 2, "user:a1", "outcome", "verified", None))
+    assert run("audit", "log", "--limit", "2").out.count("tess (unverified)") == 2
+    assert len(run("audit", "log", "--limit", "2", "--json").json) == 2
+
+
 def test_audit_verify_proves_and_accuses(journalled: Database, run: Run) -> None:
     """An untouched journal ends with 0; an altered one with 1 and a line that names the entry."""
     assert run("audit", "verify", "--json").json["faults"] == []
