@@ -9,8 +9,8 @@ from functools import cached_property
 from config.errors import InputRefused
 from config.site_policy import SitePolicy
 from config.site_templates import LifecycleTemplate
-from datasets.number_types import NEEDS_LOCATION, TEAMS_PHONE_MOBILE, location_refusal
-from datasets.users import NumberAssignment
+from datasets.number_types import NEEDS_LOCATION, TEAMS_PHONE_MOBILE, location_refusal, type_to_send
+from datasets.users import EmergencyLocation, NumberAssignment
 from engine.number_lines import BLOCKED
 from engine.systems import Systems
 
@@ -28,33 +28,44 @@ class Locations:
 
     def __init__(self, systems: Systems, site: SitePolicy) -> None:
         self._systems, self._site = systems, site
+        self._blocked: set[str] = set()
 
     def learn(self, templates: Iterable[LifecycleTemplate]) -> None:
-        """Read the tenant's locations if one of these templates names one by its description.
+        """Read the tenant's locations if one of these templates has to find one, or to compare countries.
 
         Afterwards nothing remote is asked, so that it may be done inside a transaction.
         """
-        named = (self._named(template) for template in templates)
-        if any(name is not None and not _ID.fullmatch(name) for name in named):
-            self._by_description  # noqa: B018 - reads and remembers
+        named = ((self._named(template), self._kind(template)) for template in templates)
+        if any(name is not None and (kind in NEEDS_LOCATION or not _ID.fullmatch(name)) for name, kind in named):
+            self._all  # noqa: B018 - reads and remembers
 
     def terms_of(self, template: LifecycleTemplate) -> tuple[str, str | None]:
         """Give number type and location id for a template. Raises InputRefused when a needed location is missing."""
         pool = self._site.pool(template.pool) if template.pool else None
-        number_type = pool.number_type if pool else template.number_type
-        named = self._named(template)
+        number_type, named = self._kind(template), self._named(template)
         if named is None and number_type in NEEDS_LOCATION:
             what = f"a {number_type} number needs an emergency location and template {template.name} has none"
             raise InputRefused(what, remedy="set emergency_location in the template or its pool")
-        return number_type, None if named is None else self.id_of(named)
+        location = None if named is None or number_type == TEAMS_PHONE_MOBILE else self.id_of(named)
+        refusal = self._refusal(number_type, pool.country if pool else None, location)
+        if refusal:
+            raise InputRefused(f"template {template.name}: {refusal}", remedy="correct emergency_location or the pool")
+        return type_to_send(number_type), location
+
+    def _kind(self, template: LifecycleTemplate) -> str:
+        return self._site.pool(template.pool).number_type if template.pool else template.number_type
 
     def _named(self, template: LifecycleTemplate) -> str | None:
         pool = self._site.pool(template.pool) if template.pool else None
         return template.emergency_location or (pool.emergency_location if pool else None)
 
+    def learn_blocks(self, numbers: Iterable[str]) -> None:
+        """Read which of these numbers Teams still refuses, before a transaction begins."""
+        self._blocked |= {number for number in numbers if is_blocked(self._systems, number)}
+
     def is_blocked(self, number: str) -> bool:
         """Tell whether Teams has to be told first that a number may be given out again."""
-        return is_blocked(self._systems, number)
+        return number in self._blocked
 
     def of_number(self, number: str, kind: str, pool: str | None, row: NumberAssignment | None) -> str | None:
         """Give the location id to send with a number, None to leave it as it is. Raises InputRefused.
@@ -64,11 +75,14 @@ class Locations:
         named = next((each.emergency_location for each in self._site.pools if each.name == pool), None)
         sent = None if named is None or kind == TEAMS_PHONE_MOBILE else self.id_of(named)
         has = sent or (row.location_id if row else None)
-        country = self._countries.get(has.casefold()) if has and kind in NEEDS_LOCATION else None
-        refusal = location_refusal(kind, row.iso_country_code if row else None, country, has_one=has is not None)
+        refusal = self._refusal(kind, row.iso_country_code if row else None, has)
         if refusal:
             raise InputRefused(f"{number}: {refusal}", remedy="set emergency_location of its pool")
         return sent
+
+    def _refusal(self, kind: str, number_country: str | None, location: str | None) -> str:
+        country = self._countries.get(location.casefold()) if location and kind in NEEDS_LOCATION else None
+        return location_refusal(kind, number_country, country, has_one=location is not None)
 
     def id_of(self, named: str) -> str:
         """Give the id of a location named by id or description. Raises InputRefused when the tenant has none."""
@@ -81,13 +95,13 @@ class Locations:
         return found
 
     @cached_property
-    def _countries(self) -> dict[str, str]:
-        shell = self._systems.shell
-        return {} if shell is None else {each.location_id.casefold(): each.country for each in shell.locations()}
+    def _all(self) -> list[EmergencyLocation]:
+        return [] if self._systems.shell is None else self._systems.shell.locations()
 
-    @cached_property
+    @property
+    def _countries(self) -> dict[str, str]:
+        return {location.location_id.casefold(): location.country for location in self._all}
+
+    @property
     def _by_description(self) -> dict[str, str]:
-        shell = self._systems.shell
-        if shell is None:
-            return {}
-        return {location.description.casefold(): location.location_id for location in shell.locations()}
+        return {location.description.casefold(): location.location_id for location in self._all}

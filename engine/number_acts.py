@@ -21,7 +21,7 @@ from datasets.users import DirectoryUser, NumberAssignment, VoiceUser
 from engine import claims, inventory, number_lines, plan_store
 from engine.change import Change, Effect
 from engine.conditions import PHONE_SYSTEM
-from engine.locations import Locations
+from engine.locations import Locations, is_blocked
 from engine.overlay import recent_effects
 from engine.plan import Line, LineState, Plan
 from engine.requests import new_id
@@ -254,8 +254,9 @@ def _assigning(runtime: Runtime, site: SitePolicy, person: Person, chosen: _Chos
         reason="comes back inside the grace period" if chosen.was_resting else "asked for",
         waits_for=PHONE_SYSTEM,
     )
-    is_blocked = chosen.was_resting and locations.is_blocked(number)
-    return [number_lines.lifting(number, "its former owner gets it back"), assign] if is_blocked else [assign]
+    if chosen.was_resting and is_blocked(runtime.systems, number):
+        return [number_lines.lifting(number, "its former owner gets it back"), assign]
+    return [assign]
 
 
 def _kind(runtime: Runtime, chosen: _Chosen) -> str:

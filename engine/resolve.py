@@ -73,6 +73,7 @@ def resolve(
     warnings = learn_assigned(runtime) if wants_numbers else []
     terms, locations = _terms(runtime, seen, waits), Locations(runtime.systems, site)
     locations.learn(each.template for each in seen if each.template)
+    locations.learn_blocks(_resting(runtime, seen))
     plan_id = new_id("p")
     with runtime.database.write() as connection:
         define_pools(connection, site.pools, site.forbidden)
@@ -117,6 +118,14 @@ def _is_claimed_for(connection: Connection, number: PhoneNumber, target: str) ->
     """Tell whether a plan of ours is giving this very number to this user: its own outcome will record it."""
     row = inventory.find(connection, number)
     return row is not None and row.plan_id is not None and row.owner == user_owner(target)
+
+
+def _resting(runtime: Runtime, seen: Sequence[Situation]) -> list[str]:
+    """Name the numbers that rest for these people: whoever comes back gets theirs again."""
+    now = runtime.now()
+    with runtime.database.read() as connection:
+        rows = [inventory.grace_of(connection, owner, now) for each in seen for owner in _objects(each)]
+    return [row.number.e164 for row in rows if row is not None]
 
 
 def _terms(runtime: Runtime, seen: Sequence[Situation], waits: Waits) -> Terms:

@@ -13,6 +13,7 @@ from datasets.inventory import NumberState, NumberUnavailable
 from datasets.numbering import PhoneNumber
 from datasets.users import NumberAssignment
 from engine import inventory
+from engine.locations import Locations
 from engine.number_acts import Asked, plan_assignment, plan_release
 from engine.number_endings import plan_endings
 from engine.plan import LineState
@@ -228,3 +229,26 @@ def test_a_reservation_prolonged_after_planning_stays(database: Database) -> Non
     reserve(at, FIRST, at.runtime.now() + timedelta(days=5))
     assert [line.state for line in at.apply(plan_id)] == [LineState.REFUSED, LineState.VERIFIED]
     assert (at.state(FIRST), at.state(SECOND)) == ("reserved", "free")
+
+
+@pytest.mark.parametrize(
+    ("kind", "country", "sent"),
+    [
+        ("callingPlan", "US", ("callingPlan", LOCATION)),
+        ("callingPlan", "AT", "number of US cannot have an emergency location in AT"),
+        ("teamsPhoneMobile", "AT", ("operatorConnect", None)),
+        ("directRouting", "AT", ("directRouting", LOCATION)),
+    ],
+)
+def test_templates_follow_the_same_location_rules(sqlite: Database, kind: str, country: str, sent: object) -> None:
+    """M60: a feed's numbers go out with the type and location that their kind and country want, or are refused."""
+    at = desk(sqlite)
+    at.tenant.country = country
+    template = next(each for each in at.site.templates if each.name == "us-sales")
+    pool = at.site.pool(str(template.pool)).model_copy(update={"number_type": kind, "emergency_location": LOCATION})
+    locations = Locations(at.runtime.systems, at.site.model_copy(update={"pools": (pool,)}))
+    if isinstance(sent, tuple):
+        assert locations.terms_of(template) == sent
+    else:
+        with pytest.raises(InputRefused, match=str(sent)):
+            locations.terms_of(template)
