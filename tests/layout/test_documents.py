@@ -193,16 +193,20 @@ def test_every_promised_figure_is_listed_with_its_bound() -> None:
 
 
 def promised_figures() -> Iterator[tuple[str, str, str, str]]:
-    """Give bench, goal, side and bound of every `Goal(…)` in the benchmarks; bounds may be constants of the module."""
+    """Give bench, goal, side and bound of every `Goal("name", …)`; bounds may be constants of the module."""
     for name in python_files("benchmarks"):
-        tree = tree_of(name)
+        tree, bench = tree_of(name), name.split("/")[1].removesuffix(".py")
         constants = dict(pair for node in tree.body if isinstance(node, ast.Assign) for pair in _constants(node))
         for call in ast.walk(tree):
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Goal":
+            if (
+                isinstance(call, ast.Call)
+                and ast.unparse(call.func) == "Goal"
+                and isinstance(call.args[0], ast.Constant)
+            ):
                 goal, _, bound, *op = call.args
                 bound = constants.get(bound.id, bound) if isinstance(bound, ast.Name) else bound
                 side = "≥" if op and ast.literal_eval(op[0]) == ">=" else "≤"
-                yield Path(name).stem, ast.literal_eval(goal), side, f"{ast.literal_eval(bound):g}"
+                yield bench, ast.literal_eval(goal), side, f"{ast.literal_eval(bound):g}"
 
 
 def _constants(node: ast.Assign) -> Iterator[tuple[str, ast.expr]]:
