@@ -53,6 +53,10 @@ def fill(database: Database, run: Run, fragments: int, now: datetime, *, chosen:
         _write(connection, _TAKEN, ((n, since) for n in numbers))
         _write(connection, _FREE, iter(_gaps(run, numbers)))
         connection.execute(pools.update().values(free=run.size - len(numbers), assigned=len(numbers)))
+    with database.engine.connect() as connection:  # what was filled shall not be copied while something is measured
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _write(connection: Connection, statement: str, rows: Iterator[tuple[object, ...]]) -> None:

@@ -317,11 +317,21 @@ def _kept(row: Any) -> tuple[str, datetime | None] | None:
 @pytest.mark.slow
 def test_inventory_is_the_model(database: Database) -> None:
     """Whatever is done in whatever order, no number is lost, doubled or in two states."""
+    try_sequences(database, 60 if database.is_sqlite else 10)
+
+
+@pytest.mark.nightly
+def test_inventory_is_the_model_for_long(database: Database) -> None:
+    """The same for 2,000 sequences of 50 acts, around the hour that clocks repeat in Europe."""
+    try_sequences(database, 2000 if database.is_sqlite else 200)
+
+
+def try_sequences(database: Database, count: int) -> None:
+    """Try so many sequences of acts."""
     machine = type("Machine", (InventoryModel,), {"database": database})
-    cases = 60 if database.is_sqlite else 10
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=cases, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=count, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

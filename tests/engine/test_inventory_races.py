@@ -69,10 +69,22 @@ def test_one_number_wanted_by_twelve(database: Database, e164: str) -> None:
 @pytest.mark.slow
 def test_eight_processes_never_share_a_number(database: Database) -> None:
     """What eight processes were told they hold is exactly what the database says, each number once."""
+    race(database, rounds=60, numbers=200)
+
+
+@pytest.mark.nightly
+def test_eight_processes_never_share_a_number_for_long(database: Database) -> None:
+    """The same with 500 claims of each process, and as many other acts again."""
+    race(database, rounds=1500, numbers=9000)
+
+
+def race(database: Database, rounds: int, numbers: int) -> None:
+    """Let eight processes work in one pool and compare what they believe with what is stored."""
     with database.write() as connection:
-        inventory.define_pool(connection, Pool(name="p", spans=(Span.read("+43100000", "+43100199"),)))
+        span = Span.read("+43100000", f"+{43100000 + numbers - 1}")
+        inventory.define_pool(connection, Pool(name="p", spans=(span,)))
     url = database.url.render_as_string(hide_password=False)
-    believed = run_claimers(url, [f"w{i}" for i in range(8)], rounds=60)
+    believed = run_claimers(url, [f"w{i}" for i in range(8)], rounds, within_s=rounds)
     held = {(n, f"w{i}", state) for i, worker in enumerate(believed) for state, ns in worker.items() for n in ns}
     with database.read() as connection:
         assert inventory.violations(connection) == []

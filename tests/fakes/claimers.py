@@ -23,7 +23,7 @@ LATER = NOW + timedelta(hours=1)
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_claimers(url: str, names: list[str], rounds: int) -> list[dict[str, list[str]]]:
+def run_claimers(url: str, names: list[str], rounds: int, within_s: float = 60) -> list[dict[str, list[str]]]:
     """Let one process for each name work at the same time; gives what each believes to hold at the end."""
     commands = [[sys.executable, "-m", "tests.fakes.claimers", url, name, str(rounds)] for name in names]
     running = [
@@ -38,7 +38,7 @@ def run_claimers(url: str, names: list[str], rounds: int) -> list[dict[str, list
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
-        return [json.loads(process.communicate(timeout=60)[0]) for process in running]
+        return [json.loads(process.communicate(timeout=within_s)[0]) for process in running]
     finally:
         for process in running:
             process.kill()
