@@ -160,6 +160,8 @@ def end_what_expired(connection: Connection, now: datetime) -> list[Taken]:
 
     A plan that was never started loses its claims, and with them its point: it is discarded.
     """
+    # A plan that is being started at this moment is waited for, and one that ends here cannot be started meanwhile.
+    connection.execute(select(plans.c.id).where(plans.c.state == "planned").order_by(plans.c.id).with_for_update())
     applying = set(connection.execute(select(plans.c.id).where(plans.c.state == "applying")).scalars())
     ended = inventory.expire(connection, now, lambda row: row.plan_id in applying, states=(NumberState.CLAIMED,))
     claimed = {row.plan_id for row in ended if row.plan_id}

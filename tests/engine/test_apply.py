@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
@@ -16,6 +17,7 @@ from datasets.tables.journal import journal
 from datasets.tables.plans import plan_lines
 from engine import inventory, plan_store
 from engine.apply import discard
+from engine.outcomes import end_what_expired
 from engine.runtime import Runtime
 from tests.fakes.plans import apply_all, continue_until_settled, define_pool, fresh, runtime_on, store_plan
 from tests.fakes.tenant import FakeTenant
@@ -240,4 +242,22 @@ def test_a_plan_is_not_discarded_while_another_process_starts_it(runtime: Runtim
             wait([discarding], timeout=0.3)
         with pytest.raises(InputRefused, match="is applying"):
             discarding.result()
+    assert number_state(runtime, "+431234500") == NumberState.CLAIMED
+
+
+def test_claims_do_not_expire_under_a_plan_that_is_just_being_started(runtime: Runtime, tenant: FakeTenant) -> None:
+    """Expiry waits for the process that starts the plan, and then leaves its claims alone."""
+    store_plan(runtime, tenant, ["id-1"])
+
+    def expire() -> None:
+        with runtime.database.write() as connection:
+            end_what_expired(connection, runtime.now() + timedelta(days=3))
+
+    with ThreadPoolExecutor(1) as other:
+        with runtime.database.write() as connection:
+            assert plan_store.locked_header(connection, "p-1").state == "planned"
+            plan_store.set_plan_state(connection, "p-1", "applying")
+            expiring = other.submit(expire)
+            wait([expiring], timeout=0.3)
+        expiring.result()
     assert number_state(runtime, "+431234500") == NumberState.CLAIMED
