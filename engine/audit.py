@@ -55,7 +55,9 @@ def _log_query(connection: Connection, wanted: AuditFilter) -> Select[Any]:
 
 def _conditions(connection: Connection, wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.user:
-        yield plan_lines.c.object.in_(_objects_of(connection, wanted.user))
+        lines = select(plan_lines.c.plan_id, plan_lines.c.line)
+        theirs = lines.where(plan_lines.c.object.in_(_objects_of(connection, wanted.user)))
+        yield tuple_(journal.c.plan_id, journal.c.line).in_(theirs)
     if wanted.number:
         yield tuple_(journal.c.stream_id, journal.c.seq).in_(_effects_on(f"number:{wanted.number}"))
     if wanted.run:
@@ -66,9 +68,13 @@ def _conditions(connection: Connection, wanted: AuditFilter) -> Iterator[ColumnE
 
 def _objects_of(connection: Connection, user: str) -> list[str]:
     # By object id, so that a renamed person keeps their history; a name only finds the ids.
+    # An id is answered from an index; only a name has to be looked for in every label.
     objects, labels = plan_lines.c.object, func.lower(plan_lines.c.label)
-    named = or_(objects.in_([user, f"user:{user}"]), labels.contains(user.lower(), autoescape=True))
-    return list(connection.execute(select(objects).where(named).distinct()).scalars())
+    for named in (objects.in_([user, f"user:{user}"]), labels.contains(user.lower(), autoescape=True)):
+        found = list(connection.execute(select(objects).where(named).distinct()).scalars())
+        if found:
+            return found
+    return []
 
 
 def _effects_on(obj: str) -> Select[Any]:
@@ -77,12 +83,18 @@ def _effects_on(obj: str) -> Select[Any]:
 
 def _effects_of(connection: Connection, rows: Any) -> dict[tuple[str, int], list[Row[Any]]]:
     keys = [(row.stream_id, row.seq) for row in rows]
+    wanted, seen = set(keys), set[tuple[str, int, str, str]]()
     found: dict[tuple[str, int], list[Row[Any]]] = {}
-    here = tuple_(journal_effects.c.stream_id, journal_effects.c.seq)
+    c = journal_effects.c
     for start in range(0, len(keys), _SLICE):
-        query = select(journal_effects).where(here.in_(keys[start : start + _SLICE]))
-        for effect in connection.execute(query.order_by(journal_effects.c.object, journal_effects.c.attribute)):
-            found.setdefault((effect.stream_id, effect.seq), []).append(effect)
+        part = keys[start : start + _SLICE]
+        # Two lists, not one of pairs: SQLite finds pairs by reading the whole table.
+        here = c.stream_id.in_({key[0] for key in part}) & c.seq.in_({key[1] for key in part})
+        for effect in connection.execute(select(journal_effects).where(here).order_by(c.object, c.attribute)):
+            key = (effect.stream_id, effect.seq, effect.object, effect.attribute)
+            if key[:2] in wanted and key not in seen:
+                seen.add(key)
+                found.setdefault((effect.stream_id, effect.seq), []).append(effect)
     return found
 
 

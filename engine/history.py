@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from config.errors import InputRefused
 from datasets.tables.journal import journal, journal_effects
@@ -88,13 +88,15 @@ def _done(row: Any, effects: tuple[Effect, ...]) -> Done:
 
 
 def _effects(connection: Connection, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[Effect, ...]]:
-    c, found = journal_effects.c, dict[tuple[str, int], tuple[Effect, ...]]()
+    c, read = journal_effects.c, dict[tuple[str, int], dict[tuple[str, str], Effect]]()
     for start in range(0, len(keys), _SLICE):
-        query = select(journal_effects).where(tuple_(c.stream_id, c.seq).in_(keys[start : start + _SLICE]))
-        for row in connection.execute(query.order_by(c.object, c.attribute)):
+        part = keys[start : start + _SLICE]
+        # Two lists, not one of pairs: SQLite finds pairs by reading the whole table.
+        here = c.stream_id.in_({key[0] for key in part}) & c.seq.in_({key[1] for key in part})
+        for row in connection.execute(select(journal_effects).where(here).order_by(c.object, c.attribute)):
             effect = Effect(object=row.object, attribute=row.attribute, before=row.before, after=row.after)
-            found[row.stream_id, row.seq] = (*found.get((row.stream_id, row.seq), ()), effect)
-    return found
+            read.setdefault((row.stream_id, row.seq), {})[effect.key_pair] = effect
+    return {key: tuple(read[key].values()) for key in keys if key in read}
 
 
 def last_change(connection: Connection, key: tuple[str, str], after: datetime) -> str:
