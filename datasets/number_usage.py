@@ -19,6 +19,7 @@ _COLOURS = {
     "withheld": "#c9ced2",
     "free": "#7fb77e",
 }
+_CELLS = 20
 _LEFT, _BAR, _ROW, _TOP, _RIGHT = 170, 560, 26, 64, 230
 
 
@@ -102,6 +103,19 @@ def prometheus(rows: Sequence[Usage]) -> str:
         group = row.group.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         lines += [f'callwright_numbers{{{row.by}="{group}",state="{state}"}} {getattr(row, state)}' for state in STATES]
     return "\n".join(lines) + "\n"
+
+
+def markdown(rows: Sequence[Usage]) -> str:
+    """Write a table with a bar for each row, for a page that shows Markdown only."""
+    if not rows:
+        return "No pool is known yet."
+    lines = [f"| {rows[0].by} | used | free | numbers |", "|---|---|---|---|"]
+    for row in rows:
+        full = round(row.used_percent * _CELLS / 100)
+        bar = "█" * full + "░" * (_CELLS - full)
+        name = row.group.replace("|", "\\|").replace("\n", " ") or f"(no {row.by})"
+        lines.append(f"| {name} | `{bar}` {row.used_percent} % | {row.free} | {row.size} |")
+    return "\n".join(lines)
 
 
 def svg(rows: Sequence[Usage], title: str) -> str:

@@ -162,7 +162,16 @@ ORDERS = Deployed(
     tags=("numbers",),
 )
 
-NUMBERS = (ORDERS, SYNC, EXPIRY, GRACE, ASSIGN, UNASSIGN)
+USAGE = Deployed(
+    name="number-usage",
+    flow="flows.number_usage:show_usage",
+    description="Show how full every pool is, and raise or clear the alert of those that run low.",
+    tags=("numbers", "nightly"),
+    cron="10 4 * * *",
+    collision="CANCEL_NEW",
+)
+
+NUMBERS = (USAGE, ORDERS, SYNC, EXPIRY, GRACE, ASSIGN, UNASSIGN)
 CACHE_SYNC = Deployed(
     name="cache-sync",
     flow="flows.cache_sync:sync_cache",

@@ -171,6 +171,13 @@ def _shown(summary: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return {name: found[name] for name in names if found.get(name)}
 
 
+def show_drawing(kind: str, drawing: str, description: str) -> None:
+    """Show a drawing in Markdown under a name of its own."""
+    if _is_seen():
+        with _view_only():
+            create_markdown_artifact(drawing, key=kind, description=description)
+
+
 def show_sources(kind: str, summary: Mapping[str, JsonValue]) -> None:
     """Show what each source answered, and what became of it."""
     sources = summary.get("sources")
