@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 import pytest
@@ -43,7 +44,7 @@ def sqlite_database(folder: Path) -> Database:
     return database
 
 
-def require(name: str, reason: str) -> None:
+def require(name: str, reason: str) -> NoReturn:
     """Skip the test, or fail it when CALLWRIGHT_REQUIRE names what is missing."""
     if name in os.environ.get("CALLWRIGHT_REQUIRE", "").split():
         pytest.fail(f"{name} is required: {reason}")
@@ -147,7 +148,6 @@ def start_postgres() -> PrivatePostgres:
     programs = _postgres_programs()
     if programs is None:
         require("postgres", "PostgreSQL is not installed")
-        raise AssertionError("unreachable: require() never returns")
     server = PrivatePostgres(programs)
     try:
         server.start()
