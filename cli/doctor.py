@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
 
     from config.settings import Settings
+    from connectors.graph import Graph
     from datasets.findings import Finding
 
 COLUMNS = ("", "check", "found", "what to do")
@@ -97,7 +98,9 @@ def _of_alert(alert: Row[Any]) -> Finding:
     from datasets.findings import Finding
 
     detail = f"{alert.cause}, since {output.text(alert.raised_at)}: {alert.message}"
-    return Finding(name="alert", ok=False, detail=detail, fix="run a feed that is right: it clears the alert")
+    return Finding(
+        name="alert", ok=False, detail=detail, fix="the message says what is wrong; the next good run clears the alert"
+    )
 
 
 def _systems(settings: Settings) -> Iterator[Finding]:
@@ -116,11 +119,36 @@ def _systems(settings: Settings) -> Iterator[Finding]:
             stopped_at = of_graph[-1].name  # it asks no further when nobody answers, and nor do we
             if stopped_at not in ("graph sign-in", "graph tenant"):
                 yield from systems.teams.probe()
+                yield from _groups(settings, systems.graph)
             yield from systems.directory.probe() if systems.directory else ()
             if systems.shell and stopped_at != "graph sign-in":
                 yield from systems.shell.probe()
     except InputRefused as error:
         yield _failure("tenant", error)
+
+
+def _groups(settings: Settings, graph: Graph) -> Iterator[Finding]:
+    """Look at every group that a template names: how many people it has, and how deep groups are nested in it."""
+    from config.errors import InputRefused
+    from config.site_policy import read_site
+
+    try:
+        templates = read_site(settings.site).templates
+    except InputRefused:
+        return  # told already, as the site policy
+    wanted = {group for template in templates for group in template.match.groups}
+    for name in sorted(wanted):
+        yield from _told(f"group {name}", lambda name=name: _group(graph, name))  # type: ignore[misc]  # binds now
+
+
+def _group(graph: Graph, name: str) -> str:
+    from config.errors import InputRefused
+
+    group_id, members = graph.group_id(name), graph.member_ids(name)
+    if group_id is None or members is None:
+        raise InputRefused(f"no group {name} in the tenant", remedy="create it or correct templates.toml")
+    depth = graph.nesting(group_id)
+    return f"{len(members)} users" + (f", groups nested {depth} deep" if depth else "")
 
 
 def _prefect() -> str:

@@ -131,13 +131,34 @@ class Graph:
 
     def member_ids(self, group: str) -> frozenset[str] | None:
         """Read the object ids of all users in a group, by its name or id; None when there is no such group."""
+        group_id = self.group_id(group)
         try:
-            if _OBJECT_ID.fullmatch(group):
-                return frozenset(self.transitive_members(group))
-            found = self.group_by_name(group)
-            return None if found is None else frozenset(self.transitive_members(found.id))
+            return None if group_id is None else frozenset(self.transitive_members(group_id))
         except NotFound:
             return None
+
+    def group_id(self, group: str) -> str | None:
+        """Give the object id of a group by its name or id; None when no group has the name."""
+        if _OBJECT_ID.fullmatch(group):
+            return group
+        found = self.group_by_name(group)
+        return None if found is None else found.id
+
+    def nesting(self, group_id: str) -> int:
+        """Tell how many levels of groups lie in a group; 0 when it holds only users. Groups in a circle count once."""
+        seen, level, depth = {group_id}, [group_id], -1
+        while level:
+            level = list(dict.fromkeys(inner for each in level for inner in self._groups_in(each) if inner not in seen))
+            seen.update(level)
+            depth += 1
+        return depth
+
+    def _groups_in(self, group_id: str) -> Iterator[str]:
+        path, params = f"groups/{segment(group_id)}/members", {"$select": "id", "$top": "999"}
+        doing = f"read what group {group_id} holds"
+        call = Call(doing, path, what=group_id, params=params, permission=_READ_GROUPS)
+        members = self._each(call, lambda raw: (str(raw["id"]), str(raw.get("@odata.type", ""))))
+        return (member for member, kind in members if kind.endswith(".group"))
 
     def subscribed_skus(self) -> list[SubscribedSku]:
         """Read the licence products of the tenant and how many are left."""
