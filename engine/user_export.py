@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from config.errors import InputRefused
-from datasets.spreadsheets import harmless
+from datasets.feeds import formula_safe
 from engine.user_search import Found
 
 
@@ -31,7 +31,7 @@ def _write_csv(path: Path, people: Iterable[Found], columns: Sequence[str]) -> i
     with path.open("w", encoding="utf-8-sig", newline="") as file:  # the mark tells spreadsheets the encoding
         lines = csv.writer(file)
         lines.writerow(["id", *columns])
-        return sum(bool(lines.writerow(map(harmless, _cells(each, columns)))) for each in people)
+        return sum(bool(lines.writerow(map(formula_safe, _cells(each, columns)))) for each in people)
 
 
 def _cells(each: Found, columns: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError
 from engine.requests import Actor
 from flows import presentation
+from flows.onboarding import give_up
 from tasks import cache as stages
 from tasks import onboarding
 from tasks.stage import InPrefect, Run
@@ -45,8 +46,7 @@ def story(request: CacheSyncRequest, run: Run, actor: Actor) -> dict[str, Any]:
             return run(stages.sync_touched, request_id)
         return run(stages.sync_everything, request_id, full=request.full)
     except (InputRefused, ConnectorError) as error:
-        refused = isinstance(error, InputRefused)
-        run(onboarding.give_up, request_id, str(error), "refused" if refused else "failed")
+        give_up(KIND, run, request_id, error)
         raise
 
 
