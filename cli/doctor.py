@@ -73,8 +73,15 @@ def _settings(read: list[Settings]) -> str:
 
 def _policy(settings: Settings) -> str:
     from config.site_policy import read_site
+    from engine.pool_terms import policy_terms, pool_terms, refuse_unknown_pools
 
     site = read_site(settings.site)
+    with opened.database_if_ready() as database:
+        if database is None:
+            refuse_unknown_pools(site, policy_terms(site))
+        else:
+            with database.read() as connection:
+                refuse_unknown_pools(site, pool_terms(connection, site))
     return f"{settings.site}: {len(site.pools)} pools, {len(site.templates)} templates, {len(site.mappings())} mappings"
 
 

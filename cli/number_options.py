@@ -16,6 +16,7 @@ from cli import opened
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from config.site_policy import SitePolicy
     from config.site_pools import Forbidden
     from datasets.inventory import Span, WithheldSpan
 
@@ -109,10 +110,22 @@ def withheld(texts: Sequence[str]) -> tuple[WithheldSpan, ...]:
     return tuple(found)
 
 
-def forbidden() -> tuple[Forbidden, ...]:
-    """Read what countries forbid from the site policy; nothing where there is none."""
+def site_policy() -> SitePolicy | None:
+    """Read the site policy; None where there is none."""
     from config.settings import read_settings
     from config.site_policy import read_site
 
     folder = read_settings().site
-    return read_site(folder).forbidden if folder.is_dir() else ()
+    return read_site(folder) if folder.is_dir() else None
+
+
+def forbidden() -> tuple[Forbidden, ...]:
+    """Read what countries forbid from the site policy; nothing where there is none."""
+    site = site_policy()
+    return site.forbidden if site else ()
+
+
+def templates_of(pool: str) -> list[str]:
+    """Name the templates of the site policy that take numbers from a pool."""
+    site = site_policy()
+    return [template.name for template in site.templates if template.pool == pool] if site else []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import opened, output
-from cli.number_options import Json, PoolName, Yes, forbidden, spans, withheld, writing
+from cli.number_options import Json, PoolName, Yes, forbidden, spans, templates_of, withheld, writing
 
 if TYPE_CHECKING:
     from datasets.inventory import Pool
@@ -141,7 +141,7 @@ def retire(name: PoolName, yes: Yes = False, as_json: Json = False) -> None:
     if not output.confirmed(f"forget pool {name} and its {size} numbers?", yes=yes):
         raise typer.Exit(1)
     with writing() as (connection, _):
-        count = pool_changes.retire(connection, name)
+        count = pool_changes.retire(connection, name, templates_of(name))
     output.as_json({"pool": name, "numbers": count}) if as_json else output.say(f"pool {name} is gone: {count} numbers")
 
 

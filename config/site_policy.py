@@ -8,7 +8,7 @@ from pathlib import Path
 from config.errors import InputRefused
 from config.site_approvals import ApprovalRules
 from config.site_mappings import FeedMapping
-from config.site_pools import Forbidden, SitePart, SitePool, overlap
+from config.site_pools import Forbidden, LocationRule, SitePart, SitePool, overlap
 from config.site_templates import LifecycleTemplate
 from config.toml_files import load_toml
 
@@ -16,6 +16,7 @@ from config.toml_files import load_toml
 class _PoolsFile(SitePart):
     pools: tuple[SitePool, ...]
     forbidden: tuple[Forbidden, ...] = ()
+    emergency_locations: tuple[LocationRule, ...] = ()
 
 
 class _TemplatesFile(SitePart):
@@ -30,6 +31,12 @@ class SitePolicy(SitePart):
     templates: tuple[LifecycleTemplate, ...]
     approvals: ApprovalRules = ApprovalRules()
     forbidden: tuple[Forbidden, ...] = ()
+    emergency_locations: tuple[LocationRule, ...] = ()
+
+    def emergency_location(self, number_type: str, country: str = "", site: str = "") -> str | None:
+        """Give the location that the first fitting rule names for numbers whose pool names none."""
+        rules = (rule for rule in self.emergency_locations if rule.fits(number_type, country, site))
+        return next((rule.location for rule in rules), None)
 
     def pool(self, name: str) -> SitePool:
         """Give a pool by name; raises InputRefused naming those there are."""
@@ -62,13 +69,13 @@ def read_site(folder: Path) -> SitePolicy:
     _refuse_twice("pool", [pool.name for pool in pools], folder / "pools.toml")
     _refuse_twice("template", [template.name for template in templates], folder / "templates.toml")
     _refuse_overlap(pools, folder / "pools.toml")
-    _refuse_unknown_pools(templates, pools, folder / "templates.toml")
     return SitePolicy(
         folder=folder,
         pools=pools,
         templates=templates,
         approvals=read_approvals(folder),
         forbidden=file.forbidden,
+        emergency_locations=file.emergency_locations,
     )
 
 
@@ -101,15 +108,6 @@ def _refuse_twice(what: str, names: list[str], path: Path) -> None:
 def _refuse_overlap(pools: tuple[SitePool, ...], path: Path) -> None:
     if text := overlap(pools):
         raise InputRefused(text, where=f"{path}: pools", remedy="take it out of one of them")
-
-
-def _refuse_unknown_pools(templates: tuple[LifecycleTemplate, ...], pools: tuple[SitePool, ...], path: Path) -> None:
-    names = [pool.name for pool in pools]
-    for template in templates:
-        if template.pool and template.pool not in names:
-            remedy = f"name one of {', '.join(names)}"
-            what = f"template {template.name} takes from pool {template.pool}, which is not in pools.toml"
-            raise InputRefused(what, where=f"{path}: pool", remedy=remedy)
 
 
 def _unknown(what: str, name: str, names: list[str], place: Path) -> InputRefused:

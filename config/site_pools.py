@@ -84,6 +84,20 @@ class Forbidden(SitePart):
     reason: str = Field(min_length=1)
 
 
+class LocationRule(SitePart):
+    """Which emergency location numbers get whose pool names none; what the rule leaves out fits everything."""
+
+    location: str = Field(min_length=1, description="id or description of the LIS location")
+    country: Country | None = None
+    site: str | None = None
+    number_type: PoolType | None = None
+
+    def fits(self, number_type: str, country: str, site: str) -> bool:
+        """Tell whether numbers of this type, country and site are meant."""
+        pairs = ((self.number_type, number_type), (self.country, country), (self.site, site))
+        return all(wanted in (None, found) for wanted, found in pairs)
+
+
 class SitePool(SitePart):
     """A pool: numbers of one site, kind and class that are given out from the lowest."""
 

@@ -28,6 +28,7 @@ Fix = Literal[
 ]
 NOBODY = "nobody's"
 NOT_BLOCKED = "NotBlocked"
+UNKNOWN_COUNTRY = "XX"
 _NO_PERSON = frozenset(("conferenceassigned", "thirdpartyappassigned", "policyassigned"))
 _ATTRIBUTES = {"telephoneNumber": "telephone_number", "ipPhone": "ip_phone"}
 
@@ -184,7 +185,7 @@ def _unknown(estate: Estate) -> Iterator[Difference]:
         if estate.pool(number) is not None or kind == ON_PREMISES:
             continue
         if kind in DELIVERED:
-            learned.setdefault((kind, row.iso_country_code or "XX"), []).append(row)
+            learned.setdefault((kind, row.iso_country_code or UNKNOWN_COUNTRY), []).append(row)
             continue
         taken, target = estate.taken.get(number), row.assignment_target_id
         fix = _recording(estate, taken, target) if target and not estate.is_fresh(taken) else None

@@ -9,7 +9,7 @@ from typing import cast
 from sqlalchemy import Connection
 
 from datasets.inventory import NumberState, Pool, Span, joined
-from datasets.number_audit import believed
+from datasets.number_audit import UNKNOWN_COUNTRY, believed
 from datasets.numbering import PhoneNumber
 from engine import inventory, inventory_endings
 from engine.change import Change
@@ -111,15 +111,25 @@ def _let_rest(connection: Connection, change: Change, _plan_id: str, now: dateti
 
 
 def _learn(connection: Connection, change: Change, _plan_id: str, now: datetime) -> None:
-    """Put numbers that Teams lists into a pool of their kind and country, with who holds them."""
+    """Put numbers that Teams lists into a pool of their kind and country, with who holds them.
+
+    The pool is like one of a command: it may be described, resized and named by a template.
+    """
     name, numbers = str(change.parameters["pool"]), cast("list[str]", change.parameters["numbers"])
-    known = inventory.read_pool(connection, name)
-    spans = (known.spans if known else ()) + tuple(Span.read(number) for number in numbers)
-    runs = joined(sorted(span.run for span in spans))
-    pool = known or Pool(name=name, kind=str(change.parameters["kind"]), spans=spans)
-    inventory.define_pool(connection, pool.model_copy(update={"spans": tuple(Span.of(run) for run in runs)}))
+    pool = inventory.read_pool(connection, name) or _learned_pool(change, name)
+    policy = tuple(span for span in pool.spans if not span.is_added)
+    added = (*(span for span in pool.spans if span.is_added), *(Span.read(number) for number in numbers))
+    runs = joined(sorted(span.run for span in added))
+    spans = (*policy, *(Span.of(run).model_copy(update={"is_added": True}) for run in runs))
+    inventory.define_pool(connection, pool.model_copy(update={"spans": spans}))
     for number, holder in cast("dict[str, str]", change.parameters["holders"]).items():
         inventory.record_assigned(connection, PhoneNumber.from_e164(number), owner=user(holder), now=now)
+
+
+def _learned_pool(change: Change, name: str) -> Pool:
+    country = str(change.parameters.get("country") or "")
+    known = country if country != UNKNOWN_COUNTRY else ""
+    return Pool(name=name, kind=str(change.parameters["kind"]), country=known, is_policy=False, spans=())
 
 
 _BELIEVED = frozenset(("record_holder", "give_back_claim", "let_rest"))

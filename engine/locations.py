@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from config.errors import InputRefused
@@ -12,8 +12,10 @@ from config.site_templates import LifecycleTemplate
 from datasets.number_types import NEEDS_LOCATION, TEAMS_PHONE_MOBILE, location_refusal, type_to_send
 from datasets.users import EmergencyLocation, NumberAssignment
 from engine.number_lines import BLOCKED
+from engine.pool_terms import PoolTerms
 from engine.systems import Systems
 
+_SET_ONE = "set emergency_location of its pool, or a rule of emergency_locations in pools.toml"
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -24,10 +26,13 @@ def is_blocked(systems: Systems, number: str) -> bool:
 
 
 class Locations:
-    """The emergency locations of a site, read from the tenant when a description has to be found."""
+    """The emergency locations of a site, read from the tenant when a description has to be found.
 
-    def __init__(self, systems: Systems, site: SitePolicy) -> None:
-        self._systems, self._site = systems, site
+    `pools` are the terms of every pool, of the policy or of a command.
+    """
+
+    def __init__(self, systems: Systems, site: SitePolicy, pools: Mapping[str, PoolTerms]) -> None:
+        self._systems, self._site, self._pools = systems, site, pools
         self._blocked: set[str] = set()
 
     def learn(self, templates: Iterable[LifecycleTemplate]) -> None:
@@ -35,29 +40,31 @@ class Locations:
 
         Afterwards nothing remote is asked, so that it may be done inside a transaction.
         """
-        named = ((self._named(template), self._kind(template)) for template in templates)
+        named = ((self._named(template), self._terms(template).kind) for template in templates)
         if any(name is not None and (kind in NEEDS_LOCATION or not _ID.fullmatch(name)) for name, kind in named):
             self._all  # noqa: B018 - reads and remembers
 
     def terms_of(self, template: LifecycleTemplate) -> tuple[str, str | None]:
         """Give number type and location id for a template. Raises InputRefused when a needed location is missing."""
-        pool = self._site.pool(template.pool) if template.pool else None
-        number_type, named = self._kind(template), self._named(template)
+        terms, named = self._terms(template), self._named(template)
+        number_type = terms.kind
         if named is None and number_type in NEEDS_LOCATION:
             what = f"a {number_type} number needs an emergency location and template {template.name} has none"
-            raise InputRefused(what, remedy="set emergency_location in the template or its pool")
+            raise InputRefused(what, remedy=_SET_ONE)
         location = None if named is None or number_type == TEAMS_PHONE_MOBILE else self.id_of(named)
-        refusal = self._refusal(number_type, pool.country if pool else None, location)
+        refusal = self._refusal(number_type, terms.country or None, location)
         if refusal:
             raise InputRefused(f"template {template.name}: {refusal}", remedy="correct emergency_location or the pool")
         return type_to_send(number_type), location
 
-    def _kind(self, template: LifecycleTemplate) -> str:
-        return self._site.pool(template.pool).number_type if template.pool else template.number_type
+    def _terms(self, template: LifecycleTemplate) -> PoolTerms:
+        if template.pool:
+            return self._pools[template.pool]
+        kind = template.number_type
+        return PoolTerms(kind, emergency_location=self._site.emergency_location(kind))
 
     def _named(self, template: LifecycleTemplate) -> str | None:
-        pool = self._site.pool(template.pool) if template.pool else None
-        return template.emergency_location or (pool.emergency_location if pool else None)
+        return template.emergency_location or self._terms(template).emergency_location
 
     def learn_blocks(self, numbers: Iterable[str]) -> None:
         """Read which of these numbers Teams still refuses, before a transaction begins."""
@@ -70,14 +77,16 @@ class Locations:
     def of_number(self, number: str, kind: str, pool: str | None, row: NumberAssignment | None) -> str | None:
         """Give the location id to send with a number, None to leave it as it is. Raises InputRefused.
 
-        The pool's own location is sent; a number that has one already keeps it when its pool names none.
+        That of the pool is sent, or of the rule that fits; a number that has one already keeps it when none is named.
         """
-        named = next((each.emergency_location for each in self._site.pools if each.name == pool), None)
+        country = (row.iso_country_code if row else None) or ""
+        terms = self._pools.get(pool or "")
+        named = terms.emergency_location if terms else self._site.emergency_location(kind, country)
         sent = None if named is None or kind == TEAMS_PHONE_MOBILE else self.id_of(named)
         has = sent or (row.location_id if row else None)
-        refusal = self._refusal(kind, row.iso_country_code if row else None, has)
+        refusal = self._refusal(kind, country or None, has)
         if refusal:
-            raise InputRefused(f"{number}: {refusal}", remedy="set emergency_location of its pool")
+            raise InputRefused(f"{number}: {refusal}", remedy=_SET_ONE)
         return sent
 
     def _refusal(self, kind: str, number_country: str | None, location: str | None) -> str:

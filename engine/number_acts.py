@@ -24,6 +24,7 @@ from engine.conditions import PHONE_SYSTEM
 from engine.locations import Locations, is_blocked
 from engine.overlay import recent_effects
 from engine.plan import Line, LineState, Plan
+from engine.pool_terms import pool_terms
 from engine.requests import new_id
 from engine.runtime import Runtime
 
@@ -232,7 +233,8 @@ def _learn(runtime: Runtime, number: PhoneNumber, row: NumberAssignment | None, 
 def _assigning(runtime: Runtime, site: SitePolicy, person: Person, chosen: _Chosen) -> list[Change]:
     kind = _kind(runtime, chosen)
     number, user_id = chosen.number.e164, person.account.id
-    locations = Locations(runtime.systems, site)
+    with runtime.database.read() as connection:
+        locations = Locations(runtime.systems, site, pool_terms(connection, site))
     location = locations.of_number(number, kind, chosen.pool, chosen.row)
     parameters: dict[str, JsonValue] = {
         "user_id": user_id,

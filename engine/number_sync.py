@@ -26,6 +26,7 @@ from engine import inventory_taken, number_fixes, plan_store
 from engine.locations import Locations
 from engine.overlay import longest_lag, recent_effects
 from engine.plan import Plan
+from engine.pool_terms import pool_terms
 from engine.requests import new_id
 from engine.runtime import Runtime
 
@@ -104,11 +105,13 @@ def _owned(connection: Connection) -> Iterator[Owned]:
 
 def _locations(runtime: Runtime, site: SitePolicy) -> dict[str, str]:
     """Give the emergency location of each pool that names one which exists."""
-    known, found = Locations(runtime.systems, site), dict[str, str]()
-    for pool in site.pools:
-        if pool.emergency_location:
+    with runtime.database.read() as connection:
+        known = pool_terms(connection, site)
+    locations, found = Locations(runtime.systems, site, known), dict[str, str]()
+    for name, terms in known.items():
+        if terms.emergency_location:
             try:
-                found[pool.name] = known.id_of(pool.emergency_location)
+                found[name] = locations.id_of(terms.emergency_location)
             except InputRefused:
                 continue  # reported where a number of that pool needs it
     return found

@@ -110,9 +110,15 @@ def split(connection: Connection, name: str, moving: Sequence[Span], into: Pool)
     return left, made
 
 
-def retire(connection: Connection, name: str) -> int:
-    """Forget a pool that nobody has a number of; gives how many it had. Raises NumbersTaken, PolicyOwns."""
+def retire(connection: Connection, name: str, templates: Sequence[str] = ()) -> int:
+    """Forget a pool that nobody has a number of; gives how many it had. Raises NumbersTaken, PolicyOwns.
+
+    `templates` are those that take from it: while there is one, InputRefused is raised.
+    """
     pool = _known(connection, name)
+    if templates:
+        what = f"template {templates[0]} takes numbers from pool {name}"
+        raise InputRefused(what, where="templates.toml", remedy="give the template another pool first")
     if pool.is_policy or any(not span.is_added for span in pool.spans):
         raise PolicyOwns(f"pool {name!r}")
     _refuse_taken(connection, name, pool.spans)

@@ -27,9 +27,10 @@ from engine.observe import Row, situations
 from engine.onboarding import ChosenNumber, Situation, Terms, is_future, plan_person, wants_number
 from engine.plan import OPEN_LINES, Line, LineState, Plan
 from engine.plan_store import StoredLine
+from engine.pool_terms import pool_terms, refuse_unknown_pools
 from engine.requests import new_id
 from engine.runtime import Runtime
-from engine.site_pools import define_pools
+from engine.site_pools import define_site
 
 _SLICE = 500
 
@@ -68,15 +69,17 @@ def resolve(
 
     Raises InputRefused for a site policy that does not fit the tenant, and what the connectors raise.
     """
+    with runtime.database.read() as connection:
+        refuse_unknown_pools(site, known := pool_terms(connection, site))
     seen = situations(runtime, site.templates, rows)
     wants_numbers = any(wants_number(each, runtime.now()) for each in seen)
     warnings = learn_assigned(runtime) if wants_numbers else []
-    terms, locations = _terms(runtime, seen, waits), Locations(runtime.systems, site)
+    terms, locations = _terms(runtime, seen, waits), Locations(runtime.systems, site, known)
     locations.learn(each.template for each in seen if each.template)
     locations.learn_blocks(_resting(runtime, seen))
     plan_id = new_id("p")
     with runtime.database.write() as connection:
-        define_pools(connection, site.pools, site.forbidden)
+        define_site(connection, site)
         seen = _take_over(connection, runtime, seen, plan_id, closing, dry_run=dry_run)
         seen = [_with_reservation(connection, each, runtime.now()) for each in seen]
         choose = _Chooser(connection, runtime.now(), plan_id, runtime.now() + waits.claim, locations)

@@ -6,12 +6,18 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
+from config.site_policy import SitePolicy
 from config.site_pools import Forbidden, SitePool
 from datasets.inventory import Pool, Span, WithheldSpan, parts_beside, parts_within
 from engine import inventory
 
 FORBIDDEN = "forbidden in "
 """How the reason of numbers begins that are withheld because their country forbids them."""
+
+
+def define_site(connection: Connection, site: SitePolicy) -> None:
+    """Take the whole policy over: its pools, and what countries forbid. Raises InputRefused."""
+    define_pools(connection, site.pools, site.forbidden)
 
 
 def define_pools(connection: Connection, pools: Iterable[SitePool], forbidden: Sequence[Forbidden] = ()) -> None:

@@ -8,7 +8,7 @@ from datasets.inventory import NumberState
 from datasets.number_orders import OrderKind
 from engine import number_acts, number_endings, number_orders, number_sync, requests
 from engine.runtime import utc_now
-from engine.site_pools import define_pools
+from engine.site_pools import define_site
 from tasks.presets import READ
 from tasks.stage import stage
 from tasks.work import open_work
@@ -26,7 +26,7 @@ def plan_assignment(request_id: str, user: str, number: str | None, pool: str | 
     """Plan to give a user a named number or the next free one of a pool."""
     with open_work() as work, work.runtime() as runtime:
         with work.database.write() as connection:
-            define_pools(connection, work.site.pools)
+            define_site(connection, work.site)
         asked = number_acts.Asked(user=user, number=number, pool=pool)
         return number_acts.plan_assignment(runtime, work.site, request_id, asked, claim=work.waits.claim)
 
@@ -44,7 +44,7 @@ def plan_order(request_id: str, kind: OrderKind, pool: str | None, start: str | 
     """Plan the orders that upload or release the numbers of a pool or a range."""
     with open_work() as work, work.runtime() as runtime:
         with work.database.write() as connection:
-            define_pools(connection, work.site.pools)
+            define_site(connection, work.site)
         return number_orders.plan_order(runtime, request_id, number_orders.Ordered(kind, pool, start, end))
 
 
@@ -53,7 +53,7 @@ def plan_sync(request_id: str, most_fixes: int, shrink_percent: float) -> tuple[
     """Compare every side and plan what is safe to fix; gives the plan's id and the report."""
     with open_work() as work, work.runtime() as runtime:
         with work.database.write() as connection:
-            define_pools(connection, work.site.pools)
+            define_site(connection, work.site)
         rules = number_sync.Rules(most_fixes, shrink_percent, work.settings.wait.grace_days)
         plan_id, report = number_sync.plan_sync(runtime, work.site, request_id, rules)
     return plan_id, dict(report)

@@ -48,7 +48,7 @@ REFUSED = {
         "templates.toml",
         'pool = "vienna"',
         'pool = "viena"',
-        "takes from pool viena, which is not in pools.toml ; name one of vienna, berlin",
+        "takes from pool viena, which is not in pools.toml and was not made by command ; name one of athens, berlin",
     ),
     "a number that is none": (
         "pools.toml",
@@ -74,6 +74,21 @@ def test_a_policy_that_cannot_be_is_refused_whole(
     site.refused(site.onboard(site.feed(*map(hire, site.some(1)))), file, words)
     assert site.writes() == []
     assert sum(pool["claimed"] for pool in site.run("numbers", "pools", "--json").json) == 0
+
+
+def test_a_template_takes_from_a_pool_of_a_command(site: Site, policy: Path) -> None:
+    """A pool that a command made serves the template that names it, and is not retired while one does."""
+    ours = ("numbers", "pool", "create", "vienna-new", "--country", "AT", "--site", "Vienna")
+    assert site.run(*ours, "--range", "+431934700000-+431934700009").code == 0
+    replace(policy / "templates.toml", 'pool = "vienna"', 'pool = "vienna-new"')
+    assert site.run("doctor", "--json").code in (0, 1, 3)
+    (user,) = site.some(1)
+    assert site.onboard(site.feed(hire(user))).code == 0
+    assert site.numbers() == {user.id: "+431934700000"}
+    site.refused(
+        site.run("numbers", "pool", "retire", "vienna-new", "--yes"), "template vienna takes numbers from pool"
+    )
+    site.check_books()
 
 
 def test_an_exhausted_pool_serves_as_many_as_it_can(site: Site, policy: Path) -> None:

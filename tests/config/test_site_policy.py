@@ -10,7 +10,7 @@ from config.errors import InputRefused
 from config.settings import Settings
 from config.site_mappings import FeedMapping
 from config.site_policy import read_mapping, read_site
-from config.site_pools import SitePool, overlap
+from config.site_pools import LocationRule, SitePool, overlap
 from config.toml_files import load_toml
 
 SAMPLE = Path(__file__).resolve().parents[2] / "config" / "sample"
@@ -77,6 +77,16 @@ def test_sample_settings_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
             id="overlap",
         ),
         pytest.param("pools = []", ("pools.toml: pools",), id="no pools"),
+        pytest.param(
+            POOL + '[[emergency_locations]]\ncountry = "AT"',
+            ("emergency_locations[1].location",),
+            id="rule without location",
+        ),
+        pytest.param(
+            POOL + '[[emergency_locations]]\nlocation = "x"\ncountry = "at"',
+            ("emergency_locations[1].country", "two-letter"),
+            id="country of a rule",
+        ),
     ],
 )
 def test_mistake_in_pools_is_one_line(tmp_path: Path, pools: str, words: tuple[str, ...]) -> None:
@@ -90,7 +100,6 @@ def test_mistake_in_pools_is_one_line(tmp_path: Path, pools: str, words: tuple[s
     ("templates", "words"),
     [
         pytest.param('[[templates]]\nname = "x"', ("template x", "names no pool: add pool"), id="no pool"),
-        pytest.param(TEMPLATE.replace('pool = "vienna"', 'pool = "graz"'), ("pool graz", "one of vienna"), id="pool"),
         pytest.param(TEMPLATE + 'policy = "x"', ("unknown key templates[1].policy", "policies?"), id="unknown key"),
         pytest.param(
             TEMPLATE + 'policies = { TeamsCalingPolicy = "x" }',
@@ -133,6 +142,23 @@ def test_mistake_in_a_mapping_is_one_line(tmp_path: Path, mapping: str, words: t
         load_toml(path, FeedMapping)
     for word in (*words, "hr.toml"):
         assert word in str(caught.value)
+
+
+def test_the_first_location_rule_that_fits_counts(tmp_path: Path) -> None:
+    """A rule fits numbers of its country, site and type, what it leaves out fits everything, the first one counts."""
+    rules = [
+        {"location": "Graz", "country": "AT", "site": "Graz"},
+        {"location": "Austria", "country": "AT", "number_type": "callingPlan"},
+        {"location": "anywhere", "number_type": "operatorConnect"},
+    ]
+    policy = read_site(SAMPLE)
+    policy = policy.model_copy(
+        update={"emergency_locations": tuple(LocationRule.model_validate(rule) for rule in rules)}
+    )
+    assert policy.emergency_location("callingPlan", "AT", "Graz") == "Graz"
+    assert policy.emergency_location("callingPlan", "AT", "Wien") == "Austria"
+    assert policy.emergency_location("operatorConnect", "JP") == "anywhere"
+    assert policy.emergency_location("directRouting", "AT", "Wien") is None
 
 
 def test_missing_things_name_what_there_is(tmp_path: Path) -> None:

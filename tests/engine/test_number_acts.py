@@ -17,6 +17,7 @@ from engine.locations import Locations
 from engine.number_acts import Asked, plan_assignment, plan_release
 from engine.number_endings import plan_endings
 from engine.plan import LineState
+from engine.pool_terms import policy_terms
 from tests.fakes.number_acts import FIRST, POOL, Desk, desk
 from tests.fakes.tenant import LOCATION
 
@@ -246,7 +247,8 @@ def test_templates_follow_the_same_location_rules(sqlite: Database, kind: str, c
     at.tenant.country = country
     template = next(each for each in at.site.templates if each.name == "us-sales")
     pool = at.site.pool(str(template.pool)).model_copy(update={"number_type": kind, "emergency_location": LOCATION})
-    locations = Locations(at.runtime.systems, at.site.model_copy(update={"pools": (pool,)}))
+    site = at.site.model_copy(update={"pools": (pool,)})
+    locations = Locations(at.runtime.systems, site, policy_terms(site))
     if isinstance(sent, tuple):
         assert locations.terms_of(template) == sent
     else:
