@@ -103,7 +103,7 @@ class Accounts(Store):
     def release_unlicensed(self, user: User) -> list[Effect]:
         """Free the numbers a user may no longer hold; silently, as the real service does."""
         effects: list[Effect] = []
-        if not self.settings.licence_loss_releases:
+        if not (self.settings.licence_loss_releases or "licence_releases_number" in self.modes):
             return effects
         for number in self.numbers_held_by(user.id):
             if number.source == "online" and not self.may_hold(user, number.number_type, replicated=False):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import secrets
 from collections.abc import Mapping
@@ -107,7 +106,7 @@ class Authority:
         """Answer a token request, or play a fault for it."""
         form = {name: str(value) for name, value in (await request.post()).items()}
         verdict = self.parts.faults.before("token", form.get("client_id", ""))
-        await asyncio.sleep(verdict.latency_s)
+        await self.parts.clock.wait(verdict.latency_s)
         response = self._answer(form, verdict)
         self._log(form, response)
         if verdict.drop_reply and request.transport:

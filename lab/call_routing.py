@@ -29,7 +29,7 @@ class Routed:
         return shown | {"gateway": self.gateway, "tried": list(self.tried)}
 
 
-def route(tenant: Tenant, identity: str, number: str) -> Routed:
+def route(tenant: Tenant, identity: str, number: str, *, overflows: bool = False) -> Routed:
     """Route a call: the first usage with a matching route decides, unless calls overflow to the next usage."""
     user = tenant.telephony_user(identity)
     found = (row.policy.name for row in tenant.effective_policies(user.id) if row.policy.policy_type == POLICY)
@@ -43,7 +43,7 @@ def route(tenant: Tenant, identity: str, number: str) -> Routed:
                 if _is_up(tenant, gateway):
                     return Routed(policy, usage, row.name, gateway, tuple(tried))
                 tried.append(gateway)
-        if matching and not tenant.settings.usage_overflow:
+        if matching and not (overflows or tenant.settings.usage_overflow):
             return Routed(policy, usage, matching[-1].name, None, tuple(tried))
     return Routed(policy, tried=tuple(tried))
 

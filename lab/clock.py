@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -31,6 +32,10 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Move the clock forward."""
         self.set(self.now() + timedelta(seconds=seconds))
+
+    async def wait(self, seconds: float) -> None:
+        """Let real seconds pass before an answer, whatever the lab's time is; what latency waits by."""
+        await asyncio.sleep(seconds)
 
 
 def stamp(moment: datetime) -> str:

@@ -20,7 +20,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(slots=True)
 class ControlEnd:
-    """Answers on the control port; nothing here passes the fault plan or the call log."""
+    """Answers on the control port; only the routing of calls passes the fault plan, nothing the call log."""
 
     parts: LabParts
 
@@ -112,7 +112,8 @@ class ControlEnd:
         """PATCH /state/users/{id}: properties, and what happens to accounts outside of any call."""
         tenant, identity = self.parts.tenant, request.match_info["id"]
         user_id = state.change_user(tenant, identity, state.property_names(await _body(request)))
-        return _json(state.user(tenant, user_id))
+        gone = tenant.find_holder(user_id) is None
+        return _json({"id": user_id, "purged": True} if gone else state.user(tenant, user_id))
 
     async def numbers(self, _: web.Request) -> web.Response:
         """GET /state/numbers: the whole inventory with the holders."""
@@ -133,7 +134,9 @@ class ControlEnd:
     async def route(self, request: web.Request) -> web.Response:
         """POST /route: where a call of a user to a number goes."""
         body = await _body(request)
-        found = call_routing.route(self.parts.tenant, str(body.get("user")), str(body.get("number")))
+        user, number = str(body.get("user")), str(body.get("number"))
+        modes = self.parts.faults.before("calls.route", user, number).modes
+        found = call_routing.route(self.parts.tenant, user, number, overflows="usage_overflow" in modes)
         return _json(found.as_json())
 
 

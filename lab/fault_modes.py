@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from lab.locations import new_id
-from lab.records import DIRECT_ROUTING, Effect, Number
+from lab.records import DIRECT_ROUTING, Effect, Number, User
 from lab.rules import Refusal, bad_request, on_premises_number, service_unavailable
 from lab.store import diff
 from lab.tenant import Tenant
@@ -24,6 +24,12 @@ OPERATIONS: Mapping[str, str] = {
     "line_left_behind": RELEASING,
     "extension_clash": ASSIGNING,
     "move_fails": "Move-CsUser",
+    "shell_quota": "WSMan-Create",
+    "tenant_shell_quota": "WSMan-Create",
+    "licence_releases_number": "users.assignLicense",
+    "held_by_deleted_user": ASSIGNING,
+    "held_by_resource_account": ASSIGNING,
+    "usage_overflow": "calls.route",
 }
 MODES = frozenset(OPERATIONS)
 
@@ -48,12 +54,45 @@ def act(tenant: Tenant, modes: Collection[str], mutation: Callable[[], list[Effe
         if name in modes:
             raise _REFUSALS[name](target)
     with tenant.lock:
-        tenant.clashing = "extension_clash" in modes
+        for name in _HOLDERS.keys() & set(modes):
+            _hold(tenant, target, _HOLDERS[name](tenant))
+        tenant.modes = frozenset(modes)
         try:
             effects = mutation()
         finally:
-            tenant.clashing = False
+            tenant.modes = frozenset()
         return effects + [more for name in _SPOILERS if name in modes for more in _SPOILERS[name](tenant, effects)]
+
+
+def _hold(tenant: Tenant, number: str, holder: User) -> None:
+    """Let the number that is asked for turn out to be somebody's already, unless it is."""
+    row = tenant.numbers.get(number) or Number(number, DIRECT_ROUTING, uploaded=False)
+    if row.target_id is None:
+        tenant.put_number(replace(row, target_id=holder.id, target_type=holder.account_type))
+
+
+def _deleted_user(tenant: Tenant) -> User:
+    """Give a soft-deleted account; somebody who left is invented when there is none."""
+    if not tenant.deleted:
+        tenant.delete_user(_invented(tenant, "left", "user").id)
+    return next(iter(tenant.deleted.values()))
+
+
+def _resource_account(tenant: Tenant) -> User:
+    """Give a resource account; one is invented when there is none."""
+    found = (user for user in tenant.users.values() if user.account_type == "resourceAccount")
+    return next(found, None) or _invented(tenant, "ra-invented", "resourceAccount")
+
+
+def _invented(tenant: Tenant, name: str, kind: str) -> User:
+    upn = f"{name}-{new_id()[:8]}@{tenant.domain}"
+    return tenant.create_user({"userPrincipalName": upn, "displayName": name}, kind=kind)
+
+
+_HOLDERS: Mapping[str, Callable[[Tenant], User]] = {
+    "held_by_deleted_user": _deleted_user,
+    "held_by_resource_account": _resource_account,
+}
 
 
 def _released(effects: list[Effect]) -> list[tuple[str, str]]:

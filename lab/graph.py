@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -65,7 +64,7 @@ class GraphEnd:
         names = self._names(call)
         call.target = names[0] if names else ""
         call.verdict = self.parts.faults.before(call.operation, *names, address=f"{call.method} {call.path}")
-        await asyncio.sleep(call.verdict.latency_s + self.parts.settings.operation_delay_s)
+        await self.parts.clock.wait(call.verdict.latency_s + self.parts.settings.operation_delay_s)
         answer = self._carry_out(call, endpoint)
         return replace(answer, dropped=call.verdict.drop_reply)
 

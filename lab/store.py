@@ -42,7 +42,7 @@ class Store:
         self.tenant_id, self.clock, self.settings = tenant_id, clock, settings
         self.domain, self.display_name = "contoso.example", "Contoso"
         self.lock = threading.RLock()
-        self.clashing = False  # a base number and its extension exclude each other during this write
+        self.modes: frozenset[str] = frozenset()  # the failure modes that are played during this write
         self.history = History()
         self.users: dict[str, User] = {}
         self.deleted: dict[str, User] = {}  # soft-deleted accounts, restorable for 30 days

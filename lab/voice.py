@@ -186,7 +186,7 @@ class Telephony(Accounts):
 
     def _check_clash(self, user: User, key: str) -> None:
         """Refuse a base number next to its extension, where the tenant is set to."""
-        if not (self.settings.extension_clashes or self.clashing):
+        if not (self.settings.extension_clashes or "extension_clash" in self.modes):
             return
         for other in self.by_base.get(key.partition(";")[0], ()):
             if self.numbers[other].target_id not in (None, user.id) and (";" in other) != (";" in key):

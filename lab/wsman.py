@@ -14,7 +14,7 @@ from aiohttp import web
 from lab.parts import LabParts
 from lab.wsman_answers import ENVELOPE_KB
 from lab.wsman_auth import Caller, Gate
-from lab.wsman_faults import cut_short, play, transport_verdict
+from lab.wsman_faults import check_quota, cut_short, play, transport_verdict
 from lab.wsman_negotiate import SEALED, Refused
 from lab.wsman_operations import Operations
 from lab.wsman_shells import Shells, Tenancy
@@ -101,6 +101,8 @@ class Endpoint:
             relates_to = request.message_id
             verdict = transport_verdict(self._parts.faults, request.action, user)
             self._strike(verdict.kill_shell, verdict.expire_idle, request.shell_id)
+            await self._parts.clock.wait(verdict.latency_s)
+            check_quota(verdict, self._parts.settings)
             text = await play(verdict, http, lambda: self._operations.run(request, user, http))
             return 200, response(request, text), verdict.cut_reply
         except WsmanFault as fault:

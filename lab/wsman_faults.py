@@ -9,6 +9,8 @@ from typing import NoReturn
 from aiohttp import web
 
 from lab.faults import Faults, Verdict
+from lab.settings import Settings
+from lab.wsman_soap import quota_exceeded
 
 _PREFIX = "wsman-"
 
@@ -25,9 +27,16 @@ def _operation(match: object) -> str:
     return str(match.get("operation", "")).casefold() if isinstance(match, dict) else ""
 
 
+def check_quota(verdict: Verdict, settings: Settings) -> None:
+    """Refuse a shell as if the user, or the tenant, had as many as allowed."""
+    if "shell_quota" in verdict.modes:
+        raise quota_exceeded(settings.shells_per_user)
+    if "tenant_shell_quota" in verdict.modes:
+        raise quota_exceeded(settings.shells_per_tenant, "tenant")
+
+
 async def play(verdict: Verdict, http: web.Request, answer: Callable[[], Awaitable[str]]) -> str:
-    """Wait, refuse or lose the answer as the verdict says."""
-    await asyncio.sleep(verdict.latency_s)
+    """Refuse or lose the answer as the verdict says."""
     if verdict.throttle_s is not None:
         raise web.HTTPTooManyRequests(headers={"Retry-After": f"{verdict.throttle_s:g}"})
     if verdict.unavailable or verdict.error is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from lab.catalogue import E5
@@ -24,10 +25,15 @@ def with_number(tenant: Tenant) -> list[User]:
     return [user for user in people if any(n.source == "online" for n in tenant.numbers_held_by(user.id))]
 
 
-def ready(tenant: Tenant, count: int = 4) -> list[User]:
+def anybody(_user: User) -> bool:
+    """Take everybody."""
+    return True
+
+
+def ready(tenant: Tenant, count: int = 4, *, among: Callable[[User], bool] = anybody) -> list[User]:
     """License some people long enough ago and give them: each may get a number now."""
     made = []
-    for user in without_licence(tenant)[:count]:
+    for user in list(filter(among, without_licence(tenant)))[:count]:
         tenant.assign_licence(user.id, E5)
         licence = Licence(E5, tenant.clock.now() - timedelta(days=1))
         tenant.put_user(User(user.id, user.fields, (licence,), user.account_type))

@@ -31,8 +31,8 @@ APPLICATION_ID = "5c1de2ab-0c4f-4b6c-8b7e-6f6ce1d0f001"
 class PowerShellEnd:
     """Serves the WSMan application over plain HTTP on a free port."""
 
-    def __init__(self, folder: Path, *, users: int = 20, runs: bool = True, operators: int = 1) -> None:
-        clock, settings = Clock(runs=runs), Settings(allow_unencrypted=True)
+    def __init__(self, folder: Path, *, users: int = 20, clock: Clock | None = None, operators: int = 1) -> None:
+        clock, settings = clock or Clock(), Settings(allow_unencrypted=True)
         tenant = Tenant(TENANT_ID, clock, settings)
         generator.fill(tenant, users=users, seed=1)
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

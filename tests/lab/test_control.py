@@ -97,7 +97,9 @@ def test_deletion_and_ghosts(lab: Lab) -> None:
     (number,) = lab.tenant.numbers_held_by(user.id)
     assert ask(lab, "PATCH", f"/state/users/{user.upn}", {"deleted": True})["deleted"] is True
     assert ask(lab, "PATCH", f"/state/users/{user.id}", {"deleted": False})["deleted"] is False
-    lab.tenant.purge_user(user.id)
+    assert ask(lab, "PATCH", f"/state/users/{user.id}", {"purged": True}) == {"id": user.id, "purged": True}
+    with pytest.raises(RuntimeError, match="404"):
+        ask(lab, "GET", f"/state/users/{user.id}")
     assert ask(lab, "GET", "/state/summary")["ghosts"] == [number.telephone_number]
 
 

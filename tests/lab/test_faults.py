@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,8 +13,10 @@ from lab.faults import Faults, Verdict
 from lab.pacing import Bucket
 from lab.records import Json
 from lab.rules import Refusal
+from lab.server import Lab
 from tests.fakes.graph_client import GraphClient
 from tests.fakes.lab_people import FREE_NUMBER, ready, with_number, without_licence
+from tests.fakes.slow_clock import SlowClock
 
 
 def play(graph: GraphClient, name: str, operation: str = "*", **more: Any) -> None:
@@ -23,12 +25,15 @@ def play(graph: GraphClient, name: str, operation: str = "*", **more: Any) -> No
     graph.lab.control("POST", "/faults", {"name": name, "match": match, **more})
 
 
-def test_latency_makes_calls_slow(graph: GraphClient) -> None:
-    """A call takes at least the latency."""
-    play(graph, "latency", "organization.list", seconds=0.05)
-    start = time.perf_counter()
-    graph.get("/organization")
-    assert time.perf_counter() - start >= 0.05
+def test_latency_makes_calls_slow(tmp_path: Path) -> None:
+    """A call waits for the latency of its fault and that of the setting."""
+    clock = SlowClock()
+    clock.over.set()
+    with Lab(folder=tmp_path, users=2, clock=clock) as lab, GraphClient(lab) as graph:
+        play(graph, "latency", "organization.list", seconds=0.5)
+        lab.settings.operation_delay_s = 0.25
+        graph.get("/organization").raise_for_status()
+    assert clock.waits == [0.75]
 
 
 def test_lag_shows_the_state_before_the_write(graph: GraphClient, clock: Clock) -> None:

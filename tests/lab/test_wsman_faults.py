@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pypsrp.exceptions import WSManFaultError
 from pypsrp.powershell import PowerShell, RunspacePool
 
 from tests.fakes.powershell_end import PowerShellEnd, invoke, script
+from tests.fakes.slow_clock import MOST_S, SlowClock
 from tests.fakes.voice_rows import PER_ROW, people, rows
 
 SHELL_NOT_FOUND = 2150858843
@@ -41,6 +43,25 @@ def test_shell_dies_under_its_client(end: PowerShellEnd, name: str) -> None:
     assert caught.value.code == SHELL_NOT_FOUND
     with end.pool() as pool:
         assert script(pool, "2").output == [2]
+
+
+def test_shell_starts_slowly(tmp_path: Path) -> None:
+    """`latency` on Create holds back that shell alone: another one, asked for later, works meanwhile."""
+    clock, order = SlowClock(), []
+    with PowerShellEnd(tmp_path, users=2, clock=clock) as end, ThreadPoolExecutor(1) as other:
+
+        def start() -> None:
+            with end.pool():
+                order.append("first")
+
+        play(end, "latency", "WSMan-Create", seconds=90)
+        slow = other.submit(start)
+        assert clock.arrived.wait(MOST_S)
+        with end.pool() as pool:
+            order.append(script(pool, "'second'").output[0])
+        clock.over.set()
+        slow.result(MOST_S)
+    assert (order, clock.waits) == (["second", "first"], [90.0])
 
 
 def test_shell_dies_in_the_middle_of_a_batch(end: PowerShellEnd) -> None:

@@ -15,6 +15,7 @@ from pypsrp.complex_objects import GenericComplexObject, PSInvocationState
 from pypsrp.exceptions import AuthenticationError, WinRMTransportError, WSManFaultError
 from pypsrp.powershell import PowerShell, RunspacePool
 
+from lab.clock import Clock
 from lab.posh_values import SecureString
 from tests.fakes.powershell_end import PowerShellEnd, invoke, script
 
@@ -50,7 +51,7 @@ def pool(end: PowerShellEnd) -> Iterator[RunspacePool]:
 @pytest.fixture
 def standing(tmp_path: Path) -> Iterator[PowerShellEnd]:
     """Serve an end whose clock stands still."""
-    with PowerShellEnd(tmp_path, users=4, runs=False) as served:
+    with PowerShellEnd(tmp_path, users=4, clock=Clock(runs=False)) as served:
         yield served
 
 

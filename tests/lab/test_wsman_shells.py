@@ -17,6 +17,7 @@ from pypsrp.powershell import PowerShell, RunspacePool
 from pypsrp.shell import WinRS
 from pypsrp.wsman import NAMESPACES, WSMan, WSManAction
 
+from lab.clock import Clock
 from tests.fakes.powershell_end import PowerShellEnd, invoke, script
 
 SHELL_NOT_FOUND, SHELL_DISCONNECTED, STREAM_DISCONNECTED = 2150858843, 0x803381C4, 0x803381DE
@@ -33,7 +34,7 @@ def end(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PowerShellEnd]:
 @pytest.fixture
 def standing(tmp_path: Path) -> Iterator[PowerShellEnd]:
     """Serve an end whose clock stands still."""
-    with PowerShellEnd(tmp_path, users=4, runs=False, operators=4) as served:
+    with PowerShellEnd(tmp_path, users=4, clock=Clock(runs=False), operators=4) as served:
         yield served
 
 
