@@ -11,7 +11,6 @@ from lab.records import (
     NUMBER_TYPES,
     AdUser,
     Effect,
-    Group,
     Json,
     Licence,
     Number,
@@ -210,7 +209,7 @@ class Accounts(Store):
             if any(member in group.members for member in add):
                 raise _directory("One or more added object references already exist for the property 'members'.")
             members = tuple(m for m in (*group.members, *add) if m not in remove)
-            self.put_group(Group(group.id, group.display_name, members, group.description))
+            self.put_group(replace(group, members=members))
             return diff(f"group:{group_id}", {"members": (list(group.members), list(members))})
 
     # Active Directory

@@ -21,7 +21,7 @@ from lab.cmdlets_policy_batches import POLICY_BATCHES
 from lab.cmdlets_resource_accounts import RESOURCE_ACCOUNTS
 from lab.cmdlets_routing import ROUTING
 from lab.cmdlets_secure import SECURE
-from lab.cmdlets_skype import SKYPE_USERS
+from lab.cmdlets_skype import SKYPE_SHARED, SKYPE_USERS
 from lab.cmdlets_skype_devices import SKYPE_DEVICES
 from lab.cmdlets_skype_forwarding import SKYPE_FORWARDING
 from lab.cmdlets_skype_groups import SKYPE_GROUPS
@@ -126,3 +126,8 @@ _TEAMS = (*_VOICE, *TEAMS, *USERS, *NUMBERS, *NUMBER_SETTINGS, *ORDERS, *LOCATIO
 _SKYPE = (*SKYPE_USERS, *SKYPE_SERVER, *SKYPE_NUMBERS, *SKYPE_DEVICES, *SKYPE_GROUPS, *SKYPE_FORWARDING)
 
 REGISTRY = Registry((*CORE, *STREAMS, *SECURE, *_MODULES, *_TEAMS, *DIRECTORY, *DIRECTORY_GROUPS, *_SKYPE), ALIASES)
+
+# What a session that is made for management from afar has beside the cmdlets of its roles.
+_REMOTE_SERVER = frozenset({"Get-Command", "Measure-Object", "Select-Object"})
+_REMOTE = (item for item in (*CORE, *_MODULES) if item.name in _REMOTE_SERVER)
+SKYPE_REGISTRY = Registry((*_REMOTE, *_SKYPE, *SKYPE_SHARED), {})

@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 
-from lab import inventory, orders
+from lab import exports, inventory, orders
 from lab.clock import stamp
 from lab.cmdlets import Call, Cmdlet, Parameter, allowed, words
 from lab.cmdlets_host import Host, teams_host
@@ -20,7 +19,6 @@ from lab.tenant import View
 MODULE = "MicrosoftTeams"
 _MODELS = "Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models."
 UPLOAD_LIMIT, RELEASE_LIMIT, UPDATE_LIMIT, TAG_LIMIT = 10_000, 1_000, 1_000, 10
-_LINK_LASTS = timedelta(hours=1)
 _ORDER_TYPES = (orders.SEARCH, orders.RELEASE, orders.CREATION, orders.UPDATE, "SmsActivation", "NumberUsageUpdate")
 
 
@@ -216,31 +214,34 @@ def _detail(number: str, why: str) -> Hashtable:
 def export(call: Call) -> Iterable[Value]:
     """Export-CsAcquiredPhoneNumber: an order that ends with a link to a file."""
     host = teams_host(call)
+    tenant, made = host.parts.tenant, list[str]()
 
     def place(finish: orders.Finish, pretend: bool) -> Iterable[Value]:
-        del pretend
-        return [orders.place(host.parts.tenant, orders.EXPORT, (), _nothing, finish).id]
+        names = exports.chosen(call.text("Property"))
+
+        def work(_everything: str) -> list[Effect]:
+            made.append("" if pretend else exports.table(tenant.view(), names))
+            return []
+
+        order = orders.place(tenant, orders.EXPORT, ("",), work, finish)
+        tenant.exports[order.id] = made
+        return [order.id]
 
     return host.later(call, place)
 
 
-def _nothing(_number: str) -> list[Effect]:
-    return []
-
-
 def export_status(call: Call) -> Iterable[Value]:
     """Get-CsExportAcquiredPhoneNumberStatus: the link lasts an hour."""
+    parts = teams_host(call).parts
 
     def look(view: View) -> Iterable[Value]:
         order = orders.find(view.tenant, call.text("OrderId"), orders.EXPORT)
-        ends = order.due_at + _LINK_LASTS
-        live = order.done and view.tenant.clock.now() < ends
         props: list[tuple[str, Value]] = [
             ("Id", order.id),
             ("CreatedAt", stamp(order.created_at)),
             ("Status", orders.status(order, view.tenant.clock.now())),
-            ("DownloadLinkExpiry", stamp(ends) if order.done else None),
-            ("DownloadLink", f"https://lab.invalid/exports/{order.id}.csv" if live else None),
+            ("DownloadLinkExpiry", stamp(order.due_at + exports.LASTS) if order.done else None),
+            ("DownloadLink", exports.link(parts, order)),
         ]
         type_ = _MODELS + "SkypeTelephoneNumberMgmtGetExportAcquiredTelephoneNumbersResponse"
         return [PsObject(props, types=(type_, "System.Object"), adapted=True)]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from lab.catalogue import POLICIES
 from lab.cmdlets import Call, Cmdlet, Parameter, allowed, needed
-from lab.cmdlets_host import host_of, teams_host
+from lab.cmdlets_host import Host, host_of, teams_host
 from lab.cmdlets_skype import grant_policy
 from lab.cmdlets_users import online_user
 from lab.grants import UPGRADE, EffectivePolicy
@@ -44,10 +44,18 @@ def _grant(policy_type: str) -> Callable[[Call], Iterable[Value]]:
 
         if policy_type == UPGRADE and name is not None:
             _warn(call, name)
-        answer = list(host.write(call, act, host.names_of(subject) if subject else [tenant.tenant_id]))
+        answer = list(host.write(call, act, _names(call, host)))
         return [*answer, *_passed(call)]
 
     return grant
+
+
+def _names(call: Call, host: Host) -> list[str]:
+    """Give every name of whom a grant is about: a group, a user or the tenant."""
+    group, tenant = call.text("Group"), host.parts.tenant
+    if group:
+        return [tenant.group_id(group), group]
+    return host.names_of(call.text("Identity")) if call.text("Identity") else [tenant.tenant_id]
 
 
 def _warn(call: Call, name: str) -> None:
@@ -113,7 +121,7 @@ GRANTS = (
                 Parameter("PolicyName", position=1, from_property=True),
                 Parameter("Global", "switch", sets=needed("Global")),
                 Parameter("Group", sets=needed("Group"), since=(4, 5, 1)),
-                Parameter("Rank", "int", sets=needed("Group"), since=(4, 5, 1)),
+                Parameter("Rank", "int", sets=allowed("Group"), since=(4, 5, 1)),
                 Parameter("PassThru", "switch", sets=allowed("Identity", "Global", "Group")),
             ),
             default_set="Identity",

@@ -77,7 +77,8 @@ def _user(user: UserResult) -> PsObject:
 def grant_to_group(call: Call) -> Iterable[Value]:
     """New-CsGroupPolicyAssignment (the group must not have the type yet) and Set-… (it must)."""
     host = teams_host(call)
-    tenant, group, kind = host.parts.tenant, call.text("GroupId"), call.text("PolicyType")
+    tenant, kind = host.parts.tenant, call.text("PolicyType")
+    group = tenant.group_id(call.text("GroupId"))
     by = host.connection.account if host.connection else ""
 
     def act() -> list[Effect]:
@@ -102,7 +103,8 @@ def _known(grants: list[GroupPolicy], group: str, kind: str) -> GroupPolicy | No
 def revoke_from_group(call: Call) -> Iterable[Value]:
     """Remove-CsGroupPolicyAssignment."""
     host = teams_host(call)
-    tenant, group, kind = host.parts.tenant, call.text("GroupId"), call.text("PolicyType")
+    tenant, kind = host.parts.tenant, call.text("PolicyType")
+    group = tenant.group_id(call.text("GroupId"))
 
     def act() -> list[Effect]:
         with tenant.lock:
@@ -118,14 +120,15 @@ def group_grants(call: Call) -> Iterable[Value]:
 
     def look(view: View) -> Iterable[Value]:
         found = sorted(view.tenant.group_policies, key=lambda g: (g.policy_type, g.rank))
-        return [_grant(row) for row in found if _is_wanted(call, row)]
+        group = view.tenant.group_id(call.text("GroupId"))
+        return [_grant(row) for row in found if _is_wanted(call, row, group)]
 
     return teams_host(call).read(call, look, [call.text("GroupId")])
 
 
-def _is_wanted(call: Call, row: GroupPolicy) -> bool:
-    wanted = {"GroupId": row.group_id, "PolicyType": row.policy_type}
-    return all(call.text(name).lower() == value.lower() for name, value in wanted.items() if call.has(name))
+def _is_wanted(call: Call, row: GroupPolicy, group: str) -> bool:
+    kind = call.text("PolicyType").lower()
+    return group.lower() in ("", row.group_id.lower()) and kind in ("", row.policy_type.lower())
 
 
 def _grant(row: GroupPolicy) -> PsObject:

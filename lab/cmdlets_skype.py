@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from uuid import UUID
 
 from lab import moves, skype
@@ -11,9 +13,10 @@ from lab.cmdlets import Call, Cmdlet, Parameter, allowed, needed, words
 from lab.cmdlets_directory import ad_value
 from lab.cmdlets_filter import FilterRefused, Predicate, parse_filter, parse_ldap
 from lab.cmdlets_host import host_of
+from lab.host_files import text_of
 from lab.moves import Move
-from lab.posh_errors import ErrorRecord, not_supported
-from lab.posh_values import PsObject, Value
+from lab.posh_errors import ErrorRecord, StatementError
+from lab.posh_values import Bag, PsObject, Value
 from lab.records import ZERO_GUID, AdUser, Effect
 from lab.rules import Refusal, bad_request
 from lab.skype_records import ON_PREMISES, SkypeUser
@@ -236,8 +239,24 @@ def _policy_list(policy_type: str) -> Callable[[Call], Iterable[Value]]:
 
 def move(call: Call) -> Iterable[Value]:
     """Move-CsUser: to the cloud, with its checks, or to a pool."""
-    if call.has("UserList"):
-        raise call.fail(not_supported("Move-CsUser -UserList: the file is not on this host"))
+    return _move_list(call) if call.set_name == "Users" else _move_one(call)
+
+
+def _move_list(call: Call) -> Iterator[Value]:
+    """Move everybody a file names, separated by commas; one who is refused is an error and the others go on."""
+    try:
+        listed = text_of(host_of(call).parts, call.text("UserList"))
+    except Refusal as refusal:
+        raise call.fail(skype_error(refusal)) from refusal
+    for identity in filter(None, (part.strip() for part in re.split(r"[,\n]", listed))):
+        given = [(name, value) for name, value in call.bound.items() if name != "UserList"]
+        try:
+            yield from _move_one(replace(call, bound=Bag([("Identity", identity), *given])))
+        except StatementError as error:
+            call.error(error.record)
+
+
+def _move_one(call: Call) -> Iterable[Value]:
     tenant = host_of(call).parts.tenant
     wanted = Move(
         call.text("Identity"),
@@ -266,6 +285,15 @@ _MOVE_SWITCHES = (
     *words("UseLegacyMode IgnoreBackendStoreException"),
 )
 _MOVE_TEXTS = words("HostedMigrationOverrideUrl TenantAdminUserName ProxyPool Report")
+
+
+def _policy_cmdlets(kinds: Iterable[str]) -> Iterator[Cmdlet]:
+    """Give the cmdlets that grant and list policies of some types."""
+    granted = (_IDENTITY, Parameter("PolicyName", position=1, from_property=True), *_COMMON)
+    for kind in kinds:
+        yield Cmdlet(f"Grant-Cs{kind}", _grant(kind), granted, module=MODULE, changes=True)
+        yield Cmdlet(f"Get-Cs{kind}", _policy_list(kind), (Parameter("Identity", position=0),), module=MODULE)
+
 
 SKYPE_USERS = (
     Cmdlet(
@@ -311,7 +339,7 @@ SKYPE_USERS = (
         move,
         (
             Parameter("Identity", position=0, sets=needed("Identity"), from_value=True, from_property=True),
-            Parameter("UserList", sets=needed("UserList")),
+            Parameter("UserList", sets=needed("Users")),
             Parameter("Target", position=1, sets=needed()),
             Parameter("Credential", "any"),
             Parameter("AccessTokens", "strings"),
@@ -324,20 +352,7 @@ SKYPE_USERS = (
         changes=True,
     ),
     # Types the cloud has too are granted by one cmdlet that looks whether a Teams connection is there.
-    *(
-        Cmdlet(
-            f"Grant-Cs{kind}",
-            _grant(kind),
-            (_IDENTITY, Parameter("PolicyName", position=1, from_property=True), *_COMMON),
-            module=MODULE,
-            changes=True,
-        )
-        for kind in skype.POLICIES
-        if kind not in CLOUD_POLICIES
-    ),
-    *(
-        Cmdlet(f"Get-Cs{kind}", _policy_list(kind), (Parameter("Identity", position=0),), module=MODULE)
-        for kind in skype.POLICIES
-        if kind not in CLOUD_POLICIES
-    ),
+    *_policy_cmdlets(kind for kind in skype.POLICIES if kind not in CLOUD_POLICIES),
 )
+# Where there are no Teams cmdlets, the server's own ones of these types are seen.
+SKYPE_SHARED = tuple(_policy_cmdlets(kind for kind in skype.POLICIES if kind in CLOUD_POLICIES))

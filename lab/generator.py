@@ -122,7 +122,8 @@ class Generator:
         everybody, inner = opaque_id("group", "All"), opaque_id("group", "Ring A")
         departments = [group_id for name, group_id in ids.items() if name.startswith("Department")]
         for name, group_id in ids.items():
-            self.tenant.put_group(Group(group_id, name, tuple(made[name])))
+            mail = f"{name.lower().replace(' ', '-')}@{self.tenant.domain}"
+            self.tenant.put_group(Group(group_id, name, tuple(made[name]), mail=mail))
         self.tenant.put_group(Group(everybody, "All Employees", tuple(departments)))
         # Ring A holds Ring B and Ring B holds Ring A: an expansion that does not remember never ends.
         self.tenant.put_group(Group(inner, "Ring A", (opaque_id("group", "Ring B"), *departments[:1])))

@@ -132,7 +132,7 @@ class Grants(Telephony):
     ) -> list[Effect]:
         """Grant a policy to the direct members of a group; None removes the grant, rank 0 means the last."""
         with self.lock:
-            known = self.policy_type(policy_type)
+            group_id, known = self.group_id(group_id), self.policy_type(policy_type)
             self._check_group_grant(group_id, known)
             order = sorted((g for g in self.group_policies if g.policy_type == known), key=lambda g: g.rank)
             before = next((g for g in order if g.group_id == group_id), None)

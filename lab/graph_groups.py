@@ -108,12 +108,14 @@ def _members(call: Call, ids: Iterable[str], *, users_only: bool) -> Answer:
 
 
 def _group_value(group: Group, name: str) -> Json:
-    return {"id": group.id, "displayName": group.display_name, "description": group.description}.get(name)
+    return _group(group, (name,)).get(name)
 
 
 def _group(group: Group, names: Sequence[str]) -> dict[str, Json]:
     known: dict[str, Json] = {"id": group.id, "displayName": group.display_name, "description": group.description}
-    known |= {"mail": None, "mailEnabled": False, "mailNickname": group.id, "securityEnabled": True, "groupTypes": []}
+    nickname = group.mail.partition("@")[0] or group.id
+    known |= {"mail": group.mail or None, "mailEnabled": bool(group.mail), "mailNickname": nickname}
+    known |= {"securityEnabled": True, "groupTypes": []}
     return {name: known[name] for name in names if name in known}
 
 

@@ -162,6 +162,7 @@ class Group:
     display_name: str
     members: tuple[str, ...] = ()
     description: str = ""
+    mail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

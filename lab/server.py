@@ -26,6 +26,7 @@ from lab.authority import Authority, Registration
 from lab.calls import CallLog
 from lab.clock import Clock
 from lab.control import ControlEnd
+from lab.exports import ExportEnd
 from lab.faults import Faults
 from lab.generator import fill
 from lab.graph import GraphEnd
@@ -162,6 +163,7 @@ class Lab:
         """Make the application of the HTTPS origin: identity provider and Graph."""
         application = web.Application(client_max_size=16 * 2**20)
         GraphEnd(self.parts, address).add_routes(application.router)
+        ExportEnd(self.parts).add_routes(application.router)
         Authority(self.parts, self._registration, address).add_routes(application.router)
         return application
 

@@ -67,6 +67,7 @@ class Store:
         self.forwarding: dict[str, list[tuple[datetime, Forwarding]]] = {}  # on-premises, every version
         self.phone_configuration = PhoneConfiguration()
         self.orders: dict[str, Order] = {}
+        self.exports: dict[str, list[str]] = {}  # the files of export orders, once they are made
         self.ad_users: dict[str, AdUser] = {}  # by folded sAMAccountName
         self.operations: dict[str, Operation] = {}
         self.pending: set[str] = set()  # numbers an operation is working on
@@ -131,6 +132,13 @@ class Store:
         """Give every instance of a policy type, `Global` first."""
         found = [policy for (kind, _), policy in self.policies.items() if kind == policy_type.casefold()]
         return sorted(found, key=lambda policy: (policy.name != "Global", policy.name))
+
+    def group_id(self, identity: str) -> str:
+        """Give the id of a group by id, mail or SIP address; what no group has comes back as it is."""
+        bare = _bare_sip(identity)
+        if bare in self.groups:
+            return bare
+        return next((group.id for group in self.groups.values() if group.mail.casefold() == bare != ""), identity)
 
     def transitive_members(self, group_id: str) -> Iterator[str]:
         """Give the ids of users and groups below a group once each; cycles end."""

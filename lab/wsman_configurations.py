@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from lab.cmdlets import Registry
 from lab.cmdlets_core import ALIASES
-from lab.cmdlets_modules import REGISTRY
+from lab.cmdlets_modules import REGISTRY, SKYPE_REGISTRY
 from lab.settings import Settings
 from lab.wsman_soap import POWERSHELL, unknown_resource
 
@@ -18,17 +18,18 @@ JEA = "VoiceOperators"
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a shell of this configuration may do; an empty list allows every command."""
+    """What a shell of this configuration may do; an empty list allows every command of the address."""
 
     name: str
     scripts: bool
+    commands: Registry = REGISTRY
     allowed: tuple[str, ...] = ()
 
     def registry(self) -> Registry:
         """Give the commands; the others are not known at all."""
         if not self.allowed:
-            return REGISTRY
-        return Registry((item for item in REGISTRY.all() if _fits(item.name, self.allowed)), ALIASES)
+            return self.commands
+        return Registry((item for item in self.commands.all() if _fits(item.name, self.allowed)), ALIASES)
 
 
 def _fits(name: str, globs: Sequence[str]) -> bool:
@@ -36,10 +37,10 @@ def _fits(name: str, globs: Sequence[str]) -> bool:
 
 
 def configuration(resource: str, settings: Settings, *, scripts: bool) -> Configuration:
-    """Find the configuration of a resource URI; `scripts` tells whether the address takes script text at all."""
+    """Find the configuration of a resource URI; the address without script text is that of the Skype servers."""
     name = resource.removeprefix(f"{POWERSHELL}/").partition("?")[0]
     if name.lower() == FULL.lower():
-        return Configuration(FULL, scripts)
+        return Configuration(FULL, scripts, REGISTRY if scripts else SKYPE_REGISTRY)
     if name.lower() == JEA.lower() and scripts:
         return Configuration(JEA, scripts=False, allowed=settings.jea_commands)
     raise unknown_resource(resource)

@@ -314,17 +314,25 @@ def test_secret_travels_as_a_secure_string(shell: PowerShell) -> None:
     )
 
 
-def test_cmdlets_only_endpoint_takes_cmdlets(endpoints: Endpoints, names: list[str]) -> None:
-    """The Skype endpoint answers cmdlets, so rows are written one by one; the server refuses a script, were it sent."""
-    endpoint = endpoint_of(endpoints, "ocs_powershell")
+def test_cmdlets_only_endpoint_takes_cmdlets(endpoints: Endpoints, names: list[str], control: LabControl) -> None:
+    """A configuration of cmdlets gets rows one by one; the server refuses a script, were it sent."""
+    control.change_settings(jea_commands=["*-AD*"])
+    endpoint = replace(endpoint_of(endpoints), configuration_name="VoiceOperators", allows_scripts=False)
     with shell_of(endpoint) as shell:
-        assert shell.cmdlet("Get-ADUser", {"Filter": "*"}, deadline_s=10)
         good, bad = shell.run(SET_AD_USER, [sent(names[0]), sent("nobody")], deadline_s=20, writes=True)
         assert good.ok
         assert isinstance(bad.error, NotFound)
     with shell_of(replace(endpoint, allows_scripts=True)) as shell, pytest.raises(ConnectorError) as caught:
         list(shell.run(SET_AD_USER, [sent("ada")], deadline_s=10))
     assert isinstance(caught.value, Invalid | Unsupported)
+
+
+def test_skype_endpoint_answers_its_own_cmdlets(endpoints: Endpoints) -> None:
+    """The connector reads there what the servers know; a cmdlet of another module is unsupported, not a failure."""
+    with shell_of(endpoint_of(endpoints, "ocs_powershell")) as shell:
+        assert shell.cmdlet("Get-CsPool", {}, deadline_s=10)
+        with pytest.raises(Unsupported):
+            shell.cmdlet("Get-ADUser", {"Filter": "*"}, deadline_s=10)
 
 
 def test_secrets_are_kept_out_of_the_log(shell: PowerShell, caplog: pytest.LogCaptureFixture) -> None:

@@ -154,12 +154,3 @@ def test_an_accepted_order_may_do_nothing(teams: ScriptRunner) -> None:
     assert report(teams, order_id, CREATION)["Status"] == "Success"
     assert NEW[0] not in teams.tenant.numbers
     assert last_call(teams)["operation"] == "Get-CsOnlineTelephoneNumberOrder"
-
-
-def test_export_gives_a_link_for_an_hour(teams: ScriptRunner) -> None:
-    """The link is there when the export is done and gone after an hour."""
-    (order_id,) = teams("Export-CsAcquiredPhoneNumber")
-    ask = "param($O) (Get-CsExportAcquiredPhoneNumberStatus -OrderId $O).DownloadLink"
-    assert teams(ask, order_id)[0]
-    teams.parts.clock.advance(3601)
-    assert teams(ask, order_id) in ([], [None])

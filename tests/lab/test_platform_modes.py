@@ -7,13 +7,11 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pypsrp.exceptions import WSManFaultError
-from pypsrp.powershell import PowerShell, RunspacePool
-from pypsrp.wsman import WSMan
+from pypsrp.powershell import RunspacePool
 
 from lab.catalogue import E5
 from lab.fault_modes import MODES
@@ -23,6 +21,7 @@ from lab.settings import Settings
 from tests.fakes.checkout import ROOT
 from tests.fakes.graph_client import GraphClient
 from tests.fakes.lab_people import ready
+from tests.fakes.lab_shells import pool_at, run, teams_pool
 
 QUOTA = 2150859173
 ABROAD = "+4366412345"
@@ -72,22 +71,6 @@ class Site:
         return row["assignmentTargetId"] if row else None
 
 
-def run(pool: RunspacePool, cmdlet: str, **parameters: object) -> tuple[list[Any], str]:
-    """Run one cmdlet: its output, and the text of its error."""
-    with PowerShell(pool) as shell:
-        shell.add_cmdlet(cmdlet).add_parameters(parameters)
-        found = shell.invoke()
-        return found, str(shell.streams.error[0]) if shell.streams.error else ""
-
-
-def client(lab: Lab, address: str) -> RunspacePool:
-    """Make a pool of stock pypsrp over TLS with the lab's certificates."""
-    place: Any = lab.endpoints[address]
-    who = {"username": place["username"], "password": Path(place["password_file"]).read_text().strip()}
-    trust = {"ssl": True, "auth": "basic", "cert_validation": str(lab.endpoints["ca_bundle"])}
-    return RunspacePool(WSMan(place["server"], port=place["port"], path=place["path"], **who, **trust))
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Run one lab for the file: half of the people are on premises, and losing a licence releases nothing by itself."""
@@ -95,9 +78,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with ExitStack() as stack:
         lab = stack.enter_context(Lab(folder=tmp_path_factory.mktemp("lab"), users=400, seed=1, settings=settings))
         graph = stack.enter_context(GraphClient(lab))
-        teams, skype = (stack.enter_context(client(lab, name)) for name in ("powershell", "ocs_powershell"))
-        login = {"TenantId": "contoso.example", "ApplicationId": lab.endpoints["client_id"]}
-        run(teams, "Connect-MicrosoftTeams", **login, CertificateThumbprint="A1" * 20)
+        teams, skype = stack.enter_context(teams_pool(lab)), stack.enter_context(pool_at(lab, "ocs_powershell"))
         yield Site(lab, graph, teams, skype)
 
 
@@ -163,7 +144,7 @@ def tenant_shell_quota(site: Site) -> bool:
 def opening(site: Site) -> str:
     """Open one more shell; gives the fault's text."""
     try:
-        with client(site.lab, "powershell"):
+        with pool_at(site.lab, "powershell"):
             return ""
     except WSManFaultError as error:
         return str(error.reason) if error.code == QUOTA else f"another fault: {error}"

@@ -116,6 +116,26 @@ def test_only_a_few_batches_run_at_once(teams: ScriptRunner) -> None:
 # Groups
 
 
+@pytest.mark.parametrize("spelling", ["{id}", "{ID}", "{mail}", "sip:{mail}"])
+def test_a_group_is_named_by_id_mail_or_sip(teams: ScriptRunner, spelling: str) -> None:
+    """Granting, reading and taking away find the same group; without a rank the grant comes last."""
+    made = next(item for item in teams.tenant.groups.values() if item.mail)
+    name = spelling.format(id=made.id, ID=made.id.upper(), mail=made.mail.upper())
+    teams("param($G) Grant-CsTeamsCallHoldPolicy -Group $G -PolicyName Global", name)
+    assert teams.errors == []
+    (found,) = teams("param($G) Get-CsGroupPolicyAssignment -GroupId $G -PolicyType TeamsCallHoldPolicy", name)
+    assert isinstance(found, dict)
+    assert (found["GroupId"], found["Rank"]) == (made.id, 1)
+    teams("param($G) Remove-CsGroupPolicyAssignment -GroupId $G -PolicyType TeamsCallHoldPolicy", name)
+    assert not [grant for grant in teams.tenant.group_policies if grant.policy_type == "TeamsCallHoldPolicy"]
+
+
+def test_a_stranger_is_no_group(teams: ScriptRunner) -> None:
+    """An address that no group has is refused by that name."""
+    teams("Grant-CsTeamsCallHoldPolicy -Group nobody@contoso.example -PolicyName Global -Rank 1")
+    assert teams.errors[0].message == "Group 'nobody@contoso.example' is not found"
+
+
 def test_ranks_are_positions(teams: ScriptRunner) -> None:
     """A new grant pushes the others down; without a rank it comes last; Remove closes the gap."""
     first, second, third = (group(teams, name) for name in ("g1", "g2", "g3"))

@@ -174,11 +174,23 @@ def _secure() -> Any:
 
 
 def test_cmdlets_only_end_refuses_scripts(end: PowerShellEnd) -> None:
-    """At /OcsPowershell cmdlets run and script text is refused."""
+    """At /OcsPowershell the server's cmdlets run and script text is refused."""
     with end.pool(path="OcsPowershell") as pool:
-        assert invoke(pool, "Write-Output", InputObject="x").output == ["x"]
+        assert "Skype for Business Server" in invoke(pool, "Get-CsServerVersion").output[0]
         shell = script(pool, "1")
     assert (shell.state, shell.streams.error[0].fq_error) == (PSInvocationState.FAILED, "ScriptsNotAllowed")
+
+
+def test_skype_end_knows_its_own_cmdlets_only(end: PowerShellEnd) -> None:
+    """Everything it offers is Skype's or belongs to remote management; cmdlets of other modules are not known."""
+    with end.pool(path="OcsPowershell") as pool:
+        found = [item.adapted_properties for item in invoke(pool, "Get-Command").output]
+        strangers = [invoke(pool, name) for name in ("Get-ADUser", "Get-CsOnlineUser", "Start-Sleep", "Get-Module")]
+    names = {row["Name"] for row in found if row["ModuleName"] != "SkypeForBusiness"}
+    assert names == {"Get-Command", "Measure-Object", "Select-Object"}
+    shown = {row["Name"] for row in found}
+    assert {"Get-CsUser", "Move-CsUser", "Grant-CsVoicePolicy", "Grant-CsTeamsUpgradePolicy"} <= shown
+    assert {shell.streams.error[0].fq_error for shell in strangers} == {"CommandNotFoundException"}
 
 
 def test_one_shell_too_many_is_refused(end: PowerShellEnd) -> None:
