@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import gc
 import itertools
+import random
 import statistics
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -100,14 +102,17 @@ def _writing(folder: Path) -> tuple[list[float], list[float], list[float], list[
 
 
 def _entries(number: int) -> Iterator[Entry]:
-    """Give intents and outcomes of assigned numbers, as the engine writes them."""
+    """Give intents and outcomes of assigned numbers, as the engine writes them: object ids are random UUIDs."""
+    draw = random.Random(number)
     for line in itertools.count(1):
-        user, at = f"user:{number:04}-{line:06}", START + timedelta(seconds=line)
+        user_id, at = str(uuid.UUID(int=draw.getrandbits(128), version=4)), START + timedelta(seconds=line)
+        user, phone = f"user:{user_id}", f"+4312{number:04}{line:05}"
+        given = {"user_id": user_id, "number": phone, "number_type": "directRouting", "location_id": None}
         effects = (
-            Effect(object=f"number:+4312{number:04}{line:05}", attribute="owner", after=user),
-            Effect(object=user, attribute="number", after=f"+4312{number:04}{line:05}"),
+            Effect(object=f"number:{phone}", attribute="owner", after=user_id),
+            Effect(object=user, attribute="number", after=phone),
         )
-        change = Change(kind="assign_number", target=user, parameters={"user_id": user}, effects=effects)
+        change = Change(kind="assign_number", target=user, parameters=given, effects=effects)
         yield Entry(at, line, 1, user, "intent", "", change.model_dump(mode="json"))
         yield Entry(at, line, 1, user, "outcome", "verified", {"message": ""}, effects)
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Literal
 
 from orjson import OPT_SORT_KEYS, dumps
@@ -30,7 +30,7 @@ from engine.digests import GENESIS, entry_digest
 from engine.journal_rows import EffectValues, EntryValues, moment_text
 from engine.leases import LeaseLost
 
-_SALT, _SALTS_AT_ONCE = 32, 64  # characters of a salt; how many are drawn at once
+_SALT = 32  # characters of a salt
 _KEY = itemgetter(0, 1)
 _MANIFESTS_LOCK = 4_711_002
 Phase = Literal["intent", "outcome"]
@@ -76,95 +76,86 @@ class Stream:
 
 
 class Appender:
-    """Appends entries within one transaction; `connection` is for what must commit together with them."""
+    """Collects entries within one transaction; `connection` is for what must commit together with them."""
 
     def __init__(self, connection: Connection, stream: Stream, head: str, entries: int) -> None:
         self.connection, self._stream = connection, stream
         self.head, self.entries = head, entries
         self._before = entries
-        self._id, self._plan_id = stream.id, stream.plan_id
-        self._rows: list[EntryValues] = []
-        self._effects: list[EffectValues] = []
-        self._at: datetime | None = None
-        self._at_text = self._salts = ""
-
-    def append(self, entry: Entry) -> None:
-        """Add an entry at the end of the stream; the rows are written when the transaction ends.
-
-        A batch of thousands passes here: tuples, and one encoding for each thing that is hashed.
-        """
-        e, stream, plan, previous = entry, self._id, self._plan_id, self.head
-        at = self._at_text if e.at is self._at else self._new_moment(e.at)
-        salt, self._salts = self._salts[:_SALT] or self._new_salts(), self._salts[_SALT:]
-        self.entries = seq = self.entries + 1
-        payload = dumps(e.payload, option=OPT_SORT_KEYS)
-        hashed = salt.encode() + payload
-        if e.effects:
-            hashed += self._add_effects(e.effects, seq, at)
-        inner = sha256(hashed).hexdigest()
-        line, change, target, phase, result = e.line, e.change, e.target, e.phase, e.result
-        chained = dumps((at, stream, seq, plan, line, change, target, phase, result, inner))
-        self.head = sha256(previous.encode() + chained).hexdigest()
-        self._rows.append(
-            (
-                stream,
-                seq,
-                at,
-                plan,
-                line,
-                change,
-                target,
-                phase,
-                result,
-                payload.decode(),
-                salt,
-                inner,
-                previous,
-                self.head,
-            )
-        )
-
-    def _new_moment(self, at: datetime) -> str:
-        self._at, self._at_text = at, moment_text(at)
-        return self._at_text
-
-    def _new_salts(self) -> str:
-        """Draw salts for many entries at once: asking the system for each costs more than hashing."""
-        drawn = secrets.token_hex(_SALT // 2 * _SALTS_AT_ONCE)
-        self._salts = drawn  # the caller cuts the first one off
-        return drawn[:_SALT]
-
-    def _add_effects(self, effects: Iterable[Effect], seq: int, at: str) -> bytes:
-        """Keep the effects as rows and give the text of them that is hashed."""
-        values = [(e.object, e.attribute, e.before, e.after) for e in effects]
-        values.sort(key=_KEY)
-        stream, texts = self._id, self._texts
-        for obj, name, before, after in values:
-            self._effects.append((stream, seq, obj, name, at, texts(before), texts(after)))
-        return dumps(values, option=OPT_SORT_KEYS)
-
-    @staticmethod
-    def _texts(value: JsonValue) -> str:
-        return "null" if value is None else dumps(value, option=OPT_SORT_KEYS).decode()
+        self._pending: list[Entry] = []
+        self.append = self._pending.append  # adds an entry at the end; rows are made when the transaction ends
 
     def finish(self) -> None:
         """Write the rows and move the stream's head; raises LeaseLost when somebody else appended to this stream."""
+        made = _Links(self._stream, self.head, self.entries)
+        made.add(self._pending)
+        self.head, self.entries = made.head, made.seq
         self._move_head()
-        journal_rows.insert_entries(self.connection, self._rows)
-        journal_rows.insert_effects(self.connection, self._effects)
+        journal_rows.insert_entries(self.connection, made.rows)
+        journal_rows.insert_effects(self.connection, made.effects)
 
     def _move_head(self) -> None:
-        moved = self.connection.execute(
-            update(journal_streams)
-            .where(
-                journal_streams.c.id == self._stream.id,
-                journal_streams.c.entries == self._before,
-                journal_streams.c.closed_at.is_(None),
-            )
-            .values(entries=self.entries, head=self.head)
-        ).rowcount
-        if not moved:
+        stream = {"entries": self.entries, "head": self.head, "id": self._stream.id, "before": self._before}
+        if not self.connection.execute(_MOVE_HEAD, stream).rowcount:
             raise LeaseLost(f"journal stream {self._stream.id} has another writer ; this process stops")
+
+
+_MOVE_HEAD = text(
+    "UPDATE journal_streams SET entries = :entries, head = :head"
+    " WHERE id = :id AND entries = :before AND closed_at IS NULL"
+)
+
+
+class _Links:
+    """Makes the rows of entries that continue a chain.
+
+    A batch of thousands passes here: tuples, and one encoding for each thing that is hashed.
+    """
+
+    def __init__(self, stream: Stream, head: str, seq: int) -> None:
+        self._id, self._plan_id = stream.id, stream.plan_id
+        self.head, self.seq = head, seq
+        self.rows: list[EntryValues] = []
+        self.effects: list[EffectValues] = []
+
+    def add(self, entries: list[Entry]) -> None:
+        """Make the rows of these entries, in order."""
+        stream, plan, head, seq = self._id, self._plan_id, self.head, self.seq
+        at_before, at, add = None, "", self.rows.append
+        salts = secrets.token_hex(_SALT // 2 * len(entries))  # drawn at once: asking for each costs more than hashing
+        for number, e in enumerate(entries):
+            if e.at is not at_before:
+                at_before, at = e.at, moment_text(e.at)
+            seq += 1
+            salt = salts[_SALT * number : _SALT * (number + 1)]
+            payload = dumps(e.payload, option=OPT_SORT_KEYS).decode()
+            hashed = (salt + payload).encode()
+            if e.effects:
+                hashed += self._add_effects(e.effects, seq, at)
+            inner = sha256(hashed).hexdigest()
+            line, change, target, phase, result = _SAID(e)
+            chained = dumps((at, stream, seq, plan, line, change, target, phase, result, inner))
+            previous, head = head, sha256(head.encode() + chained).hexdigest()
+            # fmt: off
+            add((stream, seq, at, plan, line, change, target, phase, result, payload, salt, inner, previous, head))
+            # fmt: on
+        self.head, self.seq = head, seq
+
+    def _add_effects(self, effects: Iterable[Effect], seq: int, at: str) -> bytes:
+        """Keep the effects as rows and give the text of them that is hashed."""
+        values = [*map(_EFFECT, effects)]
+        if len(values) > 1:
+            values.sort(key=_KEY)
+        stream, rows = self._id, self.effects
+        for obj, name, before, after in values:
+            was = "null" if before is None else dumps(before, option=OPT_SORT_KEYS).decode()
+            became = "null" if after is None else dumps(after, option=OPT_SORT_KEYS).decode()
+            rows.append((stream, seq, obj, name, at, was, became))
+        return dumps(values, option=OPT_SORT_KEYS)
+
+
+_SAID = attrgetter("line", "change", "target", "phase", "result")
+_EFFECT = attrgetter("object", "attribute", "before", "after")
 
 
 def open_stream(connection: Connection, plan_id: str, chunk: str, *, epoch: int, holder: str, now: datetime) -> Stream:

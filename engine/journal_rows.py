@@ -60,7 +60,8 @@ def moment_text(at: datetime) -> str:
     """Give a moment as the fixed-width text that is hashed."""
     if at.tzinfo is not UTC:
         at = at.astimezone(UTC)
-    return at.isoformat(timespec="microseconds")[:26] + "Z"
+    text = orjson.dumps(at, option=orjson.OPT_UTC_Z).decode()
+    return text[1:-1] if at.microsecond else f"{text[1:20]}.000000Z"
 
 
 def insert_entries(connection: Connection, rows: Sequence[EntryValues]) -> None:
