@@ -84,11 +84,6 @@ def formula_safe(text: str) -> str:
     return text
 
 
-def formula_safe_row(row: Mapping[str, str]) -> dict[str, str]:
-    """Write every cell of a row so that a spreadsheet never runs it."""
-    return {formula_safe(column): formula_safe(value) for column, value in row.items()}
-
-
 def blast_radius(
     previous_count: int | None,
     rows: int,

@@ -17,11 +17,12 @@ from datasets.inventory import NumberState, Taken
 from datasets.people import Person
 from datasets.tables.feeds import feed_rows
 from datasets.tables.feeds import feeds as feeds_table
+from datasets.tables.journal import journal
 from datasets.tables.plans import plans
 from engine import feeds, inventory, plan_store, requests
 from engine.journal import write_manifest
 from engine.observe import Row
-from engine.plan import LineState
+from engine.plan import OPEN_LINES, LineState
 from engine.plan_store import StoredLine
 
 _OUTCOMES = {
@@ -72,21 +73,41 @@ def unchanged(connection: Connection, rows: Iterable[tuple[Row, str]]) -> None:
 
 
 def record(
-    connection: Connection, request_id: str, *, feed_id: str | None, plan_ids: Sequence[str], now: datetime
+    connection: Connection,
+    request_id: str,
+    *,
+    feed_id: str | None,
+    plan_ids: Sequence[str],
+    now: datetime,
+    is_visit: bool = False,
 ) -> dict[str, JsonValue]:
-    """Bring rows, requests and manifest up to date and give the summary of this request."""
+    """Bring rows, requests and manifest up to date and give the summary of this request.
+
+    A visit to plans of others counts what it moved on and what waits in them, not what had ended before it.
+    """
     lines = [line for plan_id in plan_ids for line in plan_store.load_lines(connection, plan_id)]
     started = [name for name in plan_ids if plan_store.header(connection, name).state != "planned"]
     _set_row_outcomes(connection, lines, started)
     for plan_id in plan_ids:
         plan_store.settle_plan_if_done(connection, plan_id)
     write_manifest(connection, request_id, plan_ids, now)
-    counts = _line_counts(lines) if feed_id is None else feeds.outcome_counts(connection, feed_id)
-    summary = _summary(request_id, plan_ids, counts, lines)
+    told = _visited(connection, request_id, lines) if is_visit else lines
+    counts = _line_counts(told) if feed_id is None else feeds.outcome_counts(connection, feed_id)
+    summary = _summary(request_id, plan_ids, counts, told)
+    if is_visit:
+        summary["still_waiting"] = plan_store.count_parked(connection)
     whole = requests.close_request(connection, request_id, _state(counts), summary, now)
     for name in sorted({str(line.source["feed_id"]) for line in lines if "feed_id" in line.source} - {feed_id}):
         _refresh(connection, name, now)
     return whole
+
+
+def _visited(connection: Connection, request_id: str, lines: Sequence[StoredLine]) -> list[StoredLine]:
+    """Leave the lines that are open or have an entry since the request was opened."""
+    since, ids = requests.load(connection, request_id).created_at, sorted({line.plan_id for line in lines})
+    query = select(journal.c.plan_id, journal.c.line).where(journal.c.plan_id.in_(ids), journal.c.at >= since)
+    moved = {(row.plan_id, row.line) for row in connection.execute(query.distinct())}
+    return [line for line in lines if line.state in OPEN_LINES or (line.plan_id, line.line) in moved]
 
 
 def _summary(

@@ -216,6 +216,14 @@ def counts(connection: Connection, plan_id: str) -> Counter[str]:
     return result
 
 
+def count_parked(connection: Connection) -> int:
+    """Count the lines that wait or are unknown in plans that are being applied."""
+    c = plan_lines.c
+    query = select(func.count()).select_from(plan_lines).join(plans, plans.c.id == c.plan_id)
+    parked = c.state.in_([LineState.WAITING, LineState.UNKNOWN]) & (plans.c.state == "applying")
+    return int(connection.execute(query.where(parked)).scalar_one())
+
+
 def open_lines(connection: Connection, objects: Iterable[str]) -> list[StoredLine]:
     """Load the open lines of all plans that concern these objects, with their changes."""
     names, c = list(objects), plan_lines.c

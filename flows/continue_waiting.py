@@ -36,7 +36,7 @@ def story(request: ContinueRequest, run: Run, actor: Actor) -> dict[str, Any]:
         planned = run(stages.replan, request_id)
         plan_ids = [*planned, *(each for each in run(stages.due_plans) if each not in planned)]
         errors = [error for plan_id in plan_ids for error in apply_plan(plan_id, run, KIND)]
-        summary = run(stages.record, request_id, None, plan_ids)
+        summary = run(stages.record, request_id, None, plan_ids, is_visit=True)
     except (InputRefused, ConnectorError) as error:
         give_up(KIND, run, request_id, error)
         raise

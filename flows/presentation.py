@@ -210,8 +210,12 @@ def _outcomes(summary: Mapping[str, JsonValue], rows: Sequence[str]) -> Sequence
 
 
 def _facts(summary: Mapping[str, JsonValue]) -> list[str]:
-    known = {name: summary[name] for name in ("request_id", "plan_id", "verified") if summary.get(name) is not None}
-    facts = [f"- {name.removesuffix('_id')}: `{value}`" for name, value in known.items()]
+    known = {
+        name: summary[name]
+        for name in ("request_id", "plan_id", "verified", "still_waiting")
+        if summary.get(name) is not None
+    }
+    facts = [f"- {name.removesuffix('_id').replace('_', ' ')}: `{value}`" for name, value in known.items()]
     alert, warnings = summary.get("alert"), summary.get("warnings")
     facts += [f"- alert {alert['state']}: {alert['cause']}"] if isinstance(alert, dict) else []
     facts += [f"- warning: {warning}" for warning in warnings] if isinstance(warnings, list) else []

@@ -13,7 +13,7 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError
 from engine.requests import Actor
 from flows import presentation
-from flows.onboarding import AT_ONCE, apply_plan
+from flows.onboarding import AT_ONCE, apply_plan, give_up
 from tasks import onboarding as stages
 from tasks import record_keeping
 from tasks.stage import InPrefect, Run
@@ -38,7 +38,7 @@ def story(request: ReconcileRequest, run: Run, actor: Actor) -> dict[str, Any]:
         errors = [error for plan_id in due for error in apply_plan(plan_id, run, KIND)]
         found = run(record_keeping.reconcile)
     except (InputRefused, ConnectorError) as error:
-        run(stages.give_up, request_id, str(error), "refused" if isinstance(error, InputRefused) else "failed")
+        give_up(KIND, run, request_id, error)
         raise
     summary: dict[str, Any] = {"request_id": request_id, "continued_plans": len(due), "settled": found}
     if errors:

@@ -13,6 +13,7 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError
 from engine.requests import Actor
 from flows import presentation
+from flows.onboarding import give_up
 from tasks import onboarding as stages
 from tasks import record_keeping
 from tasks.stage import InPrefect, Run
@@ -39,7 +40,7 @@ def story(request: RetentionRequest, run: Run, actor: Actor) -> dict[str, Any]:
     try:
         found = run(record_keeping.erase, request_id, request.keep_days, dry_run=request.dry_run)
     except (InputRefused, ConnectorError) as error:
-        run(stages.give_up, request_id, str(error), "refused" if isinstance(error, InputRefused) else "failed")
+        give_up(RETENTION, run, request_id, error)
         raise
     summary = {"request_id": request_id, "dry_run": request.dry_run, **found}
     run(record_keeping.close, request_id, summary)

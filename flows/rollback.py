@@ -6,26 +6,20 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Failed
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from config.errors import InputRefused
-from connectors.errors import ConnectorError
 from engine.requests import Actor
 from engine.rollback import Choice
-from flows import presentation
-from flows.onboarding import AT_ONCE, apply_plan, give_up, told
-from tasks import onboarding as stages
+from flows import acting
+from flows.onboarding import AT_ONCE
 from tasks import plans
-from tasks.stage import InPrefect, Run
+from tasks.stage import Run
 
 KIND = "rollback"
 
 
-class RollbackRequest(BaseModel):
+class RollbackRequest(acting.ActRequest):
     """What to take back. With dry run (the default) it stops after the plan, which can be read and applied later."""
-
-    model_config = ConfigDict(extra="forbid")
 
     run: str = Field(title="Run", description="Id of the request, the plan or the Prefect flow run.", min_length=1)
     lines: list[int] = Field([], title="Lines", description="Only these lines of the plan; empty: all of them.")
@@ -36,9 +30,7 @@ class RollbackRequest(BaseModel):
         [], title="Attributes", description="Only these attributes, such as TenantDialPlan; empty: all."
     )
     dry_run: bool = Field(True, title="Dry run", description="Stop after the plan; nothing outside is changed.")
-    requested_by: str = Field(
-        "prefect-ui", title="Requested by", description="Who asks for it. Recorded as unverified."
-    )
+    requested_by: str = Field(acting.BY_HAND, title="Requested by", description="Who asks for it; unverified.")
 
     def choice(self) -> Choice:
         """Give what is chosen."""
@@ -46,23 +38,15 @@ class RollbackRequest(BaseModel):
 
 
 def story(request: RollbackRequest, run: Run, actor: Actor) -> dict[str, Any]:
-    """Read, plan, apply, record. Raises InputRefused or ConnectorError once the request says why."""
-    asked = request.model_dump(mode="json")
-    request_id = run(stages.open_request, KIND, actor, asked, presentation.flow_run_id())
-    try:
-        plan_id = run(plans.plan_undo, request_id, request.choice())
-        errors = [] if request.dry_run else apply_plan(plan_id, run, KIND)
-        summary = run(stages.record, request_id, None, [plan_id])
-    except (InputRefused, ConnectorError) as error:
-        give_up(KIND, run, request_id, error)
-        raise
-    return told(KIND, run, summary, [plan_id], errors)
+    """Plan the way back, apply, record. Raises InputRefused or ConnectorError once the request says why."""
+
+    def plan(request_id: str) -> str:
+        return run(plans.plan_undo, request_id, request.choice())
+
+    return acting.act(KIND, request, run, actor, plan)[0]
 
 
 @flow(name=KIND, task_runner=AT_ONCE, flow_run_name=KIND, persist_result=False, validate_parameters=True)
 def roll_back(request: RollbackRequest) -> dict[str, Any] | State[Any]:
     """Take back what a run changed, or chosen parts of it."""
-    try:
-        return story(request, InPrefect(), Actor(kind="prefect-ui", name=request.requested_by))
-    except (InputRefused, ConnectorError) as error:
-        return Failed(message=str(error))
+    return acting.in_prefect(story, request)

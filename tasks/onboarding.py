@@ -137,10 +137,12 @@ def apply_part(plan_id: str, first: int, last: int) -> dict[str, int]:
 
 
 @stage(READ)
-def record(request_id: str, feed_id: str | None, plan_ids: list[str]) -> dict[str, Any]:
+def record(request_id: str, feed_id: str | None, plan_ids: list[str], *, is_visit: bool = False) -> dict[str, Any]:
     """Settle what the run came to: outcomes of rows, the request's summary, the manifest of the journal."""
     with open_work() as work, work.database.write() as connection:
-        return outcomes.record(connection, request_id, feed_id=feed_id, plan_ids=plan_ids, now=utc_now())
+        return outcomes.record(
+            connection, request_id, feed_id=feed_id, plan_ids=plan_ids, now=utc_now(), is_visit=is_visit
+        )
 
 
 @stage(READ)

@@ -65,7 +65,7 @@ class PrivatePostgres:
 
     def start(self) -> None:
         """Make the cluster, start the server and prepare the template with every table."""
-        data, log = self.folder / "data", self.folder / "server.log"
+        data = self.folder / "data"
         made = [
             *self._prefix,
             self._program("initdb"),
@@ -77,17 +77,28 @@ class PrivatePostgres:
             "--no-sync",
         ]
         subprocess.run([*made, "--encoding=UTF8", "--locale=C"], check=True, capture_output=True, cwd=self.folder)
+        self.start_again()
+        self._make_template()
+
+    def start_again(self) -> None:
+        """Start the server on the cluster that is there."""
         options = {"listen_addresses": "", "unix_socket_directories": str(self.folder), "fsync": "off"}
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        with log.open("wb") as output:
+        data = str(self.folder / "data")
+        with (self.folder / "server.log").open("ab") as output:
             self._server = subprocess.Popen(
-                [*self._prefix, self._program("postgres"), "-D", str(data), "-c", "max_connections=200", *settings],
+                [*self._prefix, self._program("postgres"), "-D", data, "-c", "max_connections=200", *settings],
                 stdout=output,
                 stderr=output,
                 cwd=self.folder,
             )
         self._wait()
-        self._make_template()
+
+    def crash(self) -> None:
+        """End the server at once, sessions and all; what was committed is there after `start_again`."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGQUIT)
+        self._server.wait(timeout=20)
 
     def stop(self) -> None:
         """Stop the server and remove its folder."""

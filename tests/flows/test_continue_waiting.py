@@ -15,8 +15,18 @@ def test_who_waited_for_an_account_is_onboarded(at_site: FlowSite) -> None:
     """Once the account is there the next visit makes a phone user of it."""
     assert at_site.onboard("00001", "00077")["counts"] == {"onboarded": 1, "waiting": 1}
     make_account(at_site, "id-5", "00077")
-    assert at_site.go_on()["counts"] == {"onboarded": 2}  # a visit tells how all lines of its plans stand
+    visit = at_site.go_on()
+    assert (visit["counts"], visit["still_waiting"]) == ({"onboarded": 1}, 0)
     assert set(at_site.phones()) == {"id-1", "id-5"}
+
+
+def test_a_visit_tells_what_it_moved_and_what_still_waits(at_site: FlowSite) -> None:
+    """Of two who waited one is done; who was done before is not told again."""
+    at_site.onboard("00001", "00077", "00078")
+    make_account(at_site, "id-5", "00077")
+    visit = at_site.go_on()
+    assert visit["counts"] == {"onboarded": 1, "waiting": 1}
+    assert (visit["verified"], visit["still_waiting"]) == (1, 1)
 
 
 def test_what_was_only_tried_is_not_continued(at_site: FlowSite) -> None:
