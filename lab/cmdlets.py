@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from lab.posh_errors import ErrorRecord, PoshError, StatementError
@@ -26,6 +26,7 @@ class Parameter:
     from_value: bool = False
     from_property: bool = False
     since: tuple[int, ...] = ()  # the first module version that knows it
+    choices_since: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # the same for a choice
 
     def stands_in(self, set_name: str) -> bool:
         """Tell whether the parameter belongs to a set."""
@@ -63,18 +64,27 @@ class Cmdlet:
     streams: bool = False
     changes: bool = False  # knows -WhatIf and -Confirm
     since: tuple[int, ...] = ()
+    sets_since: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # the first version of a parameter set
 
     def at(self, version: tuple[int, ...]) -> Cmdlet:
-        """Give the cmdlet as that module version has it."""
-        if not any(item.since > version for item in self.parameters):
-            return self
-        return replace(self, parameters=tuple(item for item in self.parameters if item.since <= version))
+        """Give the cmdlet as that module version has it: without its later parameters, sets and choices."""
+        later = {name for name, since in self.sets_since.items() if since > version}
+        kept = (_at(item, version, later) for item in self.parameters if item.since <= version)
+        there = replace(self, parameters=tuple(item for item in kept if item.sets))
+        return replace(there, default_set=there.set_names[0]) if self.default_set in later else there
 
     @property
     def set_names(self) -> list[str]:
         """Give the names of all parameter sets."""
         names = dict.fromkeys(name for item in self.parameters for name in item.sets if name != EVERY_SET)
         return list(names) or [EVERY_SET]
+
+
+def _at(item: Parameter, version: tuple[int, ...], later: Collection[str]) -> Parameter:
+    """Give a parameter as a module version has it; without any set when it has none there."""
+    sets = {name: must for name, must in item.sets.items() if name not in later}
+    choices = tuple(name for name in item.choices if item.choices_since.get(name, ()) <= version)
+    return replace(item, sets=sets, choices=choices)
 
 
 @dataclass

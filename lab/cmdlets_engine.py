@@ -21,18 +21,25 @@ class Engine:
 
     def __init__(self, registry: Registry, host: object, version: Callable[[], tuple[int, ...]]) -> None:
         self.registry, self.host, self._version = registry, host, version
+        self._known: dict[tuple[str, tuple[int, ...]], Cmdlet] = {}
 
     def available(self) -> list[Cmdlet]:
         """Give the commands of the module version in use."""
         version = self._version()
-        return [item.at(version) for item in self.registry.all() if item.since <= version]
+        return [self._at(item, version) for item in self.registry.all() if item.since <= version]
+
+    def _at(self, item: Cmdlet, version: tuple[int, ...]) -> Cmdlet:
+        """Give a command as that version has it; remembered, since every call asks."""
+        if (item.name, version) not in self._known:
+            self._known[item.name, version] = item.at(version)
+        return self._known[item.name, version]
 
     def invoke(self, name: str, tokens: Tokens, pipe: Iterator[Value] | None, scope: Scope) -> Iterator[Value]:
         """Bind the tokens and give the output as it comes."""
         cmdlet, version = self.registry.find(name), self._version()
         if cmdlet is None or cmdlet.since > version:
             raise StatementError(unknown_command(name))
-        cmdlet = cmdlet.at(version)
+        cmdlet = self._at(cmdlet, version)
         binder = Binder(cmdlet)
         binder.take(tokens)
         call = Call(cmdlet, scope, self.host, binder.bound, common=binder.common, pipe=pipe)

@@ -266,7 +266,11 @@ NUMBERS = (
         (
             Parameter("ActivationState", choices=_STATES),
             Parameter("PstnAssignmentStatus", choices=_STATUSES),
-            Parameter("AssignmentCategory", choices=("Primary", "Alternate", "Private")),
+            Parameter(
+                "AssignmentCategory",
+                choices=("Primary", "Alternate", "Private"),
+                choices_since={"Alternate": (7, 6, 0)},
+            ),
             Parameter("NumberType", choices=_KINDS),
             *(
                 Parameter(name)
@@ -281,6 +285,7 @@ NUMBERS = (
             Parameter("Top", "int"),
         ),
         module=MODULE,
+        since=(4, 0, 0),
     ),
     Cmdlet(
         "Set-CsPhoneNumberAssignment",
@@ -297,18 +302,25 @@ NUMBERS = (
             ),
             Parameter("EnterpriseVoiceEnabled", "bool", sets=needed("Attribute"), from_property=True),
             Parameter("LocationId", sets=needed("LocationUpdate") | allowed("Assignment"), from_property=True),
-            Parameter("NetworkSiteId", sets=needed("NetworkSiteUpdate") | allowed("Assignment")),
+            Parameter("NetworkSiteId", sets=needed("NetworkSiteUpdate") | allowed("Assignment"), since=(5, 5, 0)),
             Parameter(
                 "ReverseNumberLookup",
                 sets=needed("ReverseNumberLookupUpdate") | allowed("Assignment"),
                 choices=("SkipInternalVoip",),
             ),
-            Parameter("AssignmentCategory", sets=allowed("Assignment"), choices=("Private", "Alternate", "Primary")),
+            Parameter(
+                "AssignmentCategory",
+                sets=allowed("Assignment"),
+                choices=("Private", "Alternate", "Primary"),
+                choices_since={"Alternate": (7, 6, 0)},
+            ),
             Parameter("Notify", "switch", sets=allowed("Assignment"), since=(7, 3, 0)),
         ),
         default_set="LocationUpdate",
         module=MODULE,
         changes=True,
+        since=(3, 0, 0),
+        sets_since={"LocationUpdate": (5, 3, 1), "NetworkSiteUpdate": (5, 5, 1)},
     ),
     Cmdlet(
         "Remove-CsPhoneNumberAssignment",

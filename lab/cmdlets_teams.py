@@ -142,6 +142,7 @@ TEAMS = (
         default_set="UserCredential",
         module=MODULE,
         changes=True,
+        sets_since={_CERTIFICATES[0]: (4, 9, 2), _CERTIFICATES[1]: (4, 7, 1), "ManagedServiceLogin": (5, 8, 1)},
     ),
     Cmdlet("Disconnect-MicrosoftTeams", disconnect, module=MODULE, changes=True),
     Cmdlet("Get-CsTenant", tenant, module=MODULE),

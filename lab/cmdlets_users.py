@@ -24,7 +24,8 @@ _EFFECTIVE = ("Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models.EffectivePolic
 _ASSIGNED = ("Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models.PolicyAssignment", "System.Object")
 _LINE = ("Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models.AssignedTelephoneNumber", "System.Object")
 _OPERATORS = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "like", "contains"})
-_SINCE_EFFECTIVE = (7, 1, 1)
+# Properties that came with a version of the module.
+_SINCE = {"LastName": (4, 2, 1), "TelephoneNumbers": (6, 9, 0), "EffectivePolicyAssignments": (7, 1, 1)}
 _ALWAYS = ("Identity", "UserPrincipalName", "Alias", "AccountEnabled", "DisplayName")
 # Granted per user, but shown by no property of a user.
 SHOWN_POLICIES = tuple(kind for kind in POLICIES if kind not in ("DialoutPolicy",))
@@ -109,8 +110,10 @@ def _row(call: Call, view: View, user: User) -> PsObject:
     if call.flag("SkipUserPolicies"):
         for kind in SHOWN_POLICIES:
             shown.props.remove(kind)
-    if call.flag("SkipUserPolicies") or host_of(call).version < _SINCE_EFFECTIVE:
-        shown.props.remove("EffectivePolicyAssignments")
+    version = host_of(call).version
+    later = {name for name, since in _SINCE.items() if since > version}
+    for name in later | ({"EffectivePolicyAssignments"} if call.flag("SkipUserPolicies") else set()):
+        shown.props.remove(name)
     return shown
 
 

@@ -16,8 +16,8 @@ MODULES = {
 _HEAD = """# Cmdlets of the stand-in tenant
 
 Made by `python -m lab.reference`; what they do is in [lab-powershell.md](lab-powershell.md). A star marks a parameter
-that is mandatory in some parameter set, a number the first module version that has it. All take the common parameters;
-those that change something take `-WhatIf` and `-Confirm`.
+that is mandatory in some parameter set, a number the first module version that has the cmdlet, parameter set, parameter
+or value before it. All take the common parameters; those that change something take `-WhatIf` and `-Confirm`.
 """
 
 
@@ -38,13 +38,15 @@ def _lines() -> Iterator[str]:
 
 
 def _row(cmdlet: Cmdlet) -> str:
-    name = f"`{cmdlet.name}`" + _since(cmdlet.since)
+    later = "".join(f"; set {name}{_since(since)}" for name, since in cmdlet.sets_since.items())
+    name = f"`{cmdlet.name}`{_since(cmdlet.since)}{later}"
     return f"| {name} | {' '.join(_shown(item) for item in cmdlet.parameters) or '-'} |"
 
 
 def _shown(item: Parameter) -> str:
     star = "\\*" if item.needed_in(EVERY_SET) or any(item.sets.values()) else ""
-    return f"`-{item.name}`{star}{_since(item.since)}"
+    later = "".join(f" `{name}`{_since(since)}" for name, since in item.choices_since.items())
+    return f"`-{item.name}`{star}{_since(item.since)}{later}"
 
 
 def _since(version: tuple[int, ...]) -> str:

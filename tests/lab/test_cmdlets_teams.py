@@ -38,7 +38,7 @@ def run(tmp_path: Path) -> Iterator[ScriptRunner]:
         ),
         ("Set-CsPhoneNumberAssignment -Identity a -EnterpriseVoiceEnabled 'True'", "CannotConvertArgumentNoMessage"),
         ("Remove-CsPhoneNumberAssignment -Identity a -TelephoneNumber b", "MissingMandatoryParameter"),
-        ("Grant-CsTenantDialPlan -Group g", "MissingMandatoryParameter"),
+        ("Grant-CsTenantDialPlan -Rank 1", "MissingMandatoryParameter"),
     ],
 )
 def test_wrong_parameters_are_binding_errors(run: ScriptRunner, text: str, error_id: str) -> None:
