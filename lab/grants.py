@@ -143,6 +143,7 @@ class Grants(Telephony):
                 now = self.clock.now()
                 grant = GroupPolicy(group_id, known, self.policy(known, name).name, rank, now, by)
                 order.insert(rank - 1 if rank > 0 else len(order), grant)
+            self._remember("group_policies", "", tuple(self.group_policies))
             kept = [g for g in self.group_policies if g.policy_type != known]
             self.group_policies = kept + [replace(g, rank=place) for place, g in enumerate(order, 1)]
             pair: tuple[object, object] = (before.name if before else None, name)

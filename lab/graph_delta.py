@@ -67,7 +67,7 @@ def _changes(call: Call, state: Mapping[str, Json]) -> Answer:
             return _next_page(call, _shapes(call, changed), {"s": seq, "at": state["at"]})
         seq = version.seq
         if version.key[0] == "user":
-            changed[version.key[1]] = None
+            changed[str(version.key[1])] = None
     return _last_page(call, _shapes(call, changed), seq)
 
 

@@ -18,7 +18,7 @@ def list_groups(call: Call) -> Answer:
     """GET /groups."""
     found = parse(call.query.get("$filter"), {"id", "displayName", "description"})
     check_directory_query(call, found)
-    groups = call.parts.tenant.groups
+    groups = call.view.tenant.groups
     source = Collected(list(groups), groups.get, _group_value, found)
     names = selected(call, GROUP, GROUP)
     size = page_size(call, default=100, largest=999)
@@ -42,12 +42,12 @@ def list_member_users(call: Call) -> Answer:
 
 def list_transitive(call: Call) -> Answer:
     """GET /groups/{id}/transitiveMembers: flat, nested groups expanded once."""
-    return _members(call, call.parts.tenant.transitive_members(_the_group(call).id), users_only=False)
+    return _members(call, call.view.tenant.transitive_members(_the_group(call).id), users_only=False)
 
 
 def list_transitive_users(call: Call) -> Answer:
     """GET /groups/{id}/transitiveMembers/microsoft.graph.user."""
-    return _members(call, call.parts.tenant.transitive_members(_the_group(call).id), users_only=True)
+    return _members(call, call.view.tenant.transitive_members(_the_group(call).id), users_only=True)
 
 
 def add_member(call: Call) -> Answer:
@@ -60,7 +60,10 @@ def add_member(call: Call) -> Answer:
 def remove_member(call: Call) -> Answer:
     """DELETE /groups/{id}/members/{id}/$ref."""
     group_id, member = call.arguments
-    if member not in _the_group(call).members:
+    group = call.parts.tenant.groups.get(group_id.casefold())
+    if group is None:
+        raise missing(group_id)
+    if member not in group.members:
         raise missing(member)
     call.apply(lambda: call.parts.tenant.change_members(group_id, remove=[member]))
     return Answer(204)
@@ -68,7 +71,7 @@ def remove_member(call: Call) -> Answer:
 
 def list_skus(call: Call) -> Answer:
     """GET /subscribedSkus."""
-    tenant = call.parts.tenant
+    tenant = call.view.tenant
     values: list[Json] = [_sku(sku, tenant.tenant_id, tenant.consumed[sku.sku_id]) for sku in tenant.skus.values()]
     return Answer(body={"@odata.context": f"{call.base}/$metadata#subscribedSkus", "value": values})
 
@@ -82,7 +85,7 @@ def organization(call: Call) -> Answer:
 
 
 def _the_group(call: Call) -> Group:
-    group = call.parts.tenant.groups.get(call.arguments[0].casefold())
+    group = call.view.tenant.groups.get(call.arguments[0].casefold())
     if group is None:
         raise missing(call.arguments[0])
     return group
@@ -93,7 +96,7 @@ def _members(call: Call, ids: Iterable[str], *, users_only: bool) -> Answer:
         message = "The type cast needs the header 'ConsistencyLevel: eventual' and '$count=true'."
         raise Refusal("Request_UnsupportedQuery", message)
     names = selected(call, KNOWN | set(GROUP), DEFAULT)
-    groups = call.parts.tenant.groups
+    groups = call.view.tenant.groups
 
     def load(key: str) -> dict[str, Json] | None:
         if key in groups:

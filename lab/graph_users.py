@@ -156,7 +156,7 @@ def revoke_sessions(call: Call) -> Answer:
 
 def list_deleted(call: Call) -> Answer:
     """GET /directory/deletedItems/microsoft.graph.user."""
-    tenant = call.parts.tenant
+    tenant = call.view.tenant
     names = selected(call, KNOWN, (*DEFAULT, "deletedDateTime"))
     source = Collected(list(tenant.deleted), tenant.deleted.get, lambda user, name: value(tenant, user, name))
     size = page_size(call, default=100, largest=999)
@@ -165,7 +165,7 @@ def list_deleted(call: Call) -> Answer:
 
 def get_deleted(call: Call) -> Answer:
     """GET /directory/deletedItems/{id}."""
-    user = call.parts.tenant.deleted.get(call.arguments[0].lower())
+    user = call.view.tenant.deleted.get(call.arguments[0].lower())
     if user is None:
         raise missing(call.arguments[0])
     return Answer(body=shape(call.parts.tenant, user, selected(call, KNOWN, (*DEFAULT, "deletedDateTime"))))

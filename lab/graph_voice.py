@@ -55,8 +55,8 @@ def get_configuration(call: Call) -> Answer:
 def policy_id(call: Call) -> Answer:
     """GET /admin/teams/policy/getPolicyId(type='…',name='…')."""
     policy_type, name = (text.replace("''", "'") for text in call.arguments)
-    known = call.parts.tenant.policy_type(policy_type)
-    policy = call.parts.tenant.find_policy(known, name)
+    known = call.view.tenant.policy_type(policy_type)
+    policy = call.view.tenant.find_policy(known, name)
     values: list[Json] = [{"name": policy.name, "policyId": policy.policy_id}] if policy else []
     return Answer(body={"@odata.context": f"{call.base}/$metadata#Collection(policyIdentifierDetail)", "value": values})
 
@@ -159,7 +159,7 @@ def _policies(call: Call, user: User) -> list[Json]:
                 "groupId": found.group_id,
             },
         }
-        for found in call.parts.tenant.effective_policies(user.id, call.view.voice(user.id))
+        for found in call.view.tenant.effective_policies(user.id, call.view.voice(user.id))
     ]
 
 

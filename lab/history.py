@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from lab.records import AdUser, Number, User, Voice
-
-Thing = User | Voice | Number | AdUser
-Key = tuple[str, str]
+Key = tuple[str, Hashable]
 
 KEPT = 400_000
 
@@ -21,7 +18,7 @@ class Version:
     seq: int
     at: datetime
     key: Key
-    before: Thing | None
+    before: object
 
 
 class History:
@@ -37,7 +34,7 @@ class History:
         """Give the sequence number of the newest version, 0 before the first."""
         return self._first + len(self._versions) - 1
 
-    def add(self, at: datetime, key: Key, before: Thing | None) -> None:
+    def add(self, at: datetime, key: Key, before: object) -> None:
         """Remember a value that was replaced just now."""
         if self.sleeping:
             return
@@ -55,9 +52,9 @@ class History:
         """Give the versions after that one, oldest first."""
         yield from self._versions[max(0, seq + 1 - self._first) :]
 
-    def replaced_after(self, moment: datetime) -> dict[Key, Thing | None]:
+    def replaced_after(self, moment: datetime) -> dict[Key, object]:
         """Give what every object that changed after the moment was at the moment."""
-        found: dict[Key, Thing | None] = {}
+        found: dict[Key, object] = {}
         for version in reversed(self._versions):
             if version.at <= moment:
                 break

@@ -7,11 +7,11 @@ import itertools
 import threading
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime, timedelta
 
 from lab.clock import Clock
-from lab.history import History, Thing
+from lab.history import History
 from lab.records import (
     AdUser,
     CivicAddress,
@@ -30,9 +30,26 @@ from lab.records import (
     User,
     Voice,
 )
+from lab.remembered import Remembered
 from lab.rules import missing, telephone_number
 from lab.settings import Settings
 from lab.skype_records import Device, Forwarding, SkypeUser
+
+# What reads of the past can see as it was, beside users, their telephony, numbers and directory accounts.
+REMEMBERED = (
+    "deleted",
+    "groups",
+    "skus",
+    "policies",
+    "policies_by_id",
+    "tenant_policies",
+    "locations",
+    "addresses",
+    "objects",
+    "calling",
+    "skype",
+    "devices",
+)
 
 
 class Store:
@@ -43,27 +60,35 @@ class Store:
         self.domain, self.display_name = "contoso.example", "Contoso"
         self.lock = threading.RLock()
         self.modes: frozenset[str] = frozenset()  # the failure modes that are played during this write
-        self.history = History()
+        self.history, remember = History(), self._remember
         self.users: dict[str, User] = {}
-        self.deleted: dict[str, User] = {}  # soft-deleted accounts, restorable for 30 days
+        self.deleted: dict[str, User] = Remembered("deleted", remember)  # soft-deleted accounts, restorable for 30 days
         self.order: list[str] = []  # ids of users by age, also of those no longer there
         self.voices: dict[str, Voice] = {}
         self.numbers: dict[str, Number] = {}
         self.sorted_numbers: list[str] = []
-        self.groups: dict[str, Group] = {}
-        self.skus: dict[str, Sku] = {}
-        self.policies: dict[tuple[str, str], Policy] = {}
-        self.policies_by_id: dict[str, Policy] = {}
+        self.groups: dict[str, Group] = Remembered("groups", remember)
+        self.skus: dict[str, Sku] = Remembered("skus", remember)
+        self.policies: dict[tuple[str, str], Policy] = Remembered("policies", remember)
+        self.policies_by_id: dict[str, Policy] = Remembered("policies_by_id", remember)
         self.group_policies: list[GroupPolicy] = []
-        self.tenant_policies: dict[str, str] = {}  # which instance was made the tenant's default
+        self.tenant_policies: dict[str, str] = Remembered(
+            "tenant_policies", self._remember
+        )  # the instances made defaults
         self.policy_batches: dict[str, PolicyBatch] = {}
-        self.locations: dict[str, Location] = {}
-        self.addresses: dict[str, CivicAddress] = {}
-        self.objects: dict[tuple[str, str], ConfigObject] = {}  # by kind and folded name
-        self.calling: dict[str, object] = {}  # calling settings by user, where they are not the default ones
-        self.skype: dict[str, SkypeUser] = {}  # on-premises users by folded sAMAccountName
+        self.locations: dict[str, Location] = Remembered("locations", remember)
+        self.addresses: dict[str, CivicAddress] = Remembered("addresses", remember)
+        self.objects: dict[tuple[str, str], ConfigObject] = Remembered(
+            "objects", self._remember
+        )  # by kind and folded name
+        self.calling: dict[str, object] = Remembered(
+            "calling", self._remember
+        )  # by user, unless they are the default ones
+        self.skype: dict[str, SkypeUser] = Remembered(
+            "skype", self._remember
+        )  # on-premises users by folded sAMAccountName
         self.skype_by_sip: dict[str, str] = {}
-        self.devices: dict[str, Device] = {}  # by folded distinguished name
+        self.devices: dict[str, Device] = Remembered("devices", remember)  # by folded distinguished name
         self.forwarding: dict[str, list[tuple[datetime, Forwarding]]] = {}  # on-premises, every version
         self.phone_configuration = PhoneConfiguration()
         self.orders: dict[str, Order] = {}
@@ -259,7 +284,7 @@ class Store:
             while self._due and self._due[0][0] <= self.clock.now():
                 heapq.heappop(self._due)[2]()
 
-    def _remember(self, kind: str, key: str, before: Thing | None) -> None:
+    def _remember(self, kind: str, key: Hashable, before: object) -> None:
         self.history.add(self.clock.now(), (kind, key), before)
 
     def _index_user(self, user: User) -> None:

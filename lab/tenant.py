@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from lab.grants import Grants
-from lab.history import Key, Thing
+from lab.history import Key
+from lab.past import past_of
 from lab.records import AdUser, Number, User, Voice
 
 
@@ -26,8 +27,8 @@ class Tenant(Grants):
 class View:
     """The tenant at one moment: the present, overlaid with what was replaced since."""
 
-    def __init__(self, tenant: Tenant, overlay: dict[Key, Thing | None]) -> None:
-        self.tenant = tenant
+    def __init__(self, tenant: Tenant, overlay: dict[Key, object]) -> None:
+        self.tenant = past_of(tenant, overlay)
         self._overlay = overlay
 
     def user(self, identity: str) -> User | None:
@@ -71,7 +72,7 @@ class View:
     def number_keys(self) -> list[str]:
         """Give the texts of the inventory, ascending; `number` tells which were there."""
         keys: list[str] = self.tenant.sorted_numbers
-        gone = [key for kind, key in self._overlay if kind == "number" and key not in self.tenant.numbers]
+        gone = [str(key) for kind, key in self._overlay if kind == "number" and key not in self.tenant.numbers]
         return sorted([*keys, *gone]) if gone else list(keys)
 
     def numbers(self) -> Iterator[Number]:
@@ -84,7 +85,7 @@ class View:
         """Give the numbers of a user, the primary one first."""
         if not self._overlay:
             return self.tenant.numbers_held_by(user_id)
-        touched = {key for kind, key in self._overlay if kind == "number"}
+        touched = {str(key) for kind, key in self._overlay if kind == "number"}
         keys = touched | set(self.tenant.numbers_of.get(user_id, ()))
         held = [number for key in sorted(keys) if (number := self.number(key)) and number.target_id == user_id]
         return sorted(held, key=lambda number: number.category != "primary")
