@@ -19,7 +19,7 @@ RECONCILE_DEPLOYMENT = "reconcile"
 FAULTS = ("failed", "refused", "unknown")
 SHOWN = 20
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
-File = Annotated[Path, typer.Option(help="The feed: a delimited text file from the HR system.")]
+File = Annotated[Path, typer.Option(help="The feed: a delimited text file or an XLSX sheet from the HR system.")]
 Mapping_ = Annotated[Path, typer.Option(help="The mapping: a file, or the name of one of the site's.")]
 
 

@@ -105,7 +105,7 @@ def show(name: Annotated[str, typer.Argument(help="Object id or address.")], as_
 
 @app.command("export")
 def export(
-    path: Annotated[Path, typer.Argument(help="The file to write: .csv, or .json for one JSON object a line.")],
+    path: Annotated[Path, typer.Argument(help="The file to write: .csv, .xlsx, or .json for one JSON object a line.")],
     text: Annotated[str, typer.Option(help="Only users with this text.")] = "",
     columns: Columns = "",
     saved: Annotated[str, typer.Option("--filter", help="Use a saved filter.")] = "",

@@ -1,40 +1,80 @@
-"""Feeds from an HR system: delimited text files, read as a stream of people and quarantined rows.
+"""Feeds from an HR system, read as a stream of people and quarantined rows: delimited text, XLSX sheets, or JSON.
 
-A file that is no feed at all is refused as a whole; a row that is wrong is told by line, column and reason, and the
-others go on. What the columns mean is the site's mapping.
+What is no feed at all is refused as a whole; a row that is wrong is told by line, column and reason, and the others go
+on. What the columns mean is the site's mapping.
 """
 
 from __future__ import annotations
 
-import difflib
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from config.errors import InputRefused
 from config.site_mappings import FeedMapping
+from connectors.hr_headers import checked_header, unmapped
 from connectors.hr_rows import RowReader
 from connectors.hr_sets import STRANGER, SetWatch
-from connectors.hr_text import Record, TextFile, inspect, records, unreadable
+from connectors.hr_sheets import SheetFeed, is_sheet
+from connectors.hr_text import Record
+from connectors.hr_text_feed import TextFeed
 from datasets.feeds import BadRow, FeedContents, GoodRow
 
-DELIMITERS = (",", ";", "\t", "|")
-_LONGEST_HEADER_LINES = 50
+
+class Source(Protocol):
+    """Where a feed's records come from: a text file, a sheet, or the body of an event."""
+
+    @property
+    def where(self) -> str:
+        """Name it for people."""
+
+    @property
+    def digest(self) -> str:
+        """Give the SHA-256 of what was sent."""
+
+    @property
+    def encoding(self) -> str:
+        """Tell how it was read."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether no cell needs a look for control characters and composed letters."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Give what its reader was unsure of; there may be more once it was read."""
+
+    @property
+    def delimiter(self) -> str:
+        """Give what stands between the cells of a record's text."""
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """Give the names of the columns."""
+
+    def records(self, *, cut: bool = True) -> Iterator[Record]:
+        """Give the records below the header; without `cut`, cells may be left out."""
+
+    def check_unchanged(self) -> None:
+        """Raise InputRefused when it changed since it was opened."""
 
 
 class HrFeed:
-    """A feed file whose header fits its mapping; `rows` may be read any number of times."""
+    """A feed whose header fits its mapping; `rows` may be read any number of times."""
 
-    def __init__(self, text: TextFile, mapping: FeedMapping) -> None:
-        self.mapping, self.path, self.digest, self.encoding = mapping, text.path, text.digest, text.encoding
-        self._text, self._stamp = text, _stamp(text.path)
-        self.delimiter, self.header, self._header_line = _find_header(text, mapping)
-        self.warnings = [*text.warnings, *_unmapped(self.header, mapping)]
-        self._reader = RowReader(mapping, self.header, self.delimiter, is_plain=text.is_plain)
-        if next(self._records(), None) is None:
-            raise InputRefused("the feed has a header but no rows", where=str(self.path), remedy="export it again")
+    def __init__(self, source: Source, mapping: FeedMapping) -> None:
+        self.mapping, self._source = mapping, source
+        self.digest, self.encoding, self.delimiter, self.header = (
+            source.digest,
+            source.encoding,
+            source.delimiter,
+            source.header,
+        )
+        self.warnings = [*source.warnings, *unmapped(self.header, mapping)]
+        self._reader = RowReader(mapping, self.header, self.delimiter, is_plain=source.is_plain)
+        if next(source.records(), None) is None:
+            raise InputRefused("the feed has a header but no rows", where=source.where, remedy="export it again")
 
     @property
     def name(self) -> str:
@@ -50,15 +90,16 @@ class HrFeed:
         heeds_managers = self.mapping.kind == "snapshot"
         with SetWatch() as watch:
             see, read = watch.see, self._reader.read
-            for record in self._records():
+            for record in self._source.records():
                 row = read(record)
                 if len(record[2]) > at_key and (key := record[2][at_key].strip()):
                     manager = row.person.manager_employee_id if heeds_managers and isinstance(row, GoodRow) else None
                     see(record[0], key, manager)
                 yield row
             yield from self._withdrawn(watch)
-        if _stamp(self.path) != self._stamp:
-            raise self._changed()
+        self._source.check_unchanged()
+        for warning in self._source.warnings:
+            self._warn(warning)
 
     def read(self) -> FeedContents:
         """Read the whole feed into memory: good and bad rows, each line once."""
@@ -75,7 +116,7 @@ class HrFeed:
     def _withdrawn(self, watch: SetWatch) -> Iterator[BadRow]:
         """Give the rows that were good by themselves; what was bad already stays as it was told."""
         told: set[int] = set()
-        for record, is_duplicate, reason in watch.verdicts(partial(self._records, cut=False)):
+        for record, is_duplicate, reason in watch.verdicts(partial(self._source.records, cut=False)):
             line, text, cells, problem = record
             whole = (line, text, cells or text.split(self.delimiter), problem)
             row = self._reader.read(whole)
@@ -101,107 +142,13 @@ class HrFeed:
         if warning not in self.warnings:
             self.warnings.append(warning)
 
-    def _records(self, *, cut: bool = True) -> Iterator[Record]:
-        """Give the records below the header."""
-        try:
-            with self._text.open() as file:
-                lines = islice(file, self._header_line, None)
-                yield from records(lines, self.delimiter, len(self.header), self._header_line, cut=cut)
-        except OSError as error:
-            raise unreadable(self.path, error) from error
-        except UnicodeDecodeError as error:  # it decoded when it was opened
-            raise self._changed() from error
-
-    def _changed(self) -> InputRefused:
-        return InputRefused("the feed changed while it was read", where=str(self.path), remedy="read it again")
-
 
 def open_feed(path: Path, mapping: FeedMapping) -> HrFeed:
     """Open a feed file; raises InputRefused with one line when it is no feed of this mapping."""
-    return HrFeed(inspect(path, mapping.encoding), mapping)
+    return HrFeed(SheetFeed(path, mapping) if is_sheet(path) else TextFeed(path, mapping), mapping)
 
 
 def reread(raw: Mapping[str, str], mapping: FeedMapping, line: int) -> GoodRow | BadRow:
     """Read one quarantined row again by a mapping that may have been corrected; rules across rows are left out."""
-    reader = RowReader(mapping, _checked_header(list(raw), mapping, "quarantined row"), ",")
+    reader = RowReader(mapping, checked_header(list(raw), mapping, "quarantined row"), ",")
     return reader.read((line, ", ".join(raw.values()), list(raw.values()), ""))
-
-
-def _find_header(text: TextFile, mapping: FeedMapping) -> tuple[str, tuple[str, ...], int]:
-    """Give delimiter, header and the number of lines up to its end."""
-    with text.open() as file:
-        start = list(islice(file, _LONGEST_HEADER_LINES))
-    skipped = _first_written(start, 0)
-    declared = _declared_delimiter(start[skipped]) if skipped < len(start) else None
-    skipped = _first_written(start, skipped + 1) if declared else skipped
-    if skipped == len(start):
-        raise InputRefused("the feed is empty", where=str(text.path), remedy="export it again")
-    given = mapping.delimiter or declared
-    tried = [(sign, *_header_by(sign, start[skipped:])) for sign in ((given,) if given else DELIMITERS)]
-    delimiter, names, lines = max(tried, key=lambda found: len(set(mapping.columns).intersection(found[1])))
-    if len(names) == 1 and len(mapping.columns) > 1 and names[0] not in mapping.columns:
-        remedy = "export it with one of , ; tab | or say delimiter in the mapping"
-        raise InputRefused("the header is one single column: another delimiter?", where=str(text.path), remedy=remedy)
-    return delimiter, _checked_header(names, mapping, str(text.path)), skipped + lines
-
-
-def _first_written(lines: Sequence[str], start: int) -> int:
-    return next((n for n in range(start, len(lines)) if lines[n].strip()), len(lines))
-
-
-def _declared_delimiter(line: str) -> str | None:
-    """Read the line `sep=;` that spreadsheets put before the header."""
-    name, _, sign = line.rstrip("\r\n").partition("=")
-    return sign if name.casefold() == "sep" and sign in DELIMITERS else None
-
-
-def _header_by(delimiter: str, lines: Sequence[str]) -> tuple[list[str], int]:
-    _, text, cells, _ = next(records(iter(lines), delimiter))
-    return [_name(cell) for cell in cells], 1 + text.count("\n")
-
-
-def _name(cell: str) -> str:
-    """Give a column's name on one printable line, because refusals repeat it."""
-    name = " ".join(unicodedata.normalize("NFC", cell).lstrip("\ufeff").split())
-    return "".join(c if c.isprintable() else "·" for c in name)
-
-
-def _checked_header(names: Sequence[str], mapping: FeedMapping, where: str) -> tuple[str, ...]:
-    folded = [name.casefold() for name in names]
-    for place, name in enumerate(names):
-        if not name:
-            raise InputRefused(f"column {place + 1} has no name", where=where, remedy="correct the header")
-        if folded.count(folded[place]) > 1:
-            raise InputRefused(f"the header has {name} twice", where=where, remedy="remove one of them")
-    for column in mapping.required_columns:
-        if column not in names:
-            raise _missing(column, names, where)
-    needed = ("employee_id",) if mapping.kind == "snapshot" else ("employee_id", "event_id", "effective_at")
-    for key in [mapping.column_of(field) for field in needed]:
-        if key not in names:
-            raise _missing(str(key), names, where)
-    if mapping.extra_columns == "refuse" and (extra := [name for name in names if name not in mapping.columns]):
-        raise InputRefused(
-            f"column {extra[0]} is not in the mapping", where=where, remedy="map it, or allow extra columns"
-        )
-    return tuple(names)
-
-
-def _missing(column: str, names: Sequence[str], where: str) -> InputRefused:
-    close = difflib.get_close_matches(column, names, n=1)
-    found = f"the header has {close[0]}" if close else f"the header has {', '.join(names[:6])} …"
-    remedy = f"correct the header or the mapping: {found[:200]}"
-    return InputRefused(f"column {column} is missing", where=where, remedy=remedy)
-
-
-def _unmapped(header: Sequence[str], mapping: FeedMapping) -> Iterator[str]:
-    if extra := [name for name in header if name not in mapping.columns]:
-        yield f"columns that are not mapped are ignored: {', '.join(extra)}"
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise unreadable(path, error) from error
-    return stat.st_size, stat.st_mtime_ns

@@ -20,7 +20,7 @@ from config.errors import InputRefused
 BLOCK_BYTES = 1 << 20
 LONGEST_LINE_BYTES = 10 << 20
 LONGEST_RECORD_LINES = 200
-_NOT_TEXT = {b"PK\x03\x04": "a spreadsheet or zip archive", b"\xd0\xcf\x11\xe0": "an old spreadsheet", b"%PDF": "a PDF"}
+_NOT_TEXT = {b"\xd0\xcf\x11\xe0": "an old or a protected spreadsheet", b"%PDF": "a PDF"}
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 # Bytes of UTF-8 text without control characters and without anything from U+0300, where combining marks begin.
 _PLAIN_BYTES = b"\t\n\r" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0xCC))

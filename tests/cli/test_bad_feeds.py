@@ -22,7 +22,7 @@ NO_FEED = {
         TEXT.replace("Home_Phone", "Employee_ID").encode(),
         "the header has Employee_ID twice ; remove one",
     ),
-    "a spreadsheet": (b"PK\x03\x04 and so on", "not delimited text ; save it as CSV"),
+    "a broken spreadsheet": (b"PK\x03\x04 and so on", "no XLSX file we can read ; save it anew as XLSX"),
     "a cell over 10 MB": (
         as_text([stranger(1, Preferred_Name="x" * (11 << 20))]).encode(),
         "a line is longer than 10 MB ; export it with line ends",

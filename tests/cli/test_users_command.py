@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from connectors import xlsx
 from lab.records import Json
 from lab.server import Lab
 from tests.fakes.command_line import Run
@@ -119,6 +120,10 @@ def test_an_export_has_no_formulas(site: Path, lab: Lab, run: Run) -> None:
     with Path("all.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = {row["id"]: row for row in csv.DictReader(file)}
     assert rows[user["id"]]["department"] == "'=1+1"
+    assert run("users", "export", "all.xlsx", "--columns", "department,address").code == 0
+    sheet = [cells for _, cells in xlsx.read(Path("all.xlsx"))]  # the reader refuses a file with a formula
+    assert sheet[0] == ["id", "address", "department"]
+    assert {cells[0]: cells[2] for cells in sheet}[user["id"]] == "=1+1"
     assert run("users", "export", "one.json", "--text", "=1+1").code == 0
     (line,) = Path("one.json").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["department"] == "=1+1"

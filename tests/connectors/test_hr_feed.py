@@ -218,7 +218,7 @@ def test_damaged_bytes_cost_only_their_row(make: Make) -> None:
         pytest.param(HEADER.encode() + b"\n1,\x00", "NUL bytes", id="NUL"),
         pytest.param((HEADER + "\n1").encode("utf-16-le"), "NUL bytes", id="UTF-16 without mark"),
         pytest.param(b"\xff\xfe" + b"a", "not utf-16 text", id="half UTF-16"),
-        pytest.param(b"PK\x03\x04rest", "a spreadsheet or zip", id="xlsx"),
+        pytest.param(b"PK\x03\x04rest", "no XLSX file", id="xlsx"),
         pytest.param(b"%PDF-1.7", "a PDF", id="pdf"),
         pytest.param(HEADER.replace("Hired", "Hire").encode() + b"\n1", "column Hired is missing", id="missing"),
         pytest.param(f"{HEADER},Name\n1".encode(), "the header has Name twice", id="twice"),

@@ -69,7 +69,11 @@ class FlowSite:
 
     def onboard(self, *ids: str, dry_run: bool = False) -> dict[str, Any]:
         """Onboard these people."""
-        request = onboarding.OnboardingRequest(feed=self.feed(*ids), mapping="hr", dry_run=dry_run, requested_by="tess")
+        return self.onboard_file(Path(self.feed(*ids)), dry_run=dry_run)
+
+    def onboard_file(self, feed: Path, *, dry_run: bool = False) -> dict[str, Any]:
+        """Onboard the people of a feed file."""
+        request = onboarding.OnboardingRequest(feed=str(feed), mapping="hr", dry_run=dry_run, requested_by="tess")
         return self._told(lambda run: onboarding.story(request, run, ACTOR))
 
     def go_on(self) -> dict[str, Any]:

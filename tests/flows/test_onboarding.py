@@ -7,6 +7,7 @@ import pytest
 from config.errors import InputRefused
 from connectors.errors import Invalid, Unreachable
 from tests.fakes.flow_site import FlowSite
+from tests.fakes.workbooks import rows_of, workbook
 
 
 def test_people_of_a_feed_become_phone_users(at_site: FlowSite) -> None:
@@ -83,3 +84,11 @@ def test_a_feed_that_is_not_believed_raises_one_alert(at_site: FlowSite) -> None
             at_site.onboard("00001", "00006")
     assert at_site.tenant.writes() == before
     assert at_site.onboard("00001", "00002", "00003", "00004")["alert"]["state"] == "cleared"
+
+
+def test_a_sheet_is_a_feed_like_any_other(at_site: FlowSite) -> None:
+    """An XLSX export is onboarded by the same mapping; a row with a formula waits in quarantine."""
+    rows = [["Id", "Department", "Country", "Status"], ["00001", "Sales", "AT", "Active"]]
+    sheet = workbook(at_site.folder / "hires.xlsx", rows_of([*rows, ["<c><f>A1</f></c>", "Sales", "AT", "Active"]]))
+    assert at_site.onboard_file(sheet)["counts"] == {"onboarded": 1, "quarantined": 1}
+    assert set(at_site.phones()) == {"id-1"}
