@@ -128,6 +128,7 @@ def _systems(settings: Settings) -> Iterator[Finding]:
                 yield from systems.teams.probe()
                 yield from _groups(settings, systems.graph)
             yield from systems.directory.probe() if systems.directory else ()
+            yield from systems.skype.probe() if systems.skype else ()
             if systems.shell and stopped_at != "graph sign-in":
                 yield from systems.shell.probe()
     except InputRefused as error:

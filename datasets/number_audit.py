@@ -73,6 +73,7 @@ class Estate:
     owned: Sequence[Owned] = ()
     live_plans: frozenset[str] = frozenset()
     locations: Mapping[str, str] = field(default_factory=dict)
+    ranges_read: int | None = None  # unassigned ranges of on-premises servers; they are compared on their own
     lag: timedelta = timedelta(minutes=2)
 
     @cached_property

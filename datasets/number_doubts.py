@@ -17,6 +17,7 @@ def read_counts(estate: Estate) -> dict[str, int]:
     """Count what was read, for the next run to compare with."""
     counts = {"numbers": len(estate.rows), "users": len(estate.users)}
     counts |= {} if estate.directory is None else {"directory": len(estate.directory)}
+    counts |= {} if estate.ranges_read is None else {"unassigned ranges": estate.ranges_read}
     return counts | ({} if estate.blocks is None else {"blocks": len(estate.blocks)})
 
 

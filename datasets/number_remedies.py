@@ -37,4 +37,9 @@ REMEDIES: Mapping[str, tuple[str, ...]] = {
     ),
     "directory_differs": ("clear or correct the attribute in Active Directory", _AGAIN),
     "new_numbers": (_AGAIN,),
+    "unassigned_range_unknown": (
+        "add it to a pool, written with its country code, or take it out there: Remove-CsUnassignedNumber",
+        _AGAIN,
+    ),
+    "unassigned_range_missing": ("New-CsUnassignedNumber there, or take the range out of the pool", _AGAIN),
 }

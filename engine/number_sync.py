@@ -7,7 +7,7 @@ block or location in Teams, and a directory attribute that shows a number of our
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from pydantic import JsonValue
@@ -22,6 +22,7 @@ from datasets.number_audit import Difference, Estate, Owned
 from datasets.tables.inventory import pools, ranges
 from datasets.tables.plans import plans
 from datasets.tables.requests import requests
+from datasets.unassigned_ranges import range_differences
 from engine import inventory_taken, number_fixes, plan_store
 from engine.locations import Locations
 from engine.overlay import longest_lag, recent_effects
@@ -47,13 +48,15 @@ class Rules:
 def plan_sync(runtime: Runtime, site: SitePolicy, request_id: str, rules: Rules) -> tuple[str, dict[str, JsonValue]]:
     """Store the plan of what is safe to fix; gives its id and the report. Raises Incomplete for a doubtful answer."""
     estate = read_estate(runtime, site)
+    ranges = None if runtime.systems.skype is None else runtime.systems.skype.unassigned_ranges()
+    estate = replace(estate, ranges_read=None if ranges is None else len(ranges))
     with runtime.database.read() as connection:
         last = _last_counts(connection)
     doubts = number_doubts.doubts(estate, last, rules.shrink_percent)
     if doubts:
         message = f"the answers are not believed: {'; '.join(doubts)} ; nothing was changed, run number-sync again"
         raise Incomplete(message, system="Teams")
-    found = _settled(runtime, number_audit.differences(estate))
+    found = _settled(runtime, [*number_audit.differences(estate), *range_differences(ranges, estate.owned)])
     fixable = [difference for difference in found if difference.fix]
     is_too_much = len(fixable) > rules.most_fixes
     lines = () if is_too_much else number_fixes.lines(fixable, grace_days=rules.grace_days)

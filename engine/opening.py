@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config.errors import InputRefused
@@ -23,6 +23,7 @@ from connectors.rest import GraphEndpoint
 from connectors.shell_endpoint import Endpoint
 from connectors.shell_errors import SYSTEM
 from connectors.shell_places import Quota
+from connectors.skype import SkypeServer
 from connectors.teams import Teams
 from connectors.teams_numbering import TeamsNumbering
 from connectors.teams_shell import TeamsShell
@@ -42,11 +43,17 @@ class OpenSystems:
     directory: Directory | None = None
     shell: TeamsShell | None = None
     numbering: TeamsNumbering | None = None
+    skype: SkypeServer | None = None
 
     def for_engine(self) -> Systems:
         """Give them as the engine wants them."""
         return Systems(
-            graph=self.graph, teams=self.teams, directory=self.directory, shell=self.shell, numbering=self.numbering
+            graph=self.graph,
+            teams=self.teams,
+            directory=self.directory,
+            shell=self.shell,
+            numbering=self.numbering,
+            skype=self.skype,
         )
 
 
@@ -73,7 +80,19 @@ def open_systems(settings: Settings, database: Database | None = None) -> Iterat
             stack.push(_cancelling(at_directory, teams_host))
             shell = stack.enter_context(TeamsShell(teams_host, tokens.token, tenant_id=tenant.tenant_id))
             numbering = TeamsNumbering(teams_host)
-        yield OpenSystems(graph, Teams(graph), directory, shell, numbering)
+        yield OpenSystems(graph, Teams(graph), directory, shell, numbering, _skype(stack, settings, database, pauses))
+
+
+def _skype(stack: ExitStack, settings: Settings, database: Database | None, pauses: HoldSource) -> SkypeServer | None:
+    """Open the on-premises servers; None where no endpoint of theirs is set."""
+    if settings.ocs_powershell is None:
+        return None
+    host = replace(endpoint(settings.ocs_powershell), allows_scripts=False)
+    sessions = settings.ocs_powershell.sessions
+    quota = _quota(stack, database, host, sessions)
+    shell = PowerShell(host, sessions=sessions, quota=quota, hold=pauses(host.account, SYSTEM))
+    stack.push(_cancelling(shell))
+    return stack.enter_context(SkypeServer(shell))
 
 
 @contextmanager

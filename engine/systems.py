@@ -12,6 +12,7 @@ from typing import Protocol
 from datasets.directory import DeltaPage
 from datasets.number_orders import OrderKind
 from datasets.phone_attributes import PhoneAttributes
+from datasets.unassigned_ranges import UnassignedRange
 from datasets.users import AdUser, DirectoryUser, EmergencyLocation, NumberAssignment, SubscribedSku, VoiceUser
 from datasets.voice_rows import VoiceSwitch
 
@@ -148,6 +149,13 @@ class NumberingSystem(Protocol):
         """Wait until an order has ended; raises what its failure means."""
 
 
+class SkypeSystem(Protocol):
+    """The on-premises servers, as far as numbers are concerned."""
+
+    def unassigned_ranges(self) -> list[UnassignedRange]:
+        """Read the ranges whose unassigned numbers the servers answer."""
+
+
 @dataclass(frozen=True)
 class Systems:
     """The outside systems of one tenant; a part that a site does not have is None."""
@@ -157,3 +165,4 @@ class Systems:
     directory: DirectorySystem | None = None
     shell: ShellSystem | None = None
     numbering: NumberingSystem | None = None
+    skype: SkypeSystem | None = None

@@ -54,5 +54,5 @@ def story(request: SyncRequest, run: Run, actor: Actor) -> dict[str, Any]:
 
 @flow(name=KIND, task_runner=AT_ONCE, flow_run_name=KIND, persist_result=False, validate_parameters=True)
 def sync(request: SyncRequest) -> dict[str, Any] | State[Any]:
-    """Compare inventory, Teams, on-premises lines and the directory; fix what is safe, report the rest."""
+    """Compare inventory, Teams, on-premises lines and ranges, and the directory; fix what is safe, report the rest."""
     return acting.in_prefect(story, request)

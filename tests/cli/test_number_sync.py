@@ -10,16 +10,21 @@ import pytest
 
 from connectors import schema
 from connectors.database import Database
+from datasets.number_remedies import REMEDIES
 from datasets.numbering import PhoneNumber
 from engine import inventory
 from lab.server import Lab
 from tests.fakes.command_line import Ran, Run
 from tests.fakes.estates import Planted, plant
 from tests.fakes.lab_control import LabControl
-from tests.fakes.lab_environment import environment_of
+from tests.fakes.lab_environment import environment_of, skype_environment_of
 
 pytestmark = pytest.mark.slow
 LISTS = "numberAssignments.list"
+ALSO_FOR_PEOPLE = {"ghost", "soft_deleted_holder", "ad_owned", "unknown_number"}  # known from now on, and still wrong
+FOR_PEOPLE = {"stuck_line_uri", "extension_clash", "wrong_type", "blocked_in_teams"}
+FOR_PEOPLE |= {"unassigned_range_unknown", "unassigned_range_missing"}
+REMOTE_FIXES = ["Set-ADUser", "Set-CsPhoneNumberAssignmentBlock", "numberAssignments.update"]
 
 
 @pytest.fixture
@@ -41,7 +46,7 @@ def control(lab: Lab) -> Iterator[LabControl]:
 @pytest.fixture
 def ours(lab: Lab, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """Give our database, in step with the tenant after a first sync, and the settings that point at the tenant."""
-    for name, value in environment_of(lab.endpoints, folder).items():
+    for name, value in (environment_of(lab.endpoints, folder) | skype_environment_of(lab.endpoints)).items():
         monkeypatch.setenv(name, value)
     opened = Database(f"sqlite:///{folder / 'callwright.db'}")
     schema.upgrade(opened)
@@ -67,21 +72,25 @@ def missed(ran: Ran, numbers: Planted) -> set[tuple[str, str]]:
 
 
 def test_every_planted_case_is_found_and_what_is_safe_is_fixed(
-    control: LabControl, planted: Planted, ours: Database, run: Run
+    lab: Lab, control: LabControl, planted: Planted, ours: Database, run: Run
 ) -> None:
     """A dry run changes nothing, a fixing run sets our record right, the one after finds only what people must do."""
-    before = control.last_seq()
+    before, listed = control.last_seq(), set(lab.tenant.numbers)
+    assert set(planted.causes.values()) == set(REMEDIES)
     looked = run("numbers", "sync", "--json")
     assert missed(looked, planted) == set()
-    assert "planned" in looked.json["counts"]
+    assert writes(control, before) == []
+    for row in looked.json["found"]:
+        expected = () if row["fix"] and row["cause"] not in ALSO_FOR_PEOPLE else REMEDIES[row["cause"]]
+        assert tuple(row["remedy"]) == expected
     fixed = run("numbers", "sync", "--fix", "--json")
     assert (fixed.code, fixed.json["counts"]) == (0, {"fixed": looked.json["counts"]["planned"]})
-    assert writes(control, before) == []
+    assert sorted(writes(control, before)) == REMOTE_FIXES
+    assert listed <= set(lab.tenant.numbers)
     again = run("numbers", "sync", "--fix", "--json")
     assert again.json["counts"] == {}
     left = {planted.causes[row["number"]] for row in again.json["found"] if row["number"] in planted.causes}
-    people = {"ghost", "soft_deleted_holder", "ad_owned", "stuck_line_uri", "extension_clash", "wrong_type"}
-    assert left == people | {"unknown_number"}
+    assert left == FOR_PEOPLE | ALSO_FOR_PEOPLE
     assert all(row["remedy"] for row in again.json["found"])
     with ours.read() as connection:
         states = {
@@ -89,6 +98,7 @@ def test_every_planted_case_is_found_and_what_is_safe_is_fixed(
         }
     assert (states["ghost"], states["dead_claim"], states["not_held"]) == ("assigned", "free", "grace")
     assert (states["resource_account"], states["soft_deleted_holder"]) == ("assigned", "assigned")
+    assert (states["other_holder"], states["new_numbers"], states["blocked_in_teams"]) == ("assigned", "free", "free")
 
 
 @pytest.mark.parametrize(

@@ -209,8 +209,9 @@ HALF = estate().rows[:15]
         (estate(users={"u1": user(1, text(1))}), {}, "29 of 30 holders"),
         (estate(directory=()), {"directory": 30}, "0 directory were read"),
         (estate(blocks={text(1): "NotBlocked"}), {}, "in one list only"),
+        (estate(ranges_read=0), {"unassigned ranges": 4}, "0 unassigned ranges were read"),
     ],
-    ids=["no-rows", "half", "half-of-both", "twice", "no-users", "few-users", "no-directory", "two-lists"],
+    ids=["no-rows", "half", "half-of-both", "twice", "no-users", "few-users", "no-directory", "two-lists", "no-ranges"],
 )
 def test_an_answer_that_cannot_be_whole_is_doubted(whole: Estate, last: dict[str, int], reason: str) -> None:
     """Empty, truncated and doubled answers are named, each by its proof."""

@@ -9,6 +9,14 @@ from typing import Any
 from tests.fakes.checkout import ROOT
 
 
+def skype_environment_of(endpoints: Mapping[str, Any]) -> dict[str, str]:
+    """Give the names and values that point Callwright at the on-premises servers of a lab."""
+    host = endpoints["ocs_powershell"]
+    named = {name.upper(): str(host[name]) for name in ("server", "port", "path", "auth", "username")}
+    named |= {"PASSWORD": f"file:{host['password_file']}", "CA_BUNDLE": str(endpoints["ca_bundle"])}
+    return {f"CALLWRIGHT_OCS_POWERSHELL__{name}": text for name, text in named.items()}
+
+
 def environment_of(endpoints: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Give the names and values that point Callwright at a lab, with a database in the folder."""
     shell = endpoints["powershell"]

@@ -38,9 +38,9 @@ def shell_of(endpoint: Endpoint, *, clock: Clock | None = None, sessions: int = 
     return PowerShell(endpoint, sessions=sessions, clock=clock, hold=Pause(clock))
 
 
-def shell_at(site: Site) -> PowerShell:
+def shell_at(site: Site, name: str = "powershell") -> PowerShell:
     """Give the connector for a site of the conformance suite."""
-    endpoint = endpoint_of(site.endpoints)
+    endpoint = endpoint_of(site.endpoints, name)
     if site.has_wrong_credentials:
         endpoint = replace(endpoint, password=SecretStr("wrong-canary"))
     if site.is_down:
