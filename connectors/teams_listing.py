@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
@@ -10,9 +11,21 @@ from connectors.bags import text_of, text_or_none, value_of
 from connectors.clixml import Bag
 from connectors.errors import Unsupported
 from connectors.powershell import PowerShell
-from datasets.snapshot import Gateway, GroupPolicy, Location, Policy, Route, Rule, SnapshotLine, Usages
+from datasets.snapshot import (
+    Gateway,
+    GroupPolicy,
+    Location,
+    NumberBlock,
+    Policy,
+    Route,
+    Rule,
+    TranslationRule,
+    Usages,
+)
+from datasets.snapshot_line import SnapshotLine
 
 _DEADLINE_S = 600.0
+_PAGE = 1000
 
 
 class TeamsListing:
@@ -30,9 +43,20 @@ class TeamsListing:
             return  # an older module, or a type that has no cmdlet of its own
 
     def routing(self) -> Iterator[SnapshotLine]:
-        """Read PSTN usages, gateways and voice routes."""
+        """Read PSTN usages, translation rules, gateways and voice routes."""
         for cmdlet, parse in _ROUTING:
             yield from map(parse, self._shell.stream(cmdlet, {}, deadline_s=_DEADLINE_S))
+
+    def blocks(self) -> Iterator[NumberBlock]:
+        """Read which numbers Teams assigns to nobody, page by page; a page that is not full is the last."""
+        skip, size = 0, _PAGE
+        while size == _PAGE:
+            size, asked = 0, {"Top": _PAGE, "Skip": skip}
+            for bag in self._shell.stream("Get-CsPhoneNumberAssignment", asked, deadline_s=_DEADLINE_S):
+                size += 1
+                if (found := _block(bag)) is not None:
+                    yield found
+            skip += size
 
     def locations(self) -> Iterator[Location]:
         """Read the emergency locations."""
@@ -78,7 +102,41 @@ def _gateway(bag: Bag) -> SnapshotLine:
         fqdn=text_of(bag, "Identity"),
         sip_port=port if isinstance(port, int) else None,
         is_enabled=value_of(bag, "Enabled") is True,
+        inbound_pstn_rules=_names(bag, "InboundPstnNumberTranslationRules"),
+        inbound_teams_rules=_names(bag, "InboundTeamsNumberTranslationRules"),
+        outbound_pstn_rules=_names(bag, "OutboundPstnNumberTranslationRules"),
+        outbound_teams_rules=_names(bag, "OutboundTeamsNumberTranslationRules"),
     )
+
+
+def _translation_rule(bag: Bag) -> SnapshotLine:
+    return TranslationRule(
+        name=text_of(bag, "Identity"),
+        description=text_or_none(bag, "Description"),
+        pattern=text_or_none(bag, "Pattern") or "",
+        translation=text_or_none(bag, "Translation") or "",
+    )
+
+
+def _block(bag: Bag) -> NumberBlock | None:
+    """Give the assignment block of a number, None when it has none or the module does not know blocks."""
+    number, until = text_of(bag, "TelephoneNumber"), text_or_none(bag, "AssignmentBlockedUntil")
+    match text_or_none(bag, "AssignmentBlockedState"):
+        case "BlockedForever":
+            return NumberBlock(telephone_number=number)
+        case "BlockedUntil" if until is not None:
+            return NumberBlock(telephone_number=number, until=_in_utc(until))
+        case _:
+            return None
+
+
+def _in_utc(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Unsupported(f"PowerShell answered '{text}' as a moment ; check the version of its module") from error
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
 
 
 def _route(bag: Bag) -> SnapshotLine:
@@ -121,12 +179,17 @@ def _group_policy(bag: Bag) -> GroupPolicy:
     )
 
 
+def _names(bag: Bag, name: str) -> tuple[str, ...]:
+    return tuple(map(str, _list(value_of(bag, name))))
+
+
 def _list(value: JsonValue) -> list[JsonValue]:
     return value if isinstance(value, list) else []
 
 
 _ROUTING: tuple[tuple[str, Callable[[Bag], SnapshotLine]], ...] = (
     ("Get-CsOnlinePstnUsage", _usages),
+    ("Get-CsTeamsTranslationRule", _translation_rule),
     ("Get-CsOnlinePSTNGateway", _gateway),
     ("Get-CsOnlineVoiceRoute", _route),
 )

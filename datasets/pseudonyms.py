@@ -15,6 +15,7 @@ from typing import ClassVar, Literal, TypeVar, get_args
 
 import phonenumbers
 
+from datasets.skype_pseudonyms import SKYPE, replaced
 from datasets.snapshot import (
     Account,
     AdAccount,
@@ -25,13 +26,15 @@ from datasets.snapshot import (
     Location,
     Members,
     Number,
+    NumberBlock,
     Policy,
     Product,
     Route,
-    SnapshotLine,
+    TranslationRule,
     Usages,
     Voice,
 )
+from datasets.snapshot_line import SnapshotLine
 
 Kept = Literal["departments", "groups", "policies"]
 KEEPABLE: tuple[Kept, ...] = get_args(Kept)
@@ -129,7 +132,8 @@ class Pseudonyms:
 
     # Names that may be kept
 
-    def _policy(self, name: str) -> str:
+    def policy(self, name: str) -> str:
+        """Replace the name of a policy, a usage, a route or a rule, unless those are kept."""
         return name if "policies" in self._kept or name.casefold() == _GLOBAL else self.word("Policy", name)
 
     def _group(self, name: str) -> str:
@@ -141,31 +145,39 @@ class Pseudonyms:
     # Lines
 
     def _header(self, line: Header) -> Header:
-        return _with(line, tenant_id=self.identifier, tenant_name=self._word("Tenant"))
+        return replaced(line, tenant_id=self.identifier, tenant_name=self._word("Tenant"))
 
     def _of_policy(self, line: Policy) -> Policy:
         """Give a policy without its description and rules: those contain names and number patterns."""
-        usages = tuple(self._policy(usage) for usage in line.usages)
+        usages = tuple(self.policy(usage) for usage in line.usages)
         plain = line.model_copy(update={"description": None, "rules": (), "usages": usages})
-        return _with(plain, name=self._policy)
+        return replaced(plain, name=self.policy)
 
     def _of_usages(self, line: Usages) -> Usages:
-        return line.model_copy(update={"names": tuple(map(self._policy, line.names))})
+        return line.model_copy(update={"names": tuple(map(self.policy, line.names))})
 
     def _of_gateway(self, line: Gateway) -> Gateway:
-        return _with(line, fqdn=self._host)
+        lists = ("inbound_pstn_rules", "inbound_teams_rules", "outbound_pstn_rules", "outbound_teams_rules")
+        rules = {name: tuple(map(self.policy, getattr(line, name))) for name in lists}
+        return replaced(line.model_copy(update=rules), fqdn=self.host)
+
+    def _of_translation_rule(self, line: TranslationRule) -> TranslationRule:
+        """Give a rule that fits every number and changes none: real ones hold prefixes."""
+        plain = line.model_copy(update={"description": None, "pattern": "^(.*)$", "translation": "$1"})
+        return replaced(plain, name=self.policy)
 
     def _of_route(self, line: Route) -> Route:
         """Give a route without its description and pattern, which name people and prefixes; it fits every number."""
-        names = {"usages": tuple(map(self._policy, line.usages)), "gateways": tuple(map(self._host, line.gateways))}
+        names = {"usages": tuple(map(self.policy, line.usages)), "gateways": tuple(map(self.host, line.gateways))}
         plain = line.model_copy(update={"description": None, "number_pattern": ".*", **names})
-        return _with(plain, name=self._policy)
+        return replaced(plain, name=self.policy)
 
-    def _host(self, name: str) -> str:
+    def host(self, name: str) -> str:
+        """Replace the name of a server."""
         return f"sbc{self._hex('host', name, 8)}.example"
 
     def _of_location(self, line: Location) -> Location:
-        return _with(
+        return replaced(
             line,
             location_id=self.identifier,
             civic_address_id=self.identifier,
@@ -179,7 +191,7 @@ class Pseudonyms:
     def _of_account(self, line: Account) -> Account:
         name = self._hex("id", line.id, 8)
         phones = tuple(map(self.number, line.business_phones))
-        return _with(
+        return replaced(
             line.model_copy(update={"business_phones": phones}),
             id=self.identifier,
             user_principal_name=self.address,
@@ -198,11 +210,11 @@ class Pseudonyms:
         )
 
     def _of_voice(self, line: Voice) -> Voice:
-        policies = {kind: self._policy(name) for kind, name in line.policies.items()}
-        return _with(line.model_copy(update={"policies": policies}), user_id=self.identifier)
+        policies = {kind: self.policy(name) for kind, name in line.policies.items()}
+        return replaced(line.model_copy(update={"policies": policies}), user_id=self.identifier)
 
     def _of_number(self, line: Number) -> Number:
-        return _with(
+        return replaced(
             line,
             telephone_number=self.number,
             holder_id=self.identifier,
@@ -210,18 +222,21 @@ class Pseudonyms:
             city=self._word("City"),
         )
 
+    def _of_block(self, line: NumberBlock) -> NumberBlock:
+        return replaced(line, telephone_number=self.number)
+
     def _of_group(self, line: Group) -> Group:
-        return _with(line.model_copy(update={"description": None}), id=self.identifier, display_name=self._group)
+        return replaced(line.model_copy(update={"description": None}), id=self.identifier, display_name=self._group)
 
     def _of_members(self, line: Members) -> Members:
         ids = tuple(map(self.identifier, line.member_ids))
-        return _with(line.model_copy(update={"member_ids": ids}), group_id=self.identifier)
+        return replaced(line.model_copy(update={"member_ids": ids}), group_id=self.identifier)
 
     def _of_group_policy(self, line: GroupPolicy) -> GroupPolicy:
-        return _with(line, group_id=self.identifier, name=self._policy)
+        return replaced(line, group_id=self.identifier, name=self.policy)
 
     def _of_ad_account(self, line: AdAccount) -> AdAccount:
-        return _with(
+        return replaced(
             line,
             sam_account_name=self.account_name,
             user_principal_name=self.address,
@@ -247,16 +262,19 @@ class Pseudonyms:
         Product: _same,
         Policy: _of_policy,
         Usages: _of_usages,
+        TranslationRule: _of_translation_rule,
         Gateway: _of_gateway,
         Route: _of_route,
         Location: _of_location,
         Account: _of_account,
         Voice: _of_voice,
         Number: _of_number,
+        NumberBlock: _of_block,
         Group: _of_group,
         Members: _of_members,
         GroupPolicy: _of_group_policy,
         AdAccount: _of_ad_account,
+        **SKYPE,
     }
 
 
@@ -265,9 +283,3 @@ def country_code(digits: str) -> str:
     return next(
         (digits[:n] for n in (1, 2, 3) if int(digits[:n]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE), digits[:1]
     )
-
-
-def _with(line: L, **replace: Callable[[str], str]) -> L:
-    """Give the line with some texts replaced; what is absent stays absent."""
-    present = {name: make(value) for name, make in replace.items() if (value := getattr(line, name))}
-    return line.model_copy(update=present)

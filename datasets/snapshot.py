@@ -7,22 +7,13 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from datasets.record import Record
+from datasets.skype_snapshot import OrbitRange, SkypeDevice, SkypePolicy, SkypePool, SkypeUser, UnassignedRange
+from datasets.snapshot_line import SnapshotLine
 
 MEMBERS_IN_A_LINE = 500
-
-
-class SnapshotLine(Record):
-    """One line; `kind` says which."""
-
-    kind: str
-
-    def as_line(self) -> dict[str, JsonValue]:
-        """Give the line without what is at its default, so that equal tenants give equal lines."""
-        values: dict[str, JsonValue] = self.model_dump(mode="json", exclude_defaults=True)
-        return {"kind": self.kind, **values}
 
 
 class Header(SnapshotLine):
@@ -85,6 +76,18 @@ class Usages(SnapshotLine):
     names: tuple[str, ...]
 
 
+class TranslationRule(SnapshotLine):
+    """A rule that gateways translate numbers by."""
+
+    identity: ClassVar[tuple[str, ...]] = ("name",)
+
+    kind: Literal["translation_rule"] = "translation_rule"
+    name: str
+    description: str | None = None
+    pattern: str
+    translation: str
+
+
 class Gateway(SnapshotLine):
     """A PSTN gateway."""
 
@@ -94,6 +97,10 @@ class Gateway(SnapshotLine):
     fqdn: str
     sip_port: int | None = None
     is_enabled: bool = False
+    inbound_pstn_rules: tuple[str, ...] = ()
+    inbound_teams_rules: tuple[str, ...] = ()
+    outbound_pstn_rules: tuple[str, ...] = ()
+    outbound_teams_rules: tuple[str, ...] = ()
 
 
 class Route(SnapshotLine):
@@ -193,6 +200,16 @@ class Number(SnapshotLine):
     capabilities: tuple[str, ...] = ()
 
 
+class NumberBlock(SnapshotLine):
+    """A number that Teams assigns to nobody, until a moment or for ever."""
+
+    identity: ClassVar[tuple[str, ...]] = ("telephone_number",)
+
+    kind: Literal["number_block"] = "number_block"
+    telephone_number: str
+    until: str | None = None
+
+
 class Group(SnapshotLine):
     """A group of the directory; its members are lines of their own."""
 
@@ -248,14 +265,22 @@ LINES: tuple[type[SnapshotLine], ...] = (
     Product,
     Policy,
     Usages,
+    TranslationRule,
     Gateway,
     Route,
     Location,
     Account,
     Voice,
     Number,
+    NumberBlock,
     Group,
     Members,
     GroupPolicy,
     AdAccount,
+    SkypePool,
+    SkypePolicy,
+    OrbitRange,
+    SkypeUser,
+    UnassignedRange,
+    SkypeDevice,
 )

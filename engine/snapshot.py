@@ -21,9 +21,11 @@ import orjson
 from config.errors import InputRefused
 from config.site_templates import POLICY_TYPES
 from connectors.graph_listing import GraphListing
+from connectors.skype_listing import SkypeListing
 from connectors.teams_listing import TeamsListing
 from datasets.line_schema import LineSchema
-from datasets.snapshot import MEMBERS_IN_A_LINE, AdAccount, Header, Members, Number, SnapshotLine, Voice
+from datasets.snapshot import MEMBERS_IN_A_LINE, AdAccount, Header, Members, Number, Voice
+from datasets.snapshot_line import SnapshotLine
 from datasets.users import AdUser, NumberAssignment, VoiceUser
 from engine.opening import OpenSystems
 
@@ -32,6 +34,17 @@ SCHEMA_FILE = Path(__file__).resolve().parent.parent / "docs" / "snapshot.schema
 Replace = Callable[[SnapshotLine], SnapshotLine]
 
 _DIRECTORY_DEADLINE_S = 3600.0
+_OF_TEAMS = (
+    "policy",
+    "usages",
+    "translation_rule",
+    "gateway",
+    "route",
+    "location",
+    "number_block",
+    "group_policy",
+)
+_OF_SKYPE = ("skype_pool", "skype_policy", "orbit_range", "skype_user", "unassigned_range", "skype_device")
 _ORDINARY = frozenset(("user", "unknown"))
 
 
@@ -90,16 +103,21 @@ def _lines(systems: OpenSystems, at: datetime, *, is_pseudonymised: bool) -> Ite
     yield from graph.accounts()
     yield from filter(None, map(_voice, systems.teams.voice_users()))
     yield from map(_number, systems.teams.numbers())
+    if teams:
+        yield from teams.blocks()
     yield from _groups(graph)
     if teams:
         yield from teams.group_policies()
     if systems.directory:
         yield from map(_ad_account, systems.directory.everybody(deadline_s=_DIRECTORY_DEADLINE_S))
+    if systems.shell:
+        yield from SkypeListing(systems.shell.shell).lines()
 
 
 def _left_out(systems: OpenSystems) -> tuple[str, ...]:
-    of_teams = () if systems.shell else ("policy", "usages", "gateway", "route", "location", "group_policy")
-    return of_teams + (() if systems.directory else ("ad_account",))
+    of_teams = () if systems.shell else _OF_TEAMS
+    of_skype = () if systems.shell else _OF_SKYPE
+    return of_teams + (() if systems.directory else ("ad_account",)) + of_skype
 
 
 def _header(systems: OpenSystems, at: datetime, *, is_pseudonymised: bool) -> Header:

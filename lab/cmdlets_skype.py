@@ -223,8 +223,8 @@ def _policy_list(policy_type: str) -> Callable[[Call], Iterable[Value]]:
     def read(call: Call) -> Iterable[Value]:
         """List the policies of the deployment."""
 
-        def look(_view: View) -> Iterable[Value]:
-            names = ["Global", *(f"Tag:{name}" for name in skype.POLICIES[policy_type])]
+        def look(view: View) -> Iterable[Value]:
+            names = ["Global", *(f"Tag:{name}" for name in skype.policies_of(view.tenant, policy_type))]
             wanted = call.text("Identity").lower()
             found = [name for name in names if wanted in ("", name.lower(), name.lower().removeprefix("tag:"))]
             if not found:

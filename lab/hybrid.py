@@ -62,7 +62,9 @@ def _ranges(tenant: Tenant) -> None:
 
 
 def adopt(tenant: Tenant) -> None:
-    """Make users of the servers of the people a loaded tenant says are homed on premises."""
+    """Make users of the servers of who is homed on premises, where the loaded tenant says no more about the servers."""
+    if tenant.skype_pools:
+        return
     for voice in list(tenant.voices.values()):
         user = tenant.users.get(voice.user_id)
         sam = (user.text("onPremisesSamAccountName") or "").casefold() if user else ""

@@ -46,12 +46,17 @@ _ATTRIBUTES = (
 
 def pools(tenant: Tenant) -> list[str]:
     """Give the pools of the deployment."""
-    return [f"{name}.{tenant.domain}" for name in POOLS]
+    return list(tenant.skype_pools) or [f"{name}.{tenant.domain}" for name in POOLS]
+
+
+def policies_of(tenant: Tenant, policy_type: str) -> tuple[str, ...]:
+    """Give the policies of a type that the deployment has."""
+    return (tenant.skype_policies or POLICIES)[policy_type]
 
 
 def pool(tenant: Tenant, text: str) -> str:
     """Find a pool by its name or refuse."""
-    found = next((name for name in pools(tenant) if name == text.lower()), None)
+    found = next((name for name in pools(tenant) if name.lower() == text.lower()), None)
     if found is None:
         raise not_found(f'Cannot find Registrar pool "{text}". Verify that it is in the topology.')
     return found
@@ -227,14 +232,14 @@ def grant(tenant: Tenant, identity: str, policy_type: str, name: str | None) -> 
         policies = dict(before.policies)
         policies.pop(policy_type, None)
         if name:
-            policies[policy_type] = policy_name(policy_type, name)
+            policies[policy_type] = policy_name(tenant, policy_type, name)
         return put(tenant, before, replace(before, policies=policies))
 
 
-def policy_name(policy_type: str, name: str) -> str:
+def policy_name(tenant: Tenant, policy_type: str, name: str) -> str:
     """Find a policy of the deployment by name, with or without `tag:`."""
     bare = name[4:] if name.casefold().startswith("tag:") else name
-    found = next((known for known in POLICIES[policy_type] if known.casefold() == bare.casefold()), None)
+    found = next((known for known in policies_of(tenant, policy_type) if known.casefold() == bare.casefold()), None)
     if found is None:
         raise not_found(f'Cannot find policy "{name}" of type {policy_type}.')
     return found

@@ -35,6 +35,7 @@ from lab.records import (
     opaque_id,
 )
 from lab.rules import bad_request
+from lab.snapshot_skype import TAKES, Wrong, rules_of_gateway
 from lab.tenant import Tenant
 
 SCHEMA_FILE = Path(__file__).resolve().parent.parent / "docs" / "snapshot.schema.json"
@@ -153,8 +154,11 @@ class _Loader:
     def take(self, where: str, line: Line) -> None:
         """Put one line into the tenant."""
         try:
-            self._takes[line["kind"]](line)
-        except _Wrong as error:
+            if line["kind"] in TAKES:
+                TAKES[line["kind"]](self.tenant, line)
+            else:
+                self._takes[line["kind"]](line)
+        except Wrong as error:
             raise bad_request(f"{where}: {error}") from None
 
     def finish(self) -> None:
@@ -194,7 +198,8 @@ class _Loader:
         objects.store(self.tenant, "OnlinePstnUsage", "Global", {"Usage": list(line["names"])})
 
     def _gateway(self, line: Line) -> None:
-        details = {"SipSignalingPort": line.get("sip_port", 5061), "Enabled": line.get("is_enabled", False)}
+        details: dict[str, Json] = {"SipSignalingPort": line.get("sip_port", 5061)}
+        details |= {"Enabled": line.get("is_enabled", False)} | rules_of_gateway(line)
         objects.store(self.tenant, "OnlinePSTNGateway", line["fqdn"], details)
 
     def _route(self, line: Line) -> None:
@@ -214,9 +219,9 @@ class _Loader:
         upn = line["user_principal_name"]
         key = line["id"].casefold()
         if self.tenant.find_holder(key):
-            raise _Wrong("id: another line has this id")
+            raise Wrong("id: another line has this id")
         if not line.get("is_deleted") and upn.casefold() in self.tenant.by_upn:
-            raise _Wrong("user_principal_name: another user has this name")
+            raise Wrong("user_principal_name: another user has this name")
         if not self._knows_domain and line.get("user_type") != "Guest":
             self.tenant.domain, self._knows_domain = upn.rpartition("@")[2] or self.tenant.domain, True
         user = User(key, _fields(line), tuple(self._licence(item) for item in line.get("licences", ())))
@@ -231,13 +236,13 @@ class _Loader:
     def _licence(self, item: Line) -> Licence:
         sku_id = item["sku_id"]
         if sku_id not in self.tenant.skus:
-            raise _Wrong(f"licences: the snapshot has no product {sku_id}")
+            raise Wrong(f"licences: the snapshot has no product {sku_id}")
         return Licence(sku_id, self._since, tuple(item.get("disabled_plans", ())))
 
     def _voice(self, line: Line) -> None:
         user = self.tenant.find_holder(line["user_id"].casefold())
         if user is None:
-            raise _Wrong("user_id: no user has this id")
+            raise Wrong("user_id: no user has this id")
         kind = line.get("account_type", "user")
         if kind in ("resourceAccount", "guest") and user.id in self.tenant.users:
             self.tenant.put_user(replace(user, account_type=kind))
@@ -253,7 +258,7 @@ class _Loader:
 
     def _number(self, line: Line) -> None:
         if line["telephone_number"] in self.tenant.numbers:
-            raise _Wrong("telephone_number: another line has this number")
+            raise Wrong("telephone_number: another line has this number")
         holder = line.get("holder_id")
         user = self.tenant.find_holder(holder.casefold()) if holder else None
         self.tenant.put_number(
@@ -280,13 +285,13 @@ class _Loader:
     def _more_members(self, line: Line) -> None:
         key = line["group_id"].casefold()
         if key not in self.tenant.groups:
-            raise _Wrong("group_id: no group has this id")
+            raise Wrong("group_id: no group has this id")
         self._members.setdefault(key, []).extend(member.casefold() for member in line["member_ids"])
 
     def _group_policy(self, line: Line) -> None:
         key = line["group_id"].casefold()
         if key not in self.tenant.groups:
-            raise _Wrong("group_id: no group has this id")
+            raise Wrong("group_id: no group has this id")
         name = self._known_policy(line["policy_type"], line["name"])
         self.tenant.group_policies.append(GroupPolicy(key, line["policy_type"], name, line.get("rank", 1)))
 
@@ -302,10 +307,6 @@ class _Loader:
         self.tenant.put_ad_user(AdUser(sam, place, opaque_id("ad", sam.casefold()), upn, attributes=attributes))
         if user and "msrtcsip_line" in line:
             self.tenant.put_voice(replace(self.tenant.voice(user.id), on_prem_line_uri=line["msrtcsip_line"]))
-
-
-class _Wrong(Exception):
-    """A line contradicts the ones before it; the message names the field."""
 
 
 def _described(line: Line) -> dict[str, Json]:

@@ -88,6 +88,8 @@ class Store:
             "skype", self._remember
         )  # on-premises users by folded sAMAccountName
         self.skype_by_sip: dict[str, str] = {}
+        self.skype_pools: list[str] = []  # of a loaded tenant; the sample has its own
+        self.skype_policies: dict[str, tuple[str, ...]] = {}  # the same for policies of the servers
         self.devices: dict[str, Device] = Remembered("devices", remember)  # by folded distinguished name
         self.forwarding: dict[str, list[tuple[datetime, Forwarding]]] = {}  # on-premises, every version
         self.phone_configuration = PhoneConfiguration()

@@ -6,21 +6,26 @@ import json
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from lab import objects, skype
 from lab.__main__ import main as start_lab
 from lab.rules import Refusal
 from lab.server import Lab
-from lab.snapshot import read_lines
+from lab.settings import Settings
+from lab.snapshot import SCHEMA_FILE, read_lines
 from tests.fakes.checkout import ROOT
 from tests.fakes.command_line import Run
 from tests.fakes.lab_environment import environment_of
+from tests.fakes.lab_shells import run, teams_pool
 
 pytestmark = pytest.mark.slow
+SCHEMA: Any = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
 Line = dict[str, Any]
 
 
@@ -50,12 +55,35 @@ def site(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
-    """Give a tenant with nested groups, a leaver, a guest, resource accounts and a ghost."""
-    with Lab(folder=tmp_path / "real", users=60, seed=5) as running:
+    """Give a hybrid tenant with nested groups, a leaver, a guest, resource accounts, a ghost and blocked numbers."""
+    with Lab(folder=tmp_path / "real", users=60, seed=5, settings=Settings(hybrid_share=0.3)) as running:
         owned = next(number for number in running.tenant.numbers.values() if number.target_id)
         running.tenant.purge_user(str(owned.target_id))
         running.control("PATCH", "/state/users/" + next(iter(running.tenant.users)), {"homedOnPremises": True})
+        furnish(running)
         yield running
+
+
+def furnish(lab: Lab) -> None:
+    """Add what a sample tenant has none of: translation rules, blocks, a pickup orbit, phones, a granted policy."""
+    with teams_pool(lab) as shell:
+        rule = {"Identity": "Strip", "Pattern": r"^00(\d+)$", "Translation": "+$1", "Description": "no zeros"}
+        gateway = {"Identity": "sbc-vienna.contoso.example", "InboundPstnNumberTranslationRules": ["Strip"]}
+        phone = {"LineUri": "tel:+431934690500", "RegistrarPool": "pool1.contoso.example", "OU": "OU=Phones,DC=x"}
+        fax = {**phone, "LineUri": "tel:+431934690501", "Gateway": "gw.contoso.example", "AnalogFax": True}
+        homed = next(user for user in lab.tenant.skype.values() if user.pool)
+        acts: list[tuple[str, dict[str, Any]]] = [
+            ("New-CsTeamsTranslationRule", rule),
+            ("Set-CsOnlinePSTNGateway", gateway),
+            ("New-CsCommonAreaPhone", {**phone, "DisplayName": "Lobby", "Description": "Ada's desk"}),
+            ("New-CsAnalogDevice", {**fax, "DisplayName": "Fax"}),
+            ("New-CsGroupPickupUserOrbit", {"User": homed.sip_address, "Orbit": "#210"}),
+            ("Grant-CsVoicePolicy", {"Identity": homed.sip_address, "PolicyName": "National"}),
+        ]
+        assert [run(shell, cmdlet, **given)[1] for cmdlet, given in acts] == [""] * len(acts)
+    free = [number for number in lab.tenant.numbers.values() if number.target_id is None]
+    lab.tenant.block_number(free[0].telephone_number, days=30)
+    lab.tenant.block_number(free[1].telephone_number, days=0)
 
 
 def test_export_load_export_is_equal(site: Site, lab: Lab) -> None:
@@ -65,7 +93,8 @@ def test_export_load_export_is_equal(site: Site, lab: Lab) -> None:
     with Lab(folder=site.folder / "loaded", snapshot=path) as loaded:
         assert site.export(loaded, "second.jsonl")[1] == first
         assert loaded.control("GET", "/state/summary") == before
-    assert {line["kind"] for line in first} >= {"product", "policy", "location", "user", "voice", "number", "members"}
+        assert _servers(loaded) == _servers(lab)
+    assert {line["kind"] for line in first} == set(SCHEMA["$defs"]) - {"snapshot"}
     assert path.stat().st_mode & 0o077 == 0
 
 
@@ -114,6 +143,9 @@ def test_a_broken_line_is_refused_by_file_line_and_field(
         ({"kind": "voice", "user_id": "u-9"}, "user_id"),
         ({"kind": "members", "group_id": "g-9", "member_ids": ["u-1"]}, "group_id"),
         ({"kind": "number", "telephone_number": "+4312345", "number_type": "directRouting"}, "telephone_number"),
+        ({"kind": "number_block", "telephone_number": "+4399999"}, "telephone_number"),
+        ({"kind": "skype_user", "sam_account_name": "z", "sip_address": "sip:z@x"}, "sam_account_name"),
+        ({"kind": "skype_policy", "policy_type": "NoPolicy", "name": "n"}, "policy_type"),
         (
             {"kind": "user", "id": "u-9", "user_principal_name": "c@x.example", "licences": [{"sku_id": "x"}]},
             "licences",
@@ -180,6 +212,9 @@ def _texts(value: Any) -> set[str]:
     return {str(value).casefold(), *str(value).casefold().replace(":", " ").replace(";", " ").split()}
 
 
+_ABOUT_SOMEBODY = ("user", "voice", "number", "ad_account", "location", "group", "number_block", "unassigned_range")
+
+
 def _canaries(lines: list[Line]) -> Iterator[str]:
     """Give everything that says who somebody is."""
     names = [
@@ -205,10 +240,38 @@ def _canaries(lines: list[Line]) -> Iterator[str]:
         "postal_code",
         "description",
         "department",
+        "sip_address",
+        "pool",
+        "fqdn",
+        "distinguished_name",
+        "line_uri",
+        "announcement_name",
+        "gateway",
     ]
     for line in lines:
-        if line["kind"] in ("user", "voice", "number", "ad_account", "location", "group"):
+        if line["kind"] in _ABOUT_SOMEBODY or line["kind"].startswith("skype_"):
             yield from (text for name in names if (text := line.get(name)) and text != "Global")
+
+
+def _servers(lab: Lab) -> dict[str, Any]:
+    """Describe what the servers know, with names; and what is blocked."""
+    tenant = lab.tenant
+    blocked = [number for number in tenant.numbers.values() if tenant.is_blocked(number)]
+    return {
+        "users": {
+            sam: (user.sip_address, user.pool, user.enterprise_voice, dict(user.policies), user.orbit)
+            for sam, user in tenant.skype.items()
+        },
+        "lines": {sam: skype.line_of(tenant, sam) for sam in tenant.skype},
+        "devices": {name: (row.kind, row.line_uri, row.sip_address) for name, row in tenant.devices.items()},
+        "ranges": sorted(row.name for kind, _ in tenant.objects for row in objects.every(tenant, kind)),
+        "policies": {kind: set(skype.policies_of(tenant, kind)) for kind in skype.POLICIES},
+        "blocked": {row.telephone_number: (row.blocked_forever, _second(row.blocked_until)) for row in blocked},
+    }
+
+
+def _second(moment: datetime | None) -> datetime | None:
+    return moment.replace(microsecond=0) if moment else None
 
 
 def _structure(lab: Lab) -> dict[str, Any]:
@@ -228,4 +291,9 @@ def _structure(lab: Lab) -> dict[str, Any]:
             for voice in map(tenant.voice, tenant.users)
         ),
         "deleted": len(tenant.deleted),
+        "servers": sorted(
+            (bool(u.pool), u.enterprise_voice, len(u.policies), u.orbit or "") for u in tenant.skype.values()
+        ),
+        "devices": sorted((device.kind, len(device.line_uri)) for device in tenant.devices.values()),
+        "blocked": sorted(n.blocked_forever for n in tenant.numbers.values() if tenant.is_blocked(n)),
     }

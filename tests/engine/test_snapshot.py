@@ -72,11 +72,19 @@ def test_what_nothing_here_can_read_is_named(tmp_path: Path) -> None:
     assert summary.left_out == (
         "policy",
         "usages",
+        "translation_rule",
         "gateway",
         "route",
         "location",
+        "number_block",
         "group_policy",
         "ad_account",
+        "skype_pool",
+        "skype_policy",
+        "orbit_range",
+        "skype_user",
+        "unassigned_range",
+        "skype_device",
     )
 
 
