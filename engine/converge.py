@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
 from pydantic import JsonValue
 
+from datasets.calling_settings import CallingGroup, in_order
 from engine.change import Change, Effect
 from engine.conditions import PHONE_SYSTEM
-from engine.readers import Observed
+from engine.readers import CALLING, Observed
 
 DIRECT_ROUTING = "directRouting"
 Key = tuple[str, str]
@@ -74,6 +76,7 @@ def converge(target: Target) -> Way:
         *_number(target),
         *_enterprise_voice(target),
         *_policies(target),
+        *_calling(target),
         *_directory(target),
         *_licences(target, given=False),
     ]
@@ -81,7 +84,7 @@ def converge(target: Target) -> Way:
 
 
 def _unknown(target: Target) -> list[str]:
-    known = ("usage_location", "licence:", "number", "enterprise_voice", "policy:")
+    known = ("usage_location", "licence:", "number", "enterprise_voice", "policy:", CALLING)
     return [f"{name} cannot be set back by Callwright" for name in target.differing() if not name.startswith(known)]
 
 
@@ -92,6 +95,9 @@ def _unwanted(target: Target) -> list[str]:
         found.append("a usage location cannot be emptied again")
     if target.value("number") is not None and _licences_to_remove(target):
         found.append(f"removing a licence would free number {target.value('number')}, which stays")
+    for name in target.differing(CALLING):
+        if target.value(name) is None:
+            found.append(f"{name} was not known before and cannot be emptied")
     return found
 
 
@@ -190,6 +196,21 @@ def _policies(target: Target) -> list[Change]:
         return []
     policies: dict[str, JsonValue] = {name.removeprefix("policy:"): target.value(name) for name in names}
     return [_change(target, "set_policies", {"policies": policies}, _effects(target, names))]
+
+
+def _calling(target: Target) -> list[Change]:
+    """Set calling settings group by group, so that none refers to what is not there yet."""
+    wanted = {cast(CallingGroup, n.removeprefix(CALLING)): target.value(n) for n in target.differing(CALLING)}
+    return [
+        _change(
+            target,
+            "set_calling_settings",
+            {"group": group, "settings": wanted[group]},
+            _effects(target, [f"{CALLING}{group}"]),
+        )
+        for group in in_order(wanted)
+        if wanted[group] is not None
+    ]
 
 
 def _directory(target: Target) -> list[Change]:

@@ -61,6 +61,10 @@ def _invert_voice(change: Change) -> Change:
     return _inverted(change, "set_enterprise_voice", enabled=change.effects[0].before)
 
 
+def _invert_calling(change: Change) -> Change:
+    return _inverted(change, "set_calling_settings", settings=change.effects[0].before)
+
+
 def _to(kind: str) -> Callable[[Change], Change]:
     return lambda change: _inverted(change, kind)
 
@@ -88,6 +92,7 @@ KINDS: dict[str, Kind] = {
         Kind("set_enterprise_voice", True, 120, _invert_voice, fresh_users_lag=True),
         Kind("set_policies", True, 120, _invert_policies, fresh_users_lag=True),
         Kind("write_directory", True, 60, _invert_directory, system="Active Directory"),
+        Kind("set_calling_settings", True, 120, _invert_calling, fresh_users_lag=True),
         Kind("set_number_location", True, 120, _invert_location),
         Kind("upload_numbers", False, 120, None, "release them with an order of their own", runs_for_s=_ORDER_RUNS_S),
         Kind("release_numbers", False, 120, None, "upload them again with an order", runs_for_s=_ORDER_RUNS_S),

@@ -25,6 +25,7 @@ from connectors.shell_errors import SYSTEM
 from connectors.shell_places import Quota
 from connectors.skype import SkypeServer
 from connectors.teams import Teams
+from connectors.teams_calling import TeamsCalling
 from connectors.teams_numbering import TeamsNumbering
 from connectors.teams_shell import TeamsShell
 from connectors.throttle import SHARED_PAUSES, HoldSource
@@ -44,6 +45,7 @@ class OpenSystems:
     shell: TeamsShell | None = None
     numbering: TeamsNumbering | None = None
     skype: SkypeServer | None = None
+    calling: TeamsCalling | None = None
 
     def for_engine(self) -> Systems:
         """Give them as the engine wants them."""
@@ -54,6 +56,7 @@ class OpenSystems:
             shell=self.shell,
             numbering=self.numbering,
             skype=self.skype,
+            calling=self.calling,
         )
 
 
@@ -68,7 +71,7 @@ def open_systems(settings: Settings, database: Database | None = None) -> Iterat
     with ExitStack() as stack:
         tokens = stack.enter_context(Tokens(app_registration(tenant)))
         graph = stack.enter_context(Graph(GraphEndpoint(tenant.graph_url, tenant.ca_bundle), tokens, pauses=pauses))
-        directory = shell = numbering = None
+        directory = shell = numbering = calling = None
         if settings.powershell is not None:
             host = endpoint(settings.powershell)
             quota = _quota(stack, database, host, settings.powershell.sessions)
@@ -79,8 +82,9 @@ def open_systems(settings: Settings, database: Database | None = None) -> Iterat
             teams_host = PowerShell(host, sessions=for_teams, quota=quota, hold=hold)
             stack.push(_cancelling(at_directory, teams_host))
             shell = stack.enter_context(TeamsShell(teams_host, tokens.token, tenant_id=tenant.tenant_id))
-            numbering = TeamsNumbering(teams_host)
-        yield OpenSystems(graph, Teams(graph), directory, shell, numbering, _skype(stack, settings, database, pauses))
+            numbering, calling = TeamsNumbering(teams_host), TeamsCalling(teams_host)
+        skype = _skype(stack, settings, database, pauses)
+        yield OpenSystems(graph, Teams(graph), directory, shell, numbering, skype, calling)
 
 
 def _skype(stack: ExitStack, settings: Settings, database: Database | None, pauses: HoldSource) -> SkypeServer | None:

@@ -1,6 +1,7 @@
 """Read back: the current value of each effect, from the authority of its attribute (design §5).
 
-`user:` usage location and licences come from Graph, number, Enterprise Voice and policies from Teams administration;
+`user:` usage location and licences come from Graph, number, Enterprise Voice and policies from Teams administration,
+calling settings from Teams PowerShell;
 `number:` owner and location from the Teams number list, its block from Teams PowerShell; `ad:` attributes from Active
 Directory.
 """
@@ -9,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pydantic import JsonValue
 
+from datasets.calling_settings import CallingGroup, Settings
 from datasets.users import AdUser, DirectoryUser, NumberAssignment, VoiceUser
 from engine.change import Effect
 from engine.systems import Systems
@@ -21,6 +23,7 @@ Observed = dict[tuple[str, str], JsonValue]
 K = TypeVar("K")
 V = TypeVar("V")
 
+CALLING = "calling:"
 _MANY = 20
 _AD_FIELDS = {
     "telephoneNumber": "telephone_number",
@@ -40,6 +43,7 @@ class Reader:
         self._numbers: dict[str, NumberAssignment | None] = {}
         self._blocks: dict[str, str | None] = {}
         self._ad: dict[str, AdUser | None] = {}
+        self._calling: dict[str, dict[CallingGroup, Settings] | None] = {}
 
     def observe(self, effects: Iterable[Effect]) -> Observed:
         """Give the current value of each effect's attribute; an object that does not exist has None everywhere."""
@@ -61,6 +65,10 @@ class Reader:
     def _of_user(self, user_id: str, attribute: str) -> JsonValue:
         if attribute == "usage_location" or attribute.startswith("licence:"):
             return directory_value(self.directory_user(user_id), attribute)
+        if attribute.startswith(CALLING):
+            calling = self._systems.calling
+            found = None if calling is None else _once(self._calling, user_id, partial(calling.settings, user_id))
+            return None if found is None else found[cast(CallingGroup, attribute.removeprefix(CALLING))]
         return voice_value(self.voice_user(user_id), attribute)
 
     def _of_number(self, number: str, attribute: str) -> JsonValue:

@@ -6,9 +6,10 @@ that ended, leases nobody holds, streams nobody sealed, requests nobody closed. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from pydantic import JsonValue
 from sqlalchemy import Connection, select
 
 from datasets.inventory import Taken
@@ -104,8 +105,8 @@ def _close_requests(runtime: Runtime) -> int:
     old = runtime.now() - _REQUESTS_KEPT
     with runtime.database.read() as connection:
         c = requests_table.c
-        rows = connection.execute(select(c.id, c.created_at).where(c.state == "open")).all()
-        mine = {row.id: _plans_of(connection, row.id) for row in rows}
+        rows = connection.execute(select(c.id, c.created_at, c.parameters).where(c.state == "open")).all()
+        mine = {row.id: _plans_of(connection, row.id, row.parameters) for row in rows}
     found = 0
     for row in rows:
         states = [state for _, state in mine[row.id]]
@@ -117,8 +118,12 @@ def _close_requests(runtime: Runtime) -> int:
     return found
 
 
-def _plans_of(connection: Connection, request_id: str) -> list[tuple[str, str]]:
-    query = select(plans.c.id, plans.c.state).where(plans.c.request_id == request_id)
+def _plans_of(
+    connection: Connection, request_id: str, parameters: Mapping[str, JsonValue] | None
+) -> list[tuple[str, str]]:
+    """Give the plans that a request made, or the stored one that it was to apply, with their states."""
+    named = (parameters or {}).get("plan_id")
+    query = select(plans.c.id, plans.c.state).where((plans.c.request_id == request_id) | (plans.c.id == named))
     return [(row.id, row.state) for row in connection.execute(query)]
 
 

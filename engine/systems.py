@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pydantic import JsonValue
+
+from datasets.calling_settings import CallingGroup, Settings
 from datasets.directory import DeltaPage
 from datasets.number_orders import OrderKind
 from datasets.phone_attributes import PhoneAttributes
@@ -156,6 +159,16 @@ class SkypeSystem(Protocol):
         """Read the ranges whose unassigned numbers the servers answer."""
 
 
+class CallingSystem(Protocol):
+    """Calling settings of users, which only PowerShell reaches."""
+
+    def settings(self, user_id: str) -> dict[CallingGroup, Settings] | None:
+        """Read the settings of a user by group; None for somebody whom Teams does not know."""
+
+    def set_group(self, user_id: str, group: CallingGroup, values: Mapping[str, JsonValue]) -> None:
+        """Write one group whole."""
+
+
 @dataclass(frozen=True)
 class Systems:
     """The outside systems of one tenant; a part that a site does not have is None."""
@@ -166,3 +179,4 @@ class Systems:
     shell: ShellSystem | None = None
     numbering: NumberingSystem | None = None
     skype: SkypeSystem | None = None
+    calling: CallingSystem | None = None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import cast
 
 from connectors.errors import Invalid, Unsupported
+from datasets.calling_settings import CallingGroup, Settings
 from datasets.number_orders import OrderKind
 from datasets.phone_attributes import PhoneAttributes
 from datasets.voice_rows import VoiceSwitch
@@ -87,6 +88,13 @@ def _write_directory(systems: Systems, change: Change, _deadline_s: float) -> No
         answer.checked()
 
 
+def _set_calling_settings(systems: Systems, change: Change, _deadline_s: float) -> None:
+    if systems.calling is None:
+        raise Unsupported("calling settings need Teams PowerShell ; set powershell.server")
+    group = cast(CallingGroup, change.parameters["group"])
+    systems.calling.set_group(_text(change, "user_id"), group, cast(Settings, change.parameters["settings"]))
+
+
 def _set_number_location(systems: Systems, change: Change, _deadline_s: float) -> None:
     location = cast("str | None", change.parameters["location_id"])
     systems.teams.update_number_location(_text(change, "number"), location)
@@ -134,6 +142,7 @@ _WRITERS: dict[str, Writer] = {
     "set_policies": _set_policies,
     "set_enterprise_voice": _set_enterprise_voice,
     "write_directory": _write_directory,
+    "set_calling_settings": _set_calling_settings,
     "set_number_location": _set_number_location,
     "upload_numbers": _upload_numbers,
     "release_numbers": _release_numbers,

@@ -91,3 +91,14 @@ def test_a_request_that_planned_nothing_fails_after_a_day(runtime: Runtime) -> N
     runtime.sleep(2 * 86400)
     reconcile(runtime)
     assert states(runtime)["r-2"] == "failed"
+
+
+def test_a_dead_run_of_a_stored_plan_is_closed_with_what_the_plan_came_to(runtime: Runtime) -> None:
+    """It made no plan of its own: it is open as long as the plan that it applied is, and not a day longer."""
+    with runtime.database.write() as connection:
+        for name, plan_id in (("r-2", "p-1"), ("r-3", "p-2")):
+            row = {"id": name, "kind": "plan-apply", "actor_kind": "os_user", "actor_name": "x"}
+            more = {"actor_verified": False, "parameters": {"plan_id": plan_id}, "state": "open"}
+            connection.execute(requests.insert().values(row | more | {"created_at": runtime.now()}))
+    reconcile(runtime)
+    assert (states(runtime)["r-2"], states(runtime)["r-3"]) == ("finished", "open")

@@ -15,7 +15,7 @@ from connectors.rows import RowResult
 from datasets.directory import DeltaPage, UserDelta
 from datasets.phone_attributes import PhoneAttribute, PhoneAttributes
 from datasets.users import AdUser, DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
-from engine.systems import NumberingSystem, Systems
+from engine.systems import CallingSystem, NumberingSystem, Systems
 from tests.fakes.fake_shell import LOCATION, FakeShell
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -69,6 +69,7 @@ class FakeTenant:
         self.answered: dict[str, dict[str, DirectoryUser]] = {}
         self.listed: dict[str, NumberAssignment] = {}
         self.numbering: NumberingSystem | None = None
+        self.calling: CallingSystem | None = None
         self.country = ""  # of the only emergency location
         self.calls: list[tuple[str, str, bool]] = []
         self.double_owners = 0
@@ -81,7 +82,9 @@ class FakeTenant:
 
     def systems(self) -> Systems:
         """Give the protocols' view of this tenant."""
-        return Systems(FakeGraph(self), FakeTeams(self), FakeDirectory(self), FakeShell(self), self.numbering)
+        return Systems(
+            FakeGraph(self), FakeTeams(self), FakeDirectory(self), FakeShell(self), self.numbering, calling=self.calling
+        )
 
     def writes(self) -> list[tuple[str, str]]:
         """List the write calls that had an effect, in order."""

@@ -1,0 +1,42 @@
+"""Calling settings of users through Teams PowerShell: forwarding, unanswered calls, the call group and how it rings.
+
+Delegates have cmdlets of their own and are not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from connectors.bags import value_of
+from connectors.clixml import Bag
+from connectors.errors import NotFound
+from connectors.powershell import PowerShell
+from connectors.writes import writes
+from datasets.calling_settings import GROUPS, NAMES, CallingGroup, Settings, group_of
+
+
+class TeamsCalling:
+    """Calling settings of one tenant, over sessions that are signed in to Teams; safe to share between threads."""
+
+    def __init__(self, shell: PowerShell, *, deadline_s: float = 120.0) -> None:
+        self._shell, self._deadline_s = shell, deadline_s
+
+    def settings(self, user_id: str) -> dict[CallingGroup, Settings] | None:
+        """Read the settings of a user by group; None for somebody whom Teams does not know."""
+        try:
+            found = self._shell.cmdlet("Get-CsUserCallingSettings", {"Identity": user_id}, deadline_s=self._deadline_s)
+        except NotFound:
+            return None
+        return {group: group_of(group, _properties(found[0], group)) for group in GROUPS} if found else None
+
+    @writes
+    def set_group(self, user_id: str, group: CallingGroup, values: Mapping[str, JsonValue]) -> None:
+        """Write one group whole; Teams takes no two groups in one call."""
+        asked: dict[str, JsonValue] = {"Identity": user_id, **group_of(group, values)}
+        self._shell.cmdlet("Set-CsUserCallingSettings", asked, deadline_s=self._deadline_s, writes=True)
+
+
+def _properties(bag: Bag, group: CallingGroup) -> dict[str, JsonValue]:
+    return {name: value_of(bag, name) for name in NAMES[group]}
