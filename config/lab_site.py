@@ -17,7 +17,7 @@ def sections_of(lab: Mapping[str, object]) -> Sections:
     """Give the settings for a lab by section; secrets stay in its files and are only referred to."""
     host = lab["powershell"]
     assert isinstance(host, dict)
-    return {
+    sections: Sections = {
         "tenant": {
             "tenant_id": str(lab["tenant_id"]),
             "client_id": str(lab["client_id"]),
@@ -27,12 +27,18 @@ def sections_of(lab: Mapping[str, object]) -> Sections:
             "ca_bundle": str(lab["ca_bundle"]),
             "instance_discovery": False,  # Microsoft does not know this authority
         },
-        "powershell": {
-            **{name: host[name] for name in ("server", "port", "path", "auth", "username")},
-            "password": f"file:{host['password_file']}",
-            "ca_bundle": str(lab["ca_bundle"]),
-        },
+        "powershell": _endpoint(host, lab),
         "wait": {"poll_s": 1},  # the lab's licences take effect in seconds, not in hours
+    }
+    skype = lab.get("ocs_powershell")
+    return sections | ({"ocs_powershell": _endpoint(skype, lab)} if isinstance(skype, dict) else {})
+
+
+def _endpoint(host: Mapping[str, Value], lab: Mapping[str, object]) -> dict[str, Value]:
+    return {
+        **{name: host[name] for name in ("server", "port", "path", "auth", "username")},
+        "password": f"file:{host['password_file']}",
+        "ca_bundle": str(lab["ca_bundle"]),
     }
 
 

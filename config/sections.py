@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from config.secret_refs import SecretRef
 
 Percent = PositiveFloat
+Build = Annotated[str, Field(pattern=r"^\d+(\.\d+){1,3}$")]
 
 
 class _Section(BaseModel):
@@ -75,6 +76,38 @@ class PowerShellSettings(_Section):
         return self
 
 
+class SkypeSettings(PowerShellSettings):
+    """The remote PowerShell of a Skype for Business Server pool, and how users are moved from it to Teams.
+
+    The oldest builds are those that Microsoft names for moves (since 31 July 2022); of each major version the newest.
+    """
+
+    port: int = Field(443, ge=1, le=65535, description="port of the endpoint")
+    path: str = Field("OcsPowershell", description="path of the endpoint")
+    cloud_host: str = Field("", description="where users are moved to; default: asked of the server")
+    hosted_migration_url: str | None = Field(
+        None, description="migration service of the tenant, for a tenant_admin outside of onmicrosoft.com"
+    )
+    tenant_admin: str | None = Field(None, description="account of the tenant that moves users")
+    use_oauth: bool = Field(False, description="send -UseOAuth, which only 2015 CU8 to CU11 want")
+    bypass_voice_check: bool = Field(False, description="move Enterprise Voice users without a Phone System licence")
+    hand_over_tokens: bool = Field(False, description="sign a move in with our access tokens")
+    domain_controller: str | None = Field(None, description="domain controller to write to")
+    proxy_pool: str | None = Field(None, description="pool that moves the users")
+    oldest_builds: tuple[Build, ...] = Field(
+        ("7.0.2046.385", "6.0.9319.619", "5.0.8308.1182"), description="oldest server builds that may move users"
+    )
+    oldest_module: Build = Field("6.2.1", description="oldest Teams module that may move users")
+    move_deadline_s: float = Field(150, gt=0, le=170, description="seconds that one move may take")
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        admin = (self.tenant_admin or "").casefold()
+        if admin and not admin.endswith(".onmicrosoft.com") and not self.hosted_migration_url:
+            raise ValueError("a tenant_admin outside of onmicrosoft.com needs hosted_migration_url")
+        return self
+
+
 class FeedLimits(_Section):
     """When a feed is not believed: nothing is written and one alert is raised."""
 
@@ -111,6 +144,8 @@ class WaitSettings(_Section):
     claim_hours: PositiveFloat = Field(48, description="hours until the numbers of a plan that is not applied are free")
     licence_give_up_h: PositiveFloat = Field(24, description="hours to wait for a licence to take effect")
     account_give_up_days: PositiveFloat = Field(30, description="days to wait for an account to appear")
+    move_give_up_h: PositiveFloat = Field(24, description="hours to wait until Teams shows that a user was moved")
+    sync_give_up_h: PositiveFloat = Field(24, description="hours to wait for the directory synchronisation")
     reservation_days_after_start: NonNegativeInt = Field(
         14, description="days that a future hire's number stays reserved after the first day"
     )

@@ -30,6 +30,7 @@ from config.sections import (
     ChunkLimits,
     FeedLimits,
     PowerShellSettings,
+    SkypeSettings,
     StockSettings,
     TenantSettings,
     WaitSettings,
@@ -62,7 +63,7 @@ class Settings(BaseSettings):
     prefect_api_url: str | None = Field(None, description="Prefect server, for information; Prefect has its own name")
     tenant: TenantSettings | None = Field(None, description="the Microsoft 365 tenant")
     powershell: PowerShellSettings | None = Field(None, description="the management host")
-    ocs_powershell: PowerShellSettings | None = Field(None, description="Skype for Business Server's endpoint")
+    ocs_powershell: SkypeSettings | None = Field(None, description="Skype for Business Server's endpoint")
     feed: FeedLimits = Field(FeedLimits(), description="when a feed is not believed")
     chunk: ChunkLimits = Field(ChunkLimits(), description="lines per task")
     audit: AuditSettings = Field(AuditSettings(), description="retention and exported heads")

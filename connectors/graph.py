@@ -18,6 +18,7 @@ from connectors.tokens import Tokens
 from connectors.writes import writes
 from datasets.directory import DeltaPage, DirectoryGroup, Organization
 from datasets.findings import Finding
+from datasets.hybrid import HybridAccount
 from datasets.users import DirectoryUser, SubscribedSku
 
 # Graph allows fifteen values in one `in` list.
@@ -88,6 +89,18 @@ class Graph:
         asked = list(ids)
         found = _by(self._users_where("id", asked), lambda user: user.id, asked)
         return {user_id: users[0] for user_id, users in found.items()}
+
+    def hybrid_accounts(self, ids: Iterable[str]) -> dict[str, HybridAccount]:
+        """Read many users by object id with what a move to Teams depends on; who does not exist is left out."""
+        found: dict[str, HybridAccount] = {}
+        for some in slices(ids, IN_LIST):
+            asked = {user_id.casefold(): user_id for user_id in some}
+            params = {"$select": graph_parsing.HYBRID_SELECT, "$top": "999"}
+            params["$filter"] = f"id in ({','.join(map(literal, some))})"
+            call = Call("read the users", "users", params=params, permission=_READ_USERS)
+            for user in self._each(call, graph_parsing.hybrid_account):
+                found[asked[user.id.casefold()]] = user
+        return found
 
     def users_by_employee_ids(self, ids: Iterable[str]) -> dict[str, list[DirectoryUser]]:
         """Read the accounts that carry these employee ids; the caller judges an id that several carry."""

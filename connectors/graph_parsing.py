@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from connectors.graph_calls import Json
 from datasets.directory import DeltaPage, DirectoryGroup, Organization, UserDelta
+from datasets.hybrid import HybridAccount
 from datasets.users import DirectoryUser, SubscribedSku
 
 _TEXT_FIELDS = {
@@ -25,12 +26,26 @@ _OPTIONAL_FIELDS = {
     "onPremisesSamAccountName": "on_premises_sam_account_name",
 }
 USER_SELECT = ",".join(["id", *_TEXT_FIELDS, *_OPTIONAL_FIELDS, "accountEnabled", "assignedLicenses"])
+HYBRID_SELECT = f"{USER_SELECT},onPremisesSyncEnabled,imAddresses,proxyAddresses,assignedPlans"
 GROUP_SELECT = "id,displayName,mail"
 
 
 def directory_user(raw: Json) -> DirectoryUser:
     """Read a `user`."""
     return DirectoryUser.model_validate({"id": raw["id"], **_user_attributes(raw)})
+
+
+def hybrid_account(raw: Json) -> HybridAccount:
+    """Read a `user` with its synchronisation, SIP addresses and the service plans that are switched on."""
+    proxies = [text for text in raw.get("proxyAddresses") or () if text.casefold().startswith("sip:")]
+    addresses = [text.casefold() for text in (*(raw.get("imAddresses") or ()), *proxies)]
+    plans = raw.get("assignedPlans") or ()
+    return HybridAccount(
+        account=directory_user(raw),
+        is_synchronised=bool(raw.get("onPremisesSyncEnabled")),
+        sip_addresses=tuple(dict.fromkeys(text.removeprefix("sip:") for text in addresses)),
+        plan_ids=tuple(plan["servicePlanId"] for plan in plans if plan.get("capabilityStatus") in (None, "Enabled")),
+    )
 
 
 def user_delta(raw: Json) -> UserDelta:
@@ -68,6 +83,7 @@ def subscribed_sku(raw: Json) -> SubscribedSku:
         sku_part_number=raw.get("skuPartNumber") or "",
         consumed_units=raw.get("consumedUnits") or 0,
         enabled_units=units.get("enabled") or 0,
+        plan_ids=tuple(plan["servicePlanId"] for plan in raw.get("servicePlans") or ()),
     )
 
 

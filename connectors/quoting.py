@@ -1,4 +1,4 @@
-"""The one place that writes text into a `-Filter` string of the Active Directory and Teams cmdlets.
+"""The one place that writes text into a `-Filter` or `-LdapFilter` string of the directory, Teams and Skype cmdlets.
 
 Everything else reaches PowerShell as typed values; a filter is parsed there, so its literals must be proof against it.
 """
@@ -30,3 +30,13 @@ def filter_literal(text: str) -> str:
 def any_of(attribute: str, values: Sequence[str]) -> str:
     """Write a filter that matches objects whose attribute equals one of the values."""
     return " -or ".join(f"{attribute} -eq {filter_literal(value)}" for value in values)
+
+
+def ldap_any_of(attribute: str, values: Sequence[str]) -> str:
+    """Write an LDAP filter that matches objects whose attribute equals one of the values (RFC 4515)."""
+    tests = "".join(f"({attribute}={_ldap_literal(value)})" for value in values)
+    return f"(|{tests})"
+
+
+def _ldap_literal(text: str) -> str:
+    return re.sub(r"[\\*()\x00]", lambda found: f"\\{ord(found[0]):02x}", text)

@@ -167,7 +167,7 @@ _CUT_SHORT = re.compile(r"timed? ?out|connection was closed|task was cancel", re
 # The first pattern that matches wins, so the narrow ones come first.
 _MEANINGS: tuple[tuple[re.Pattern[str], Make], ...] = (
     _meaning(r"concurrent shells|quotalimit|micro delay|toomanyrequests|throttl", _throttled),
-    _meaning(r"ADIdentityAlreadyExists", _already_there),
+    _meaning(r"ADIdentityAlreadyExists|already homed in the target", _already_there),
     _meaning(r"commandnotfound|namedparameternotfound|scripts?notallowed|scripts? (is|are) not allowed", _unsupported),
     _meaning(r"ParameterBinding|ParameterArgument|AmbiguousParameterSet|MissingMandatoryParameter", _invalid),
     _meaning(_SIGN_IN_ENDED.pattern, _not_allowed),

@@ -10,7 +10,7 @@ from typing import Self
 
 from pydantic import JsonValue
 
-from connectors.bags import text_of, text_or_none
+from connectors.bags import text_of, text_or_none, value_of
 from connectors.clixml import Bag
 from connectors.errors import Unsupported
 from connectors.powershell import PowerShell
@@ -89,6 +89,20 @@ class TeamsShell:
         """Read the tenant dial plans."""
         return [_policy(bag) for bag in self._read("Get-CsTenantDialPlan")]
 
+    def routed_usages(self) -> frozenset[str]:
+        """Name the PSTN usages that exist and that at least one voice route carries."""
+        known = {usage for row in self._read("Get-CsOnlinePstnUsage") for usage in _many(row, "Usage")}
+        routed = {usage for row in self._read("Get-CsOnlineVoiceRoute") for usage in _many(row, "OnlinePstnUsages")}
+        return frozenset(known & routed)
+
+    def module_version(self) -> str | None:
+        """Read the version of the Teams module on the host; None when the session configuration does not tell."""
+        try:
+            rows = self.shell.cmdlet("Get-Module", {"Name": "MicrosoftTeams"}, deadline_s=self._deadline_s)
+        except Unsupported:
+            return None
+        return next((text for row in rows if (text := text_or_none(row, "Version"))), None)
+
     @writes
     def set_enterprise_voice(self, rows: Sequence[VoiceSwitch]) -> list[RowResult]:
         """Switch Enterprise Voice of many users in one pipeline; results are keyed by user id."""
@@ -151,4 +165,14 @@ def _location(bag: Bag) -> EmergencyLocation:
 
 def _policy(bag: Bag) -> VoicePolicy:
     name = text_of(bag, "Identity")
-    return VoicePolicy(name=name.partition("Tag:")[2] or name, description=text_or_none(bag, "Description") or "")
+    return VoicePolicy(
+        name=name.partition("Tag:")[2] or name,
+        description=text_or_none(bag, "Description") or "",
+        usages=_many(bag, "OnlinePstnUsages"),
+    )
+
+
+def _many(bag: Bag, name: str) -> tuple[str, ...]:
+    """Give a property of several values; a single one may come without its list."""
+    value = value_of(bag, name)
+    return tuple(str(each) for each in (value if isinstance(value, list) else [value]) if each)

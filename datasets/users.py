@@ -32,7 +32,7 @@ class DirectoryUser(Record):
 
 
 class SubscribedSku(Record):
-    """A licence product of the tenant and how many units are left."""
+    """A licence product of the tenant, how many units are left, and the service plans in it."""
 
     identity: ClassVar[tuple[str, ...]] = ("sku_id",)
 
@@ -40,6 +40,7 @@ class SubscribedSku(Record):
     sku_part_number: str
     consumed_units: int
     enabled_units: int
+    plan_ids: tuple[str, ...] = ()
 
 
 class VoiceUser(Record):

@@ -35,3 +35,4 @@ class VoicePolicy(Record):
 
     name: str
     description: str = ""
+    usages: tuple[str, ...] = ()

@@ -86,6 +86,19 @@ def _release(connection: Connection, change: Change, _plan_id: str, now: datetim
         inventory.release(connection, number, now, _grace(change, now))
 
 
+def _line_released(connection: Connection, change: Change, plan_id: str, now: datetime) -> None:
+    """Let the number of a cleared line rest when its owner gets another one; one that is kept stays claimed."""
+    if not change.parameters.get("keeps"):
+        _release(connection, change, plan_id, now)
+
+
+def _back_on_premises(connection: Connection, change: Change, _plan_id: str, now: datetime) -> None:
+    """Record that a number is the directory's again, with its user."""
+    if change.parameters.get("number"):
+        owner = user(str(change.parameters["user_id"]))
+        inventory.record_assigned(connection, number_of(change), owner=owner, now=now)
+
+
 def _grace(change: Change, now: datetime) -> datetime | None:
     """Give when the grace period ends: at a moment, or so many days after the number was seen to be nobody's."""
     until, days = change.parameters.get("grace_until"), cast(int, change.parameters.get("grace_days") or 0)
@@ -138,6 +151,8 @@ _DONE: dict[str, Settle] = {
     "assign_number": _confirm,
     "reserve_number": _reserve,
     "unassign_number": _release,
+    "await_line_release": _line_released,
+    "await_on_premises": _back_on_premises,
     "record_holder": _record_holder,
     "give_back_claim": _give_back,
     "let_rest": _let_rest,

@@ -31,6 +31,7 @@ __all__ = [
     "block",
     "claim",
     "claim_grace",
+    "claim_held",
     "claim_named",
     "claim_reserved",
     "claim_up_to",
@@ -88,6 +89,22 @@ def claim_reserved(connection: Connection, owner: str, *, plan_id: str, until: d
 def claim_grace(connection: Connection, owner: str, *, plan_id: str, until: datetime, now: datetime) -> Taken | None:
     """Claim the number this owner had, while its grace period lasts, or None; giving it back restores the period."""
     return _claim_own(connection, grace_of(connection, owner, now), plan_id, until, now)
+
+
+def claim_held(
+    connection: Connection, number: PhoneNumber, *, plan_id: str, owner: str, until: datetime, now: datetime
+) -> Taken:
+    """Claim a number that its owner keeps while it changes systems; giving the claim back leaves it assigned.
+
+    Raises NumberUnavailable when it is somebody else's.
+    """
+    spot = numbers.hold(connection, Position.of(number))
+    row = spot.row
+    if row is None or row.state != NumberState.ASSIGNED or row.owner != owner:
+        return claim_named(connection, number, plan_id=plan_id, owner=owner, until=until, now=now)
+    kept = {"kept_state": NumberState.ASSIGNED, "kept_reason": row.reason}
+    claimed = {"state": NumberState.CLAIMED, "plan_id": plan_id, "until": until, "since": now}
+    return _put(connection, spot, row.model_copy(update=claimed | kept), now)
 
 
 def confirm(connection: Connection, number: PhoneNumber, *, owner: str, plan_id: str, now: datetime) -> Taken:

@@ -17,7 +17,7 @@ class Kind:
     `lag_s` is the time after which a read that still shows no effect counts as absence; the figures are ours, since
     Microsoft documents none (reference: Teams PowerShell, documented delays). `fresh_users_lag` says that NotFound may
     only mean that a freshly licensed user is not provisioned yet. `runs_for_s` is how long the system may still be at
-    work on a call that it accepted: an order of many numbers.
+    work on a call that it accepted: an order of many numbers. A wait sends nothing: it is done when its effects show.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Kind:
     fresh_users_lag: bool = False
     is_local: bool = False
     is_destructive: bool = False
+    is_wait: bool = False
     runs_for_s: float = 0
 
 
@@ -65,6 +66,10 @@ def _invert_calling(change: Change) -> Change:
     return _inverted(change, "set_calling_settings", settings=change.effects[0].before)
 
 
+def _invert_move(kind: str) -> Callable[[Change], Change]:
+    return lambda change: _inverted(change, kind, target=change.effects[0].before)
+
+
 def _to(kind: str) -> Callable[[Change], Change]:
     return lambda change: _inverted(change, kind)
 
@@ -75,6 +80,13 @@ def _invert_location(change: Change) -> Change:
 
 # How long an order may take is not documented; an hour is a guess on the safe side.
 _ORDER_RUNS_S = 3600.0
+
+
+_SKYPE = "Skype for Business Server"
+
+
+def _wait(name: str, back: str) -> Kind:
+    return Kind(name, True, 0, _to(back), is_wait=True)
 
 
 def _local(name: str, irreversible: str) -> Kind:
@@ -98,6 +110,15 @@ KINDS: dict[str, Kind] = {
         Kind("release_numbers", False, 120, None, "upload them again with an order", runs_for_s=_ORDER_RUNS_S),
         Kind("block_number", True, 120, _to("lift_block")),
         Kind("lift_block", True, 120, None, "the block's end is not known any more"),
+        # A move takes a minute or two and tells nothing while it goes on; ten minutes are a guess on the safe side.
+        Kind("move_to_teams", False, 600, _invert_move("move_to_pool"), system=_SKYPE),
+        Kind("move_to_pool", False, 600, _invert_move("move_to_teams"), system=_SKYPE, is_destructive=True),
+        Kind("clear_on_premises_line", True, 60, _to("set_on_premises_line"), system=_SKYPE, is_destructive=True),
+        Kind("set_on_premises_line", True, 60, _to("clear_on_premises_line"), system=_SKYPE),
+        _wait("await_teams_only", "await_on_premises"),
+        _wait("await_on_premises", "await_teams_only"),
+        _wait("await_line_release", "await_on_premises"),
+        _wait("await_voice", "await_on_premises"),
         _local("reserve_number", "a reservation ends by itself"),
         _local("record_holder", "it records what Teams shows"),
         _local("give_back_claim", "the number may be somebody else's by now"),

@@ -105,6 +105,8 @@ class LineWork:
 
     def _send(self, change: StoredChange) -> bool:
         """Send one change, again after a pause while the system is busy; tells whether it is verified."""
+        if kind_of(change.change).is_wait:  # what it waits for shows, as its condition just read
+            return self._record.verified(change, "verified", "seen")
         for pause_s in (*self._runtime.limits.retry_after_s, None):
             self._record.intent(change)
             try:

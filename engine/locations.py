@@ -44,6 +44,10 @@ class Locations:
         if any(name is not None and (kind in NEEDS_LOCATION or not _ID.fullmatch(name)) for name, kind in named):
             self._all  # noqa: B018 - reads and remembers
 
+    def learn_all(self) -> None:
+        """Read the tenant's locations, where one that is named outside of templates has to be found."""
+        self._all  # noqa: B018 - reads and remembers
+
     def terms_of(self, template: LifecycleTemplate) -> tuple[str, str | None]:
         """Give number type and location id for a template. Raises InputRefused when a needed location is missing."""
         terms, named = self._terms(template), self._named(template)

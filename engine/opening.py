@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import InputRefused
 from config.secret_refs import SecretRef
-from config.sections import PowerShellSettings, TenantSettings
+from config.sections import PowerShellSettings, SkypeSettings, TenantSettings
 from config.settings import Settings
 from connectors.app_registration import AppRegistration, ClientCertificate, ClientSecret
 from connectors.database import Database
@@ -23,11 +23,11 @@ from connectors.rest import GraphEndpoint
 from connectors.shell_endpoint import Endpoint
 from connectors.shell_errors import SYSTEM
 from connectors.shell_places import Quota
-from connectors.skype import SkypeServer
+from connectors.skype import MoveOptions, SkypeServer
 from connectors.teams import Teams
 from connectors.teams_calling import TeamsCalling
 from connectors.teams_numbering import TeamsNumbering
-from connectors.teams_shell import TeamsShell
+from connectors.teams_shell import GRAPH_SCOPE, TEAMS_SCOPE, TeamsShell
 from connectors.throttle import SHARED_PAUSES, HoldSource
 from connectors.tokens import Tokens
 from engine.session_quota import SessionQuota
@@ -83,20 +83,34 @@ def open_systems(settings: Settings, database: Database | None = None) -> Iterat
             stack.push(_cancelling(at_directory, teams_host))
             shell = stack.enter_context(TeamsShell(teams_host, tokens.token, tenant_id=tenant.tenant_id))
             numbering, calling = TeamsNumbering(teams_host), TeamsCalling(teams_host)
-        skype = _skype(stack, settings, database, pauses)
+        on_premises = settings.ocs_powershell
+        skype = None if on_premises is None else _skype(stack, on_premises, tokens, database, pauses)
         yield OpenSystems(graph, Teams(graph), directory, shell, numbering, skype, calling)
 
 
-def _skype(stack: ExitStack, settings: Settings, database: Database | None, pauses: HoldSource) -> SkypeServer | None:
-    """Open the on-premises servers; None where no endpoint of theirs is set."""
-    if settings.ocs_powershell is None:
-        return None
-    host = replace(endpoint(settings.ocs_powershell), allows_scripts=False)
-    sessions = settings.ocs_powershell.sessions
-    quota = _quota(stack, database, host, sessions)
-    shell = PowerShell(host, sessions=sessions, quota=quota, hold=pauses(host.account, SYSTEM))
+def _skype(
+    stack: ExitStack, host: SkypeSettings, tokens: Tokens, database: Database | None, pauses: HoldSource
+) -> SkypeServer:
+    """Open the endpoint of the Skype for Business Server, which takes no scripts."""
+    place = endpoint(host, "ocs_powershell", allows_scripts=False)
+    quota = _quota(stack, database, place, host.sessions)
+    shell = PowerShell(place, sessions=host.sessions, quota=quota, hold=pauses(place.account, SYSTEM))
     stack.push(_cancelling(shell))
-    return stack.enter_context(SkypeServer(shell))
+    return stack.enter_context(SkypeServer(shell, _move_options(host, tokens)))
+
+
+def _move_options(host: SkypeSettings, tokens: Tokens) -> MoveOptions:
+    return MoveOptions(
+        cloud_host=host.cloud_host,
+        hosted_migration_url=host.hosted_migration_url,
+        tenant_admin=host.tenant_admin,
+        use_oauth=host.use_oauth,
+        bypass_voice_check=host.bypass_voice_check,
+        domain_controller=host.domain_controller,
+        proxy_pool=host.proxy_pool,
+        tokens=(lambda: [tokens.token(GRAPH_SCOPE), tokens.token(TEAMS_SCOPE)]) if host.hand_over_tokens else None,
+        deadline_s=host.move_deadline_s,
+    )
 
 
 @contextmanager
@@ -123,8 +137,8 @@ def app_registration(tenant: TenantSettings) -> AppRegistration:
     )
 
 
-def endpoint(host: PowerShellSettings) -> Endpoint:
-    """Give the PowerShell endpoint, its password fetched."""
+def endpoint(host: PowerShellSettings, section: str = "powershell", *, allows_scripts: bool = True) -> Endpoint:
+    """Give the PowerShell endpoint of a section of the settings, its password fetched."""
     return Endpoint(
         server=host.server,
         port=host.port,
@@ -132,11 +146,12 @@ def endpoint(host: PowerShellSettings) -> Endpoint:
         ssl=host.ssl,
         auth=host.auth,
         username=host.username,
-        password=host.password.resolve("powershell.password") if host.password else None,
+        password=host.password.resolve(f"{section}.password") if host.password else None,
         ca_bundle=host.ca_bundle,
         certificate_file=host.certificate,
-        private_key_file=_key_file(host.private_key),
+        private_key_file=_key_file(host.private_key, section),
         configuration_name=host.configuration_name,
+        allows_scripts=allows_scripts,
     )
 
 
@@ -154,14 +169,14 @@ def _credential(tenant: TenantSettings) -> ClientSecret | ClientCertificate:
     return ClientCertificate(private_key=key, certificate=certificate)
 
 
-def _key_file(reference: SecretRef | None) -> Path | None:
+def _key_file(reference: SecretRef | None, section: str) -> Path | None:
     """Give the key's file: the TLS library wants a file, so a key in the environment will not do."""
     if reference is None:
         return None
     scheme, _, place = reference.partition(":")
     if scheme != "file":
         remedy = "put the key into a file and write file:PATH"
-        raise InputRefused("certificate sign-in needs the key as a file", where="powershell.private_key", remedy=remedy)
+        raise InputRefused("certificate sign-in needs the key as a file", where=f"{section}.private_key", remedy=remedy)
     return Path(place).expanduser()
 
 

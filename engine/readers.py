@@ -3,7 +3,7 @@
 `user:` usage location and licences come from Graph, number, Enterprise Voice and policies from Teams administration,
 calling settings from Teams PowerShell;
 `number:` owner and location from the Teams number list, its block from Teams PowerShell; `ad:` attributes from Active
-Directory.
+Directory; `skype:` home, line and Enterprise Voice from the Skype for Business Server.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TypeVar, cast
 from pydantic import JsonValue
 
 from datasets.calling_settings import CallingGroup, Settings
+from datasets.hybrid import TEAMS_ONLY_POLICY, SkypeUser
 from datasets.users import AdUser, DirectoryUser, NumberAssignment, VoiceUser
 from engine.change import Effect
 from engine.systems import Systems
@@ -44,6 +45,7 @@ class Reader:
         self._blocks: dict[str, str | None] = {}
         self._ad: dict[str, AdUser | None] = {}
         self._calling: dict[str, dict[CallingGroup, Settings] | None] = {}
+        self._skype: dict[str, SkypeUser | None] = {}
 
     def observe(self, effects: Iterable[Effect]) -> Observed:
         """Give the current value of each effect's attribute; an object that does not exist has None everywhere."""
@@ -60,7 +62,8 @@ class Reader:
 
     def _value(self, effect: Effect) -> JsonValue:
         prefix, _, name = effect.object.partition(":")
-        return {"user": self._of_user, "number": self._of_number, "ad": self._of_ad}[prefix](name, effect.attribute)
+        read = {"user": self._of_user, "number": self._of_number, "ad": self._of_ad, "skype": self._of_skype}
+        return read[prefix](name, effect.attribute)
 
     def _of_user(self, user_id: str, attribute: str) -> JsonValue:
         if attribute == "usage_location" or attribute.startswith("licence:"):
@@ -86,6 +89,11 @@ class Reader:
         directory = self._systems.directory
         user = None if directory is None else _once(self._ad, sam, partial(directory.user, sam))
         return None if user is None else getattr(user, _AD_FIELDS[attribute]) or None
+
+    def _of_skype(self, sip_address: str, attribute: str) -> JsonValue:
+        skype = self._systems.skype
+        user = None if skype is None else _once(self._skype, sip_address, partial(skype.user, sip_address))
+        return skype_value(user, attribute)
 
     def directory_user(self, user_id: str) -> DirectoryUser | None:
         """Read a Graph user once."""
@@ -115,6 +123,29 @@ def voice_value(user: VoiceUser | None, attribute: str) -> JsonValue:
     """Give one attribute of a Teams user in the form effects use."""
     if attribute == "enterprise_voice":
         return user is not None and user.is_enterprise_voice_enabled
+    if attribute == "teams_only":
+        return user is not None and is_teams_only(user)
     if user is None:
         return None
     return user.number if attribute == "number" else user.policies.get(attribute.removeprefix("policy:"))
+
+
+def is_teams_only(user: VoiceUser) -> bool:
+    """Tell whether Teams has taken a user over: homed in the cloud, in the mode that every move ends in.
+
+    A user who never was on a server has that mode from the tenant, not by a policy of their own.
+    """
+    mode = user.policies.get("TeamsUpgradePolicy", TEAMS_ONLY_POLICY)
+    return user.account_type != "sfbOnPremUser" and mode.startswith(TEAMS_ONLY_POLICY)
+
+
+def skype_value(user: SkypeUser | None, attribute: str) -> JsonValue:
+    """Give one attribute of a user of the Skype for Business Server in the form effects use."""
+    if user is None:
+        return None
+    found: dict[str, JsonValue] = {
+        "home": user.home,
+        "line": user.line_uri,
+        "enterprise_voice": user.is_enterprise_voice_enabled,
+    }
+    return found[attribute]

@@ -92,16 +92,17 @@ def resolve(
     return Resolved(plan_id, unchanged, warnings)
 
 
-def learn_assigned(runtime: Runtime) -> list[str]:
-    """Record every number that somebody in the tenant holds, so that it is never offered.
+def learn_assigned(runtime: Runtime, rows: Iterable[NumberAssignment] | None = None) -> list[str]:
+    """Record every number that somebody in the tenant holds, so that it is never offered; `rows` if read already.
 
     Gives a warning for each that is no E.164 number: no pool can hold it, so it cannot be offered either.
     """
     warnings: list[str] = []
-    held = (row for row in runtime.systems.teams.numbers() if row.assignment_target_id)
-    while rows := list(islice(held, _SLICE)):
+    listed = runtime.systems.teams.numbers() if rows is None else rows
+    held = (row for row in listed if row.assignment_target_id)
+    while some := list(islice(held, _SLICE)):
         with runtime.database.write() as connection:
-            warnings += [said for row in rows if (said := _learn(connection, row, runtime.now()))]
+            warnings += [said for row in some if (said := _learn(connection, row, runtime.now()))]
     return warnings[:_SLICE]
 
 

@@ -28,6 +28,8 @@ class Limits:
     busy_give_up_s: float = 2 * 3600.0
     licence_give_up_s: float = 24 * 3600.0
     account_give_up_s: float = 30 * 86400.0
+    move_give_up_s: float = 24 * 3600.0
+    sync_give_up_s: float = 24 * 3600.0
     unreachable_give_up_s: float = 7 * 86400.0
     write_deadline_s: float = 60.0
     lease_s: float = 180.0

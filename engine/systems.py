@@ -13,11 +13,12 @@ from pydantic import JsonValue
 
 from datasets.calling_settings import CallingGroup, Settings
 from datasets.directory import DeltaPage
+from datasets.hybrid import HybridAccount, SkypeUser
 from datasets.number_orders import OrderKind
 from datasets.phone_attributes import PhoneAttributes
 from datasets.unassigned_ranges import UnassignedRange
 from datasets.users import AdUser, DirectoryUser, EmergencyLocation, NumberAssignment, SubscribedSku, VoiceUser
-from datasets.voice_rows import VoiceSwitch
+from datasets.voice_rows import VoicePolicy, VoiceSwitch
 
 
 class GraphSystem(Protocol):
@@ -31,6 +32,9 @@ class GraphSystem(Protocol):
 
     def users_by_ids(self, ids: Iterable[str]) -> dict[str, DirectoryUser]:
         """Read several users by object id; those that do not exist are left out."""
+
+    def hybrid_accounts(self, ids: Iterable[str]) -> dict[str, HybridAccount]:
+        """Read several users by object id with what a move to Teams depends on; who does not exist is left out."""
 
     def users_delta(self, link: str | None = None) -> Iterator[DeltaPage]:
         """Read what changed since a link, or everything; raises NotFound when the link has expired."""
@@ -120,11 +124,48 @@ class DirectorySystem(Protocol):
 class ShellSystem(Protocol):
     """The parts of Teams that only PowerShell reaches."""
 
+    def module_version(self) -> str | None:
+        """Read the version of the Teams module; None when the host does not tell."""
+
+    def voice_routing_policies(self) -> list[VoicePolicy]:
+        """Read the voice routing policies with their usages."""
+
+    def routed_usages(self) -> frozenset[str]:
+        """Name the PSTN usages that exist and that a voice route carries."""
+
     def locations(self) -> list[EmergencyLocation]:
         """Read the emergency locations."""
 
     def set_enterprise_voice(self, rows: Sequence[VoiceSwitch]) -> Sequence[RowAnswer]:
         """Switch Enterprise Voice of users without touching numbers, with an answer for each row."""
+
+
+class SkypeSystem(Protocol):
+    """Users of a Skype for Business Server, and moves between it and the cloud."""
+
+    def user(self, sip_address: str) -> SkypeUser | None:
+        """Read one user by SIP address."""
+
+    def users(self, sam_account_names: Iterable[str]) -> dict[str, SkypeUser]:
+        """Read several users by sAMAccountName."""
+
+    def unassigned_ranges(self) -> list[UnassignedRange]:
+        """Read the ranges whose unassigned numbers the servers answer."""
+
+    def server_build(self) -> str | None:
+        """Read the build of the server."""
+
+    def cloud_host(self) -> str:
+        """Give where users are moved to."""
+
+    def move_user(self, sip_address: str, target: str) -> None:
+        """Move a user to the cloud or to a pool."""
+
+    def set_line_uri(self, sip_address: str, line_uri: str | None) -> None:
+        """Set or clear (None) the line of a user."""
+
+    def switch_on_premises_voice(self, sip_address: str, *, enabled: bool) -> None:
+        """Switch Enterprise Voice of a user of the server."""
 
 
 class NumberingSystem(Protocol):
@@ -150,13 +191,6 @@ class NumberingSystem(Protocol):
 
     def wait_for_order(self, kind: OrderKind, order_id: str, deadline_s: float) -> None:
         """Wait until an order has ended; raises what its failure means."""
-
-
-class SkypeSystem(Protocol):
-    """The on-premises servers, as far as numbers are concerned."""
-
-    def unassigned_ranges(self) -> list[UnassignedRange]:
-        """Read the ranges whose unassigned numbers the servers answer."""
 
 
 class CallingSystem(Protocol):

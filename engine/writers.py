@@ -14,7 +14,7 @@ from datasets.number_orders import OrderKind
 from datasets.phone_attributes import PhoneAttributes
 from datasets.voice_rows import VoiceSwitch
 from engine.change import Change
-from engine.systems import NumberingSystem, Systems
+from engine.systems import NumberingSystem, SkypeSystem, Systems
 
 Writer = Callable[[Systems, Change, float], None]
 
@@ -129,6 +129,24 @@ def _release_numbers(systems: Systems, change: Change, deadline_s: float) -> Non
     _place_order(systems, change, deadline_s, "release")
 
 
+def _skype(systems: Systems) -> SkypeSystem:
+    if systems.skype is None:
+        raise Unsupported("moves need the Skype for Business Server's PowerShell ; set ocs_powershell.server")
+    return systems.skype
+
+
+def _move(systems: Systems, change: Change, _deadline_s: float) -> None:
+    _skype(systems).move_user(_text(change, "sip_address"), _text(change, "target"))
+
+
+def _clear_line(systems: Systems, change: Change, _deadline_s: float) -> None:
+    _skype(systems).set_line_uri(_text(change, "sip_address"), None)
+
+
+def _set_line(systems: Systems, change: Change, _deadline_s: float) -> None:
+    _skype(systems).set_line_uri(_text(change, "sip_address"), _text(change, "line"))
+
+
 def _nothing(_systems: Systems, _change: Change, _deadline_s: float) -> None:
     """Do nothing outside: what lives in our inventory is changed in the outcome's transaction."""
 
@@ -148,6 +166,11 @@ _WRITERS: dict[str, Writer] = {
     "release_numbers": _release_numbers,
     "block_number": _block_number,
     "lift_block": _lift_block,
+    "move_to_teams": _move,
+    "move_to_pool": _move,
+    "clear_on_premises_line": _clear_line,
+    "set_on_premises_line": _set_line,
+    **dict.fromkeys(("await_teams_only", "await_on_premises", "await_line_release", "await_voice"), _nothing),
     "reserve_number": _nothing,
     **dict.fromkeys(("end_reservation", "end_grace", "record_holder", "give_back_claim", "let_rest"), _nothing),
     "learn_numbers": _nothing,

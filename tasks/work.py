@@ -45,6 +45,8 @@ class Work:
             poll_s=wait.poll_s,
             licence_give_up_s=wait.licence_give_up_h * 3600,
             account_give_up_s=wait.account_give_up_days * 86400,
+            move_give_up_s=wait.move_give_up_h * 3600,
+            sync_give_up_s=wait.sync_give_up_h * 3600,
         )
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from connectors.rows import RowResult
 from datasets.users import EmergencyLocation
-from datasets.voice_rows import VoiceSwitch
+from datasets.voice_rows import VoicePolicy, VoiceSwitch
 
 if TYPE_CHECKING:
     from tests.fakes.tenant import FakeTenant
@@ -28,6 +28,19 @@ class FakeShell:
                 location_id=LOCATION, civic_address_id=LOCATION, description="Vienna HQ", country=self._tenant.country
             )
         ]
+
+    def module_version(self) -> str | None:
+        """Read the version of the Teams module."""
+        return self._tenant.hybrid.module
+
+    def voice_routing_policies(self) -> list[VoicePolicy]:
+        """Read the voice routing policies, each with one usage of its own name."""
+        names = [name for kind, name in self._tenant.policy_ids if kind == "OnlineVoiceRoutingPolicy"]
+        return [VoicePolicy(name=name, usages=(name,)) for name in names]
+
+    def routed_usages(self) -> frozenset[str]:
+        """Name the usages that routes carry."""
+        return frozenset(self._tenant.hybrid.routed)
 
     def set_enterprise_voice(self, rows: Sequence[VoiceSwitch]) -> list[RowResult]:
         """Switch Enterprise Voice, row by row."""

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from connectors.errors import AlreadyThere, Invalid, NotFound
-from connectors.rows import RowResult
 from datasets.directory import DeltaPage, UserDelta
-from datasets.phone_attributes import PhoneAttribute, PhoneAttributes
-from datasets.users import AdUser, DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
+from datasets.hybrid import PHONE_SYSTEM_PLAN, HybridAccount
+from datasets.users import DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
 from engine.systems import CallingSystem, NumberingSystem, Systems
+from tests.fakes.fake_directory import FakeDirectory
 from tests.fakes.fake_shell import LOCATION, FakeShell
+from tests.fakes.fake_skype import FakeSkype, HybridFacts
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 __all__ = ["LOCATION", "SKU", "START", "FakeClock", "FakeTenant", "FakeUser", "shown"]
@@ -54,6 +55,10 @@ class FakeUser:
     policies: dict[str, str] = field(default_factory=dict)
     telephone_number: str | None = None
     ip_phone: str | None = None
+    home_phone: str | None = None
+    mobile: str | None = None
+    number_source: str = "online"
+    account_type: str = "user"
 
 
 class FakeTenant:
@@ -70,6 +75,8 @@ class FakeTenant:
         self.listed: dict[str, NumberAssignment] = {}
         self.numbering: NumberingSystem | None = None
         self.calling: CallingSystem | None = None
+        self.skype: FakeSkype | None = None
+        self.hybrid = HybridFacts()
         self.country = ""  # of the only emergency location
         self.calls: list[tuple[str, str, bool]] = []
         self.double_owners = 0
@@ -82,8 +89,9 @@ class FakeTenant:
 
     def systems(self) -> Systems:
         """Give the protocols' view of this tenant."""
+        directory, shell = FakeDirectory(self), FakeShell(self)
         return Systems(
-            FakeGraph(self), FakeTeams(self), FakeDirectory(self), FakeShell(self), self.numbering, calling=self.calling
+            FakeGraph(self), FakeTeams(self), directory, shell, self.numbering, self.skype, calling=self.calling
         )
 
     def writes(self) -> list[tuple[str, str]]:
@@ -94,7 +102,7 @@ class FakeTenant:
         """Carry out a write between the hooks; an ignored one says yes and does nothing."""
         self.before(name, target)
         if (name, target) not in self.ignored:
-            self._remember()
+            self.remember()
             effect()
             self.calls.append((name, target, True))
         self.after(name, target)
@@ -103,6 +111,7 @@ class FakeTenant:
         """Give the users as a read sees them: perhaps as they were before the latest writes."""
         self.before(name, target)
         self.calls.append((name, target, False))
+        self.hybrid.settle(self.clock.now())
         seen, shown_until = self.users, self.clock.now() - timedelta(seconds=self.lag_s)
         for at, users in reversed(self._history if self.lag_s else []):
             if at <= shown_until:
@@ -111,7 +120,8 @@ class FakeTenant:
         self.after(name, target)
         return seen
 
-    def _remember(self) -> None:
+    def remember(self) -> None:
+        """Keep the present state for reads that lag."""
         if self.lag_s:
             state = {key: replace(user, policies=dict(user.policies)) for key, user in self.users.items()}
             self._history.append((self.clock.now(), state))
@@ -180,6 +190,11 @@ class FakeGraph:
         seen = self._tenant.read("graph.users", "")
         return {name: shown(seen[name]) for name in ids if name in seen}
 
+    def hybrid_accounts(self, ids: Iterable[str]) -> dict[str, HybridAccount]:
+        """Read several users with what a move depends on."""
+        seen = self._tenant.read("graph.hybrid", "")
+        return {name: self._tenant.hybrid.shown(seen[name], shown(seen[name])) for name in ids if name in seen}
+
     def users_delta(self, link: str | None = None) -> Iterator[DeltaPage]:
         """Read what changed since an earlier answer, one user to a page."""
         now = {name: shown(user) for name, user in self._tenant.read("graph.users_delta", link or "").items()}
@@ -198,13 +213,17 @@ class FakeGraph:
         return None if members is None else frozenset(members)
 
     def deleted_users(self) -> Iterator[DirectoryUser]:
-        """Read the soft-deleted users: there are none."""
-        return iter(())
+        """Read the soft-deleted users."""
+        return map(shown, self._tenant.hybrid.deleted)
 
     def subscribed_skus(self) -> list[SubscribedSku]:
         """Read the tenant's licences."""
         used = sum(SKU in user.skus for user in self._tenant.users.values())
-        return [SubscribedSku(sku_id=SKU, sku_part_number="MCOEV", consumed_units=used, enabled_units=1000)]
+        plans, units = (PHONE_SYSTEM_PLAN,), self._tenant.hybrid.units
+        sku = SubscribedSku(
+            sku_id=SKU, sku_part_number="MCOEV", consumed_units=used, enabled_units=units, plan_ids=plans
+        )
+        return [sku]
 
     def set_usage_location(self, user_id: str, country: str) -> None:
         """Write the usage location."""
@@ -248,7 +267,9 @@ class FakeTeams:
         if row is None and owner is None:
             return None
         row = row or NumberAssignment(telephone_number=number, number_type="directRouting")
-        return row.model_copy(update={"assignment_target_id": owner or row.assignment_target_id})
+        source = seen[owner].number_source if owner else row.number_source
+        holder = owner or row.assignment_target_id
+        return row.model_copy(update={"assignment_target_id": holder, "number_source": source})
 
     def voice_user(self, user_id: str) -> VoiceUser | None:
         """Read what Teams Phone knows about a user."""
@@ -273,6 +294,7 @@ class FakeTeams:
         return VoiceUser(
             id=user.id,
             user_principal_name=user.upn,
+            account_type=user.account_type,
             is_enterprise_voice_enabled=user.enterprise_voice,
             feature_types=("Teams", "PhoneSystem") if self._tenant.has_phone_system(user) else ("Teams",),
             telephone_numbers=(user.number,) if user.number else (),
@@ -288,6 +310,10 @@ class FakeTeams:
         user = self._tenant.user(user_id)
         if not self._tenant.has_phone_system(user):
             raise Invalid(f"User '{user.upn}' lacks appropriate licenses to assign a '{number_type}' number")
+        if user.number_source == "onPremises":
+            raise Invalid(
+                f"The user '{user.upn}' already has a telephone number set in the on-premises Active Directory"
+            )
         if any(owner != user_id for owner in self._tenant.owners().get(number, [])):
             self._tenant.double_owners += 1
             raise AlreadyThere(f"Telephone Number '{number}' has already been assigned to another user")
@@ -331,53 +357,3 @@ class FakeTeams:
         user = self._tenant.user(user_id)
         left = {kind: name for kind, name in user.policies.items() if kind not in policy_types}
         self._tenant.call("revoke_policies", user_id, lambda: setattr(user, "policies", left))
-
-
-class FakeDirectory:
-    """Active Directory's part of the tenant."""
-
-    def __init__(self, tenant: FakeTenant) -> None:
-        self._tenant = tenant
-
-    def _by_sam(self, users: dict[str, FakeUser], sam: str) -> FakeUser | None:
-        return next((user for user in users.values() if user.sam == sam), None)
-
-    def user(self, sam_account_name: str) -> AdUser | None:
-        """Read one user."""
-        user = self._by_sam(self._tenant.read("ad.user", sam_account_name), sam_account_name)
-        return None if user is None else self._shown(user)
-
-    @staticmethod
-    def _shown(user: FakeUser) -> AdUser:
-        return AdUser(
-            sam_account_name=user.sam,
-            user_principal_name=user.upn,
-            telephone_number=user.telephone_number,
-            ip_phone=user.ip_phone,
-            employee_id=user.employee_id,
-        )
-
-    def users(self, sam_account_names: Iterable[str]) -> dict[str, AdUser]:
-        """Read several users."""
-        seen = self._tenant.read("ad.users", "")
-        return {sam: self._shown(user) for sam in sam_account_names if (user := self._by_sam(seen, sam)) is not None}
-
-    def everybody(self, *, deadline_s: float) -> Iterator[AdUser]:
-        """Read every user."""
-        return map(self._shown, self._tenant.read("ad.everybody", "").values())
-
-    def set_phone_attributes(self, rows: Sequence[PhoneAttributes]) -> list[RowResult]:
-        """Set or clear attributes, row by row."""
-        return [self._write(row.sam_account_name, row.attributes) for row in rows]
-
-    def _write(self, sam_account_name: str, attributes: Mapping[PhoneAttribute, str | None]) -> RowResult:
-        user = self._by_sam(self._tenant.users, sam_account_name)
-        if user is None:
-            return RowResult(sam_account_name, NotFound(f"{sam_account_name} does not exist"))
-        fields = {"telephoneNumber": "telephone_number", "ipPhone": "ip_phone"}
-        self._tenant.call(
-            "write_directory",
-            user.id,
-            lambda: vars(user).update({fields[name]: value for name, value in attributes.items()}),
-        )
-        return RowResult(sam_account_name)

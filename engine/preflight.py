@@ -1,0 +1,96 @@
+"""Preflight: what would become of the users of a batch, found out as planning does, without keeping anything of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from config.site_policy import SitePolicy
+from datasets.batches import BatchNumbers, BatchOptions
+from datasets.preflight import Check, Concern, Examined, Preflight
+from engine import inventory
+from engine.migration_estimate import estimate
+from engine.migration_numbers import Choice
+from engine.migration_plan import Decided, Seen, decide, see
+from engine.migration_terms import WaveTerms
+from engine.requests import new_id
+from engine.resolve import learn_assigned
+from engine.runtime import Runtime
+from engine.site_pools import define_site
+
+_SLICE = 500
+
+
+def examine(
+    runtime: Runtime, site: SitePolicy, options: BatchOptions, user_ids: Sequence[str], terms: WaveTerms
+) -> Preflight:
+    """Find out what stands in the way of these users, and how long it would take. Writes nothing outside.
+
+    Numbers are chosen on trial, so that every reason is the one that planning would give. Raises what planning raises.
+    """
+    decided: list[Decided] = []
+    unchecked: tuple[str, ...] = ()
+    for start in range(0, max(1, len(user_ids)), _SLICE):
+        seen = see(runtime, site, options, user_ids[start : start + _SLICE], terms)
+        if seen.goal.gives_numbers and start == 0:
+            learn_assigned(runtime, seen.held)
+        decided += _tried(runtime, site, seen, terms)
+        unchecked = seen.facts.unchecked
+    decided = [*_over_all(runtime, options, decided)]
+    users = tuple(_examined(each, options) for each in decided)
+    changes = [each.changes for each in decided if not each.blocked]
+    return Preflight(users=users, estimate=estimate(changes, terms.sessions), unchecked=unchecked)
+
+
+def _tried(runtime: Runtime, site: SitePolicy, seen: Seen, terms: WaveTerms) -> list[Decided]:
+    now = runtime.now()
+    with runtime.database.write() as connection:
+        trial = connection.begin_nested()
+        define_site(connection, site)
+        choice = Choice(connection, seen.goal, seen.locations, new_id("p"), now + terms.claim, now)
+        found = decide(seen, choice)
+        trial.rollback()
+    return found
+
+
+def _over_all(runtime: Runtime, options: BatchOptions, decided: Sequence[Decided]) -> Iterator[Decided]:
+    """Judge what only shows over all slices: a pool that runs out, and a number that two users would have."""
+    left = _free(runtime, options)
+    owners: dict[str, str] = {}
+    for each in decided:
+        number = each.migrant.chosen.number if each.migrant.chosen and not each.blocked else None
+        if number is None:
+            yield each
+        elif options.numbers is BatchNumbers.NUMBER_RANGE:
+            left -= 1
+            yield each if left >= 0 else _with(each, Check.POOL_EXHAUSTED, f"pool {options.pool} has too few numbers")
+        else:
+            other = owners.setdefault(number, each.migrant.label)
+            taken = f"{number} is the number of {other} too"
+            yield each if other == each.migrant.label else _with(each, Check.NUMBER_TAKEN, taken)
+
+
+def _free(runtime: Runtime, options: BatchOptions) -> int:
+    if options.numbers is not BatchNumbers.NUMBER_RANGE:
+        return 0
+    with runtime.database.read() as connection:
+        return inventory.counts(connection, str(options.pool)).free
+
+
+def _with(decided: Decided, check: Check, reason: str) -> Decided:
+    remedy = "add a range" if check is Check.POOL_EXHAUSTED else "correct one of the two"
+    return replace(decided, concerns=(*decided.concerns, Concern(check=check, reason=reason, remedy=remedy)))
+
+
+def _examined(decided: Decided, options: BatchOptions) -> Examined:
+    migrant = decided.migrant
+    is_next = (
+        options.numbers is BatchNumbers.NUMBER_RANGE
+    )  # which number it will be is decided when the wave is planned
+    return Examined(
+        user_id=migrant.user_id,
+        label=migrant.label,
+        home=migrant.home,
+        concerns=decided.concerns,
+        number=migrant.chosen.number if migrant.chosen and not is_next else None,
+    )
