@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,57 +15,11 @@ from pathlib import Path
 import pytest
 
 from lab.server import Lab
-from tests.fakes.checkout import ROOT
 from tests.fakes.databases import PrivatePostgres
-from tests.fakes.kill_site import Site
+from tests.fakes.kill_site import Server, Site
 
 pytestmark = pytest.mark.slow
 STEP_S = 120.0  # how far each worker's clock is ahead of the one before: leases and lag windows are over by then
-
-
-class Server:
-    """The fork server's process."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        command = [sys.executable, "-m", "tests.fakes.kill_server"]
-        whole = {**os.environ, **environment, "PYTHONPATH": str(ROOT)}
-        self._process = subprocess.Popen(
-            command,
-            env=whole,
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self._line() == "ready"
-
-    def start(self, ahead_s: float) -> int:
-        """Fork a worker and give its process id."""
-        assert self._process.stdin
-        self._process.stdin.write(f"{ahead_s}\n")
-        self._process.stdin.flush()
-        return int(self._line())
-
-    def ended(self) -> int:
-        """Wait for the worker and give its exit code; minus the signal when it was killed."""
-        return int(self._line())
-
-    def is_alive(self, pid: int) -> bool:
-        """Tell whether the worker still runs; the server reaps it as soon as it ends."""
-        return Path(f"/proc/{pid}").exists()
-
-    def stop(self) -> None:
-        """End the server."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.close()
-        self._process.wait(30)
-        self._process.stdout.close()
-
-    def _line(self) -> str:
-        assert self._process.stdout
-        return self._process.stdout.readline().strip()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -1,12 +1,13 @@
 """A fork server: the imports are done once, then each worker is a fork that applies what is due and may be killed.
 
 `python -m tests.fakes.kill_server`; each line of input is how many seconds the worker's clock is ahead. It answers with
-the worker's process id, and with how it ended once it has.
+the worker's process id, and with how it ended once it has. LARGEST_FILE plays a full disk: no file may grow beyond it.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -49,6 +50,8 @@ def _unsettled(database: Database) -> list[str]:
 
 def serve() -> None:
     """Fork a worker for each line, and say its id and how it ended."""
+    if limit := os.environ.get("LARGEST_FILE"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
     say("ready")
     for line in sys.stdin:
         pid = os.fork()

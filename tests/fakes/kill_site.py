@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +27,7 @@ from engine.rollback import Choice, Terms, plan_rollback
 from engine.runtime import Runtime
 from lab.records import User
 from lab.server import Lab
+from tests.fakes.checkout import ROOT
 from tests.fakes.independent_checker import check
 from tests.fakes.kill_server import LIMITS
 from tests.fakes.lab_environment import environment_of
@@ -93,3 +98,50 @@ class Site:
         found = check(self.url, Path(str(self.lab.endpoints["call_log"])))
         with self.database.read() as connection:
             return [*found, *verify(connection).faults, *inventory.violations(connection)]
+
+
+class Server:
+    """The fork server's process; with `largest_file` no file of its workers may grow beyond so many bytes."""
+
+    def __init__(self, environment: Mapping[str, str], *, largest_file: int | None = None) -> None:
+        command = [sys.executable, "-m", "tests.fakes.kill_server"]
+        whole = {**os.environ, **environment, "PYTHONPATH": str(ROOT)}
+        if largest_file is not None:
+            whole["LARGEST_FILE"] = str(largest_file)
+        self._process = subprocess.Popen(
+            command,
+            env=whole,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._line() == "ready"
+
+    def start(self, ahead_s: float) -> int:
+        """Fork a worker and give its process id."""
+        assert self._process.stdin
+        self._process.stdin.write(f"{ahead_s}\n")
+        self._process.stdin.flush()
+        return int(self._line())
+
+    def ended(self) -> int:
+        """Wait for the worker and give its exit code; minus the signal when it was killed."""
+        return int(self._line())
+
+    def is_alive(self, pid: int) -> bool:
+        """Tell whether the worker still runs; the server reaps it as soon as it ends."""
+        return Path(f"/proc/{pid}").exists()
+
+    def stop(self) -> None:
+        """End the server."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.wait(30)
+        self._process.stdout.close()
+
+    def _line(self) -> str:
+        assert self._process.stdout
+        return self._process.stdout.readline().strip()
