@@ -110,13 +110,13 @@ def _lines(systems: OpenSystems, at: datetime, *, is_pseudonymised: bool) -> Ite
         yield from teams.group_policies()
     if systems.directory:
         yield from map(_ad_account, systems.directory.everybody(deadline_s=_DIRECTORY_DEADLINE_S))
-    if systems.shell:
-        yield from SkypeListing(systems.shell.shell).lines()
+    if servers := systems.skype or systems.shell:
+        yield from SkypeListing(servers.shell).lines()
 
 
 def _left_out(systems: OpenSystems) -> tuple[str, ...]:
     of_teams = () if systems.shell else _OF_TEAMS
-    of_skype = () if systems.shell else _OF_SKYPE
+    of_skype = () if systems.skype or systems.shell else _OF_SKYPE
     return of_teams + (() if systems.directory else ("ad_account",)) + of_skype
 
 
