@@ -73,9 +73,9 @@ def named(name: str) -> str | None:
     return os.environ.get(f"{PREFIX}{name}") or None
 
 
-def lab_shell(endpoints: Mapping[str, Any]) -> ShellTarget:
-    """Give the lab's endpoint and one of its people."""
-    return ShellTarget(endpoint_of(dict(endpoints)), _a_user(endpoints))
+def lab_shell(endpoints: Mapping[str, Any], name: str = "powershell") -> ShellTarget:
+    """Give an endpoint of the lab and one of its people."""
+    return ShellTarget(endpoint_of(dict(endpoints), name), _a_user(endpoints))
 
 
 def named_shell() -> ShellTarget | None:
