@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import opened, output
-from cli.number_options import Json, PoolName, writing
+from cli.number_options import Json, PoolName, site_policy, writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
+
+    from sqlalchemy import Connection
 
 USAGE = ("size", "free", "assigned", "claimed", "reserved", "grace", "blocked", "withheld", "used_percent")
 
@@ -50,7 +52,8 @@ def forecast(
     pool: PoolName,
     days: Annotated[int, typer.Option(min=1, max=3650, help="How far to look.")] = 180,
     hires: Annotated[
-        list[str] | None, typer.Option(help="Numbers needed on a day, like 2027-01-15=12; may repeat.")
+        list[str] | None,
+        typer.Option(help="Numbers needed on a day, like 2027-01-15=12; else what the feeds say."),
     ] = None,
     per_day: Annotated[
         float | None, typer.Option(min=0, help="Numbers needed every day; else the pace of the last 90 days.")
@@ -60,8 +63,9 @@ def forecast(
     """Say when a pool will be empty, from what comes back, dated hires and the daily pace."""
     from engine import inventory_usage
 
-    wanted = _hires(hires or [])
+    asked = _hires(hires or [])
     with opened.database() as database, database.read() as connection:
+        wanted = asked if hires else _dated_hires(connection, pool)
         seen = inventory_usage.foresee(
             connection, pool, now=datetime.now(UTC), days=days, hires=wanted, per_day=per_day
         )
@@ -70,8 +74,17 @@ def forecast(
         return
     ends = seen.exhausted_on.isoformat() if seen.exhausted_on else f"not within {days} days"
     changes = [pair for i, pair in enumerate(seen.days) if i % max(1, days // 12) == 0]
-    output.pairs({"pool": pool, "free now": seen.free, "a day": seen.per_day, "used up": ends})
+    needed = sum(count for day, count in wanted.items() if day <= seen.days[-1][0])
+    output.pairs({"pool": pool, "free now": seen.free, "hires": needed, "a day": seen.per_day, "used up": ends})
     output.table([{"day": day.isoformat(), "free": left} for day, left in changes], ("day", "free"))
+
+
+def _dated_hires(connection: Connection, pool: str) -> dict[date, int]:
+    """Give who is dated to start and takes from this pool, as feeds and site policy say."""
+    from engine import feed_people
+
+    site = site_policy()
+    return feed_people.hires_of_pool(connection, site, pool, datetime.now(UTC).date()) if site else {}
 
 
 def _alert() -> None:

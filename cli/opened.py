@@ -44,7 +44,8 @@ def any_database() -> Iterator[Database]:
     from config.settings import read_settings
     from connectors.database import Database
 
-    opened = Database(read_settings().database_address())
+    settings = read_settings()
+    opened = Database(settings.database_address(), wait_for_writer_s=settings.database_wait_s)
     try:
         yield opened
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError
+from pydantic import BaseModel, Field, JsonValue, PositiveFloat, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     )
     database_url: str = Field("sqlite:///.callwright/callwright.db", description="address of our own database")
     database_password: SecretRef | None = Field(None, description="reference to the database password")
+    database_wait_s: PositiveFloat = Field(30, description="seconds that a write to SQLite waits for other writers")
     site: Path = Field(Path("config/sample"), description="folder of the site policy")
     drop_folder: Path = Field(Path(".callwright/drop"), description="folder that is watched for feed files")
     prefect_api_url: str | None = Field(None, description="Prefect server, for information; Prefect has its own name")

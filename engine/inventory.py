@@ -187,11 +187,12 @@ def give_back_plan(
 
 
 def release(
-    connection: Connection, number: PhoneNumber, now: datetime, grace_until: datetime | None = None
+    connection: Connection, number: PhoneNumber, now: datetime, grace_until: datetime | None = None, *, reason: str = ""
 ) -> Taken | None:
     """Take an assigned number from its owner, into a grace period or straight back; gives who had it.
 
-    Safe to repeat. Raises NumberUnavailable when the number is claimed, reserved or blocked.
+    The reason stays with the resting number and in its history. Safe to repeat. Raises NumberUnavailable when the
+    number is claimed, reserved or blocked.
     """
     spot = numbers.hold(connection, Position.of(number))
     if spot.row is None or spot.row.state == NumberState.GRACE:
@@ -200,8 +201,9 @@ def release(
         raise _unavailable(spot.row)
     after = None
     if grace_until is not None and grace_until > now:
-        after = spot.row.model_copy(update={"state": NumberState.GRACE, "until": grace_until, "since": now})
-    numbers.move(connection, [Move(spot, after)], now)
+        changed = {"state": NumberState.GRACE, "until": grace_until, "since": now, "reason": reason or spot.row.reason}
+        after = spot.row.model_copy(update=changed)
+    numbers.move(connection, [Move(spot, after)], now, reason)
     return spot.row
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, Select, and_, select, tuple_
 
 from datasets.inventory import NumberState, Position, Taken, UnknownPool
 from datasets.numbering import PhoneNumber
-from datasets.tables.inventory import pools, taken
+from datasets.tables.inventory import pools, ranges, taken
 from engine import inventory_taken as numbers
 
 PAGE = 1000
+_KEY: tuple[Any, ...] = (taken.c.space, taken.c.width, taken.c.n)
 
 
 def taken_page(
@@ -24,17 +26,28 @@ def taken_page(
     limit: int = PAGE,
 ) -> list[Taken]:
     """List taken numbers that come after one, lowest first; plain numbers before extensions. Raises UnknownPool."""
-    key = (taken.c.space, taken.c.width, taken.c.n)
-    query = numbers.rows().order_by(*key).limit(limit)
-    if pool is not None:
-        query = query.where(taken.c.pool_id == _pool_id(connection, pool))
+    query = page_query(None if pool is None else _pool_id(connection, pool), after).limit(limit)
     if state is not None:
         query = query.where(taken.c.state == state.value)
     if owner is not None:
         query = query.where(taken.c.owner == owner)
-    if after is not None:
-        query = query.where(tuple_(*key) > tuple_(*Position.of(after)))
     return [numbers.read(row) for row in connection.execute(query)]
+
+
+def page_query(pool_id: int | None = None, after: PhoneNumber | None = None) -> Select[Any]:
+    """Select taken numbers in order; those of a pool through its ranges, so that only they are looked at."""
+    key, query = _KEY, numbers.rows()
+    if pool_id is not None:
+        inside = taken.c.n.between(ranges.c.first, ranges.c.last)
+        same = and_(ranges.c.space == taken.c.space, ranges.c.width == taken.c.width, inside)
+        query = query.join(ranges, same).where(ranges.c.pool_id == pool_id)
+        key = (ranges.c.space, ranges.c.width, ranges.c.first, taken.c.n)
+    if after is not None:
+        position = Position.of(after)
+        query = query.where(tuple_(*_KEY) > tuple_(*position))
+        if pool_id is not None:
+            query = query.where(tuple_(ranges.c.space, ranges.c.width, ranges.c.last) > tuple_(*position))
+    return query.order_by(*key)
 
 
 def every_taken(connection: Connection, pool: str | None = None) -> Iterator[Taken]:

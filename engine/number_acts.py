@@ -18,7 +18,7 @@ from datasets.inventory import NumberState, PoolExhausted
 from datasets.number_types import DELIVERED, DIRECT_ROUTING, ON_PREMISES, kind_of, spoken, type_to_send
 from datasets.numbering import PhoneNumber, parse_number
 from datasets.users import DirectoryUser, NumberAssignment, VoiceUser
-from engine import claims, inventory, number_lines, plan_store
+from engine import claims, inventory, number_lines, number_write_back, plan_store
 from engine.change import Change, Effect
 from engine.conditions import PHONE_SYSTEM
 from engine.locations import Locations, is_blocked
@@ -84,6 +84,7 @@ def plan_assignment(
     try:
         number = _Choice(runtime, plan_id, person, asked, claim).number()
         changes = _assigning(runtime, site, person, number)
+        changes += number_write_back.assigned(runtime, site, person.account, number.number.e164)
         return _store(runtime, plan_id, request_id, person.line(changes))
     except Exception:
         with runtime.database.write() as connection:
@@ -91,7 +92,9 @@ def plan_assignment(
         raise
 
 
-def plan_release(runtime: Runtime, request_id: str, user: str, number: str | None, *, grace_days: int) -> str:
+def plan_release(
+    runtime: Runtime, site: SitePolicy, request_id: str, user: str, number: str | None, *, grace_days: int
+) -> str:
     """Store the plan that takes a user's number away and lets it rest; gives its id. Raises InputRefused."""
     person = read_person(runtime, user)
     wanted = parse_number(number).e164 if number else person.number
@@ -103,6 +106,7 @@ def plan_release(runtime: Runtime, request_id: str, user: str, number: str | Non
         remedy = "clear it there (Set-CsUser -LineUri $null), wait for the directory sync, then run this again"
         raise InputRefused(f"{wanted} of {person.account.user_principal_name} is owned on-premises", remedy=remedy)
     changes = [_unassigning(person, wanted, row, grace_days), *_blocking(runtime, wanted, grace_days)]
+    changes += number_write_back.taken_away(runtime, site, person.account, wanted)
     return _store(runtime, new_id("p"), request_id, person.line(changes, success="released"))
 
 

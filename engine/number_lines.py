@@ -1,12 +1,17 @@
-"""Plan lines about single numbers (pure): the end of a reservation or a grace period, and Teams' own block lifted."""
+"""Plan lines and changes about single numbers (pure): endings, Teams' own block, what the directory shows."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+
+from pydantic import JsonValue
 
 from datasets.inventory import NumberState, Taken
+from datasets.users import AdUser
 from engine.change import Change, Effect
+from engine.compare import compare
 from engine.plan import Line
+from engine.readers import Observed
 
 NOT_BLOCKED, BLOCKED = "NotBlocked", "BlockedUntil"
 _ENDINGS = {
@@ -39,6 +44,28 @@ def lifting(number: str, reason: str) -> Change:
     obj = f"number:{number}"
     effect = Effect(object=obj, attribute="block", before=BLOCKED, after=NOT_BLOCKED)
     return Change(kind="lift_block", target=obj, parameters={"number": number}, effects=(effect,), reason=reason)
+
+
+def writing_back(
+    user_id: str, ad: AdUser, wanted: Mapping[str, str | None], recent: Observed | None = None
+) -> list[Change]:
+    """Give the change that makes telephone attributes of the directory what they shall be; nothing if they are so."""
+    obj = f"ad:{ad.sam_account_name}"
+    desired: dict[str, JsonValue] = dict(wanted)
+    effects = compare(obj, desired, shown_in(ad, recent or {}))
+    if not effects:
+        return []
+    attributes: dict[str, JsonValue] = {effect.attribute: effect.after for effect in effects}
+    parameters: dict[str, JsonValue] = {"sam_account_name": ad.sam_account_name, "attributes": attributes}
+    target, reason = f"user:{user_id}", "number write-back"
+    return [Change(kind="write_directory", target=target, parameters=parameters, effects=effects, reason=reason)]
+
+
+def shown_in(ad: AdUser, recent: Observed) -> dict[str, JsonValue]:
+    """Give what the directory shows; what we verified a moment ago outweighs a lagging read."""
+    found: dict[str, JsonValue] = {"telephoneNumber": ad.telephone_number, "ipPhone": ad.ip_phone}
+    obj = f"ad:{ad.sam_account_name}"
+    return found | {name: value for (seen, name), value in recent.items() if seen == obj}
 
 
 def blocking(number: str, days: int, reason: str, *, before: str | None = NOT_BLOCKED) -> Change:

@@ -25,7 +25,7 @@ def release(
         remedy = "take it from its user in the tenant first, then repeat with --gone-from-tenant"
         raise InputRefused(f"number {number} is assigned: the tenant would still ring its user", remedy=remedy)
     else:
-        inventory.release(connection, number, now, now + timedelta(days=grace_days))
+        inventory.release(connection, number, now, now + timedelta(days=grace_days), reason=reason)
 
 
 def _remedy(state: NumberState) -> str:

@@ -50,7 +50,7 @@ def situations(runtime: Runtime, templates: Sequence[LifecycleTemplate], rows: S
     systems = runtime.systems
     accounts = systems.graph.users_by_employee_ids(row.person.employee_id for row in rows)
     found = [account for several in accounts.values() for account in several]
-    members = _members(runtime, {group for template in templates for group in template.match.groups})
+    members = members_of(runtime, {group for template in templates for group in template.match.groups})
     chosen = [_choice(row, accounts, members, templates) for row in rows]
     voices, unreadable = read_voices(systems.teams, list(dict.fromkeys(account.id for account in found)))
     ad = _directory_users(runtime, found, chosen)
@@ -61,8 +61,8 @@ def situations(runtime: Runtime, templates: Sequence[LifecycleTemplate], rows: S
     return [replace(each, unreadable=unreadable.get(each.account.id) if each.account else None) for each in made]
 
 
-def _members(runtime: Runtime, groups: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Read the groups that templates name, nested ones expanded."""
+def members_of(runtime: Runtime, groups: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Read who is in these groups, nested ones expanded. Raises InputRefused for one that does not exist."""
     found: dict[str, frozenset[str]] = {}
     for group in sorted(groups):
         members = runtime.systems.graph.member_ids(group)

@@ -19,7 +19,7 @@ from engine.change import Change, Effect
 from engine.claims import person as person_owner
 from engine.compare import compare
 from engine.conditions import PHONE_SYSTEM
-from engine.number_lines import lifting
+from engine.number_lines import lifting, writing_back
 from engine.plan import Line, LineState
 from engine.readers import Observed, directory_value, voice_value
 
@@ -344,22 +344,6 @@ def _policies(situation: Situation, template: LifecycleTemplate, account: Direct
 
 def _write_back(situation: Situation, template: LifecycleTemplate, account: DirectoryUser) -> list[Change]:
     number = situation.chosen.number if situation.chosen else situation.number
-    if situation.ad is None or number is None or not template.write_back:
+    if situation.ad is None or number is None:
         return []
-    obj = f"ad:{situation.ad.sam_account_name}"
-    found: dict[str, JsonValue] = {"telephoneNumber": situation.ad.telephone_number, "ipPhone": situation.ad.ip_phone}
-    found |= {name: value for (seen, name), value in situation.recent.items() if seen == obj}
-    effects = compare(obj, dict.fromkeys(template.write_back, number), found)
-    if not effects:
-        return []
-    attributes: dict[str, JsonValue] = {effect.attribute: effect.after for effect in effects}
-    parameters: dict[str, JsonValue] = {"sam_account_name": situation.ad.sam_account_name, "attributes": attributes}
-    return [
-        Change(
-            kind="write_directory",
-            target=f"user:{account.id}",
-            parameters=parameters,
-            effects=effects,
-            reason="number write-back",
-        )
-    ]
+    return writing_back(account.id, situation.ad, dict.fromkeys(template.write_back, number), situation.recent)

@@ -1,8 +1,9 @@
 """Retention: personal data is erased at its date, and the record stays provable.
 
 Payloads and effects of journal entries go, the salt with them, and so do the plans, feed rows and quarantined rows of
-that time. Who did what kind of thing to which object id, when and with what result stays. The erasure itself is a link
-of the chain, written before anything is erased; each slice is a short transaction and may be repeated.
+that time, and who had which number; who has one still is kept. Who did what kind of thing to which object id, when and
+with what result stays. The erasure itself is a link of the chain, written before anything is erased; each slice is a
+short transaction and may be repeated.
 """
 
 from __future__ import annotations
@@ -11,11 +12,25 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, null, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    null,
+    select,
+    tuple_,
+    update,
+)
 
 from connectors.database import Database
 from datasets.tables.feeds import feed_rows, feeds, quarantine
 from datasets.tables.journal import erasures, journal, journal_effects
+from datasets.tables.number_history import number_history
 from datasets.tables.plans import plan_changes, plan_lines, plans
 from engine.journal import append_manifest
 from engine.journal_rows import moment_text
@@ -86,6 +101,7 @@ def _queries(until: datetime) -> dict[str, Select[Any]]:
         "plan lines": select(plan_lines.c.plan_id, plan_lines.c.line).where(lines),
         "feed rows": select(feed_rows.c.feed_id, feed_rows.c.line).where(rows),
         "quarantined rows": select(quarantine.c.id).where(quarantine.c.feed_id.in_(old_feeds)),
+        "number history": select(number_history.c.id).where(number_history.c.at <= until, _tells_of_somebody()),
     }
 
 
@@ -96,6 +112,19 @@ def _open_plans() -> Select[Any]:
 def _latest_feeds() -> Select[Any]:
     latest = select(feeds.c.name, func.max(feeds.c.at)).where(feeds.c.accepted).group_by(feeds.c.name)
     return select(feeds.c.id).where(tuple_(feeds.c.name, feeds.c.at).in_(latest))
+
+
+def _tells_of_somebody() -> ColumnElement[bool]:
+    """Match rows that name somebody who had a number, or why."""
+    c = number_history.c
+    return c.owner_before.not_in(("", ERASED)) | (~_is_present() & (c.owner.not_in(("", ERASED)) | (c.reason != "")))
+
+
+def _is_present() -> ColumnElement[bool]:
+    """Match the newest row of a number that somebody has: it is no history yet."""
+    c, later = number_history.c, number_history.alias()
+    same = and_(later.c.space == c.space, later.c.width == c.width, later.c.n == c.n, later.c.id > c.id)
+    return ~exists().where(same).correlate(number_history) & c.state.not_in(("free", "outside"))
 
 
 def _erase_effects(connection: Connection, keys: Keys) -> None:
@@ -130,6 +159,14 @@ def _erase_quarantine(connection: Connection, keys: Keys) -> None:
     connection.execute(delete(quarantine).where(quarantine.c.id.in_([key[0] for key in keys])))
 
 
+def _erase_history(connection: Connection, keys: Keys) -> None:
+    c, stays = number_history.c, _is_present()
+    owner = case((stays | (c.owner == ""), c.owner), else_=ERASED)
+    before = case((c.owner_before == "", ""), else_=ERASED)
+    values = {"owner": owner, "owner_before": before, "reason": case((stays, c.reason), else_="")}
+    connection.execute(update(number_history).where(c.id.in_([key[0] for key in keys])).values(values))
+
+
 _ACTS = {
     "effects": _erase_effects,
     "entries": _erase_entries,
@@ -137,4 +174,5 @@ _ACTS = {
     "plan lines": _erase_lines,
     "feed rows": _erase_feed_rows,
     "quarantined rows": _erase_quarantine,
+    "number history": _erase_history,
 }

@@ -36,7 +36,7 @@ def plan_release(request_id: str, user: str, number: str | None, grace_days: int
     """Plan to take a user's number away and let it rest."""
     with open_work() as work, work.runtime() as runtime:
         days = work.settings.wait.grace_days if grace_days is None else grace_days
-        return number_acts.plan_release(runtime, request_id, user, number, grace_days=days)
+        return number_acts.plan_release(runtime, work.site, request_id, user, number, grace_days=days)
 
 
 @stage(READ)

@@ -84,7 +84,7 @@ def working_on(systems: Systems) -> Iterator[None]:
 def open_work() -> Iterator[Work]:
     """Open settings and database; a new database gets its tables, one of another schema is refused."""
     settings = read_settings()
-    database = Database(settings.database_address())
+    database = Database(settings.database_address(), wait_for_writer_s=settings.database_wait_s)
     try:
         if schema.revision(database).is_empty:
             schema.upgrade(database)

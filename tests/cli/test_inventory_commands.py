@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import csv
 import zipfile
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from sqlalchemy import Connection
 
 from connectors.database import Database
 from datasets.inventory import Pool, Span
 from datasets.numbering import PhoneNumber
+from datasets.people import Person
 from datasets.pool_files import COLUMNS
-from engine import inventory
+from engine import feeds, inventory
+from engine.feeds import FeedHead
+from engine.requests import Actor, open_request
 from tests.fakes.bad_numbers import BAD_NUMBERS
 from tests.fakes.claimers import NOW
 from tests.fakes.command_line import Run
+from tests.fakes.flow_site import memory_settings
 
 CREATE = ("numbers", "pool", "create", "vienna", "--country", "AT", "--site", "Vienna")
 
@@ -29,6 +35,32 @@ def made(own_database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> D
     with own_database.write() as connection:
         inventory.define_pool(connection, Pool(name="graz", country="AT", spans=(Span.read("+43200", "+43299"),)))
     return own_database
+
+
+def memory_site(folder: Path) -> Path:
+    """Write a site policy whose sales people get numbers of the pool that a command made."""
+    memory_settings(folder)
+    return folder
+
+
+def record_hires(connection: Connection, day: date, *ids: str) -> None:
+    """Record a feed that was believed, with people of the sales department who start on that day."""
+    actor = Actor(kind="hr_feed", name="hires.csv")
+    request = open_request(connection, "onboarding", actor, parameters={}, flow_run_id=None, now=NOW)
+    people = [
+        (line, Person(employee_id=each, department="Sales", usage_location="AT", hire_date=day))
+        for line, each in enumerate(ids, start=2)
+    ]
+    head: FeedHead = {
+        "feed_id": "f-1",
+        "name": "hr",
+        "digest": "d",
+        "kind": "snapshot",
+        "request_id": request,
+        "now": NOW,
+    }
+    feeds.record_feed(connection, people=people, bad=(), **head)
+    feeds.accept(connection, "f-1")
 
 
 def sound(database: Database) -> None:
@@ -302,3 +334,33 @@ def test_forecast_counts_hires_and_pace(made: Database, run: Run) -> None:
     assert seen["exhausted_on"] == seen["days"][19][0]
     assert run("numbers", "forecast", "vienna", "--json").json["exhausted_on"] is None
     assert run("numbers", "forecast", "vienna", "--hires", "tomorrow=3").code == 2
+
+
+def test_reason_of_a_release_is_kept_from_the_first_moment(made: Database, run: Run) -> None:
+    """`release --reason` is in the history of the number that rests, and on the number itself."""
+    with made.write() as connection:
+        inventory.record_assigned(connection, PhoneNumber.from_e164("+43105"), owner="user:a", now=NOW)
+    gone = ("numbers", "release", "+43105", "--gone-from-tenant", "--yes", "--reason", "left without notice")
+    assert run(*gone).code == 0
+    latest = run("numbers", "history", "+43105", "--json").json[0]
+    assert (latest["state"], latest["reason"]) == ("grace", "left without notice")
+    assert run("numbers", "show", "+43105", "--json").json["reason"] == "left without notice"
+
+
+def test_forecast_takes_dated_hires_from_the_feeds(
+    made: Database, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is dated to start counts on the day, once, unless a number is reserved; `--hires` takes their place."""
+    monkeypatch.setenv("CALLWRIGHT_SITE", str(memory_site(folder)))
+    day = (datetime.now(UTC) + timedelta(days=10)).date()
+    with made.write() as connection:
+        record_hires(connection, day, "4711", "4712", "4713", "4713")
+        reserved = PhoneNumber.from_e164("+43110")
+        inventory.reserve(connection, reserved, owner="person:4712", reason="starts", until=None, now=NOW)
+    asked = ("numbers", "forecast", "vienna", "--days", "20", "--json")
+    days = dict(run(*asked).json["days"])
+    before, then = days[(day - timedelta(days=1)).isoformat()], days[day.isoformat()]
+    assert before - then == 2
+    days = dict(run(*asked, "--hires", f"{day}=5").json["days"])
+    assert days[(day - timedelta(days=1)).isoformat()] - days[day.isoformat()] == 5
+    assert " 2" in run("numbers", "forecast", "vienna").out

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from config.errors import InputRefused
+from config.site_templates import LifecycleTemplate, Match, WriteBack
 from connectors.database import Database
 from datasets.inventory import NumberState, NumberUnavailable
 from datasets.numbering import PhoneNumber
+from datasets.people import Person
 from datasets.users import NumberAssignment
-from engine import inventory
+from engine import feeds, inventory
 from engine.locations import Locations
 from engine.number_acts import Asked, plan_assignment, plan_release
 from engine.number_endings import plan_endings
@@ -34,7 +37,7 @@ def give(at: Desk, user: str, *, number: str | None = None, pool: str | None = N
 
 def take(at: Desk, user: str, days: int = 30) -> str:
     """Plan and apply a release."""
-    plan_id = plan_release(at.runtime, at.request(), user, None, grace_days=days)
+    plan_id = plan_release(at.runtime, at.site, at.request(), user, None, grace_days=days)
     at.apply(plan_id)
     return plan_id
 
@@ -254,3 +257,65 @@ def test_templates_follow_the_same_location_rules(sqlite: Database, kind: str, c
     else:
         with pytest.raises(InputRefused, match=str(sent)):
             locations.terms_of(template)
+
+
+def with_write_back(at: Desk, *names: WriteBack) -> Desk:
+    """Give the desk a policy whose template for everybody writes the number back."""
+    template = LifecycleTemplate(name="all", pool="vienna", write_back=names)
+    return replace(at, site=at.site.model_copy(update={"templates": (template,)}))
+
+
+def test_an_assigned_number_is_written_back(sqlite: Database) -> None:
+    """Where the template of a user says so, Active Directory shows the number after the assignment, and not before."""
+    at = with_write_back(desk(sqlite), "telephoneNumber", "ipPhone")
+    user = at.tenant.users["id-1"]
+    user.telephone_number = "0815"
+    plan_id = give(at, ONE, number=FIRST)
+    assert [c.change.kind for c in at.lines(plan_id)[0].changes] == ["assign_number", "write_directory"]
+    assert (user.telephone_number, user.ip_phone) == (FIRST, FIRST)
+    assert at.states(plan_id) == [LineState.VERIFIED]
+
+
+def test_a_number_that_is_taken_away_is_shown_no_longer(sqlite: Database) -> None:
+    """Attributes that are written back and show the number are cleared; another text is somebody's own and stays."""
+    at = with_write_back(desk(sqlite), "telephoneNumber", "ipPhone")
+    give(at, ONE, number=FIRST)
+    user = at.tenant.users["id-1"]
+    user.ip_phone = "x12"
+    at.tenant.clock.sleep(3600)
+    take(at, ONE)
+    assert (user.telephone_number, user.ip_phone) == (None, "x12")
+
+
+def test_the_directory_is_left_alone_without_a_template_that_says_so(sqlite: Database) -> None:
+    """No template, one without write-back, or a user of the cloud alone: nothing is written there."""
+    at = with_write_back(desk(sqlite))
+    give(at, ONE, number=FIRST)
+    at = with_write_back(at, "ipPhone")
+    at.tenant.users["id-2"].sam = ""
+    give(at, TWO, number=SECOND)
+    assert "write_directory" not in [name for name, _ in at.tenant.writes()]
+
+
+def test_what_hr_said_last_chooses_the_template(sqlite: Database) -> None:
+    """A template by department counts for somebody whose account does not tell it: the newest believed feed does."""
+    at = with_write_back(desk(sqlite), "ipPhone")
+    sales = at.site.templates[0].model_copy(update={"match": Match(department=("Sales",))})
+    at = replace(at, site=at.site.model_copy(update={"templates": (sales,)}))
+    request = at.request()
+    with sqlite.write() as connection:
+        for feed, department in (("f-1", "Sales"), ("f-2", "Finance")):
+            person = Person(employee_id="00001", department=department)
+            head: feeds.FeedHead = {
+                "feed_id": feed,
+                "name": "hr",
+                "digest": feed,
+                "kind": "snapshot",
+                "request_id": request,
+                "now": at.runtime.now(),
+            }
+            feeds.record_feed(connection, people=[(2, person)], bad=(), **head)
+        feeds.accept(connection, "f-1")
+    give(at, ONE, number=FIRST)
+    give(at, TWO, number=SECOND)
+    assert [at.tenant.users[each].ip_phone for each in ("id-1", "id-2")] == [FIRST, None]

@@ -47,7 +47,7 @@ def test_a_rehire_gets_the_number_that_rests(sqlite: Database) -> None:
         connection.execute(insert(requests).values(id="r-1", **row, parameters={}, state="open", created_at=START))
     hired(runtime)
     number = str(tenant.users["id-1"].number)
-    carry_out(runtime, plan_release(runtime, "r-1", "id-1", None, grace_days=30))
+    carry_out(runtime, plan_release(runtime, site(), "r-1", "id-1", None, grace_days=30))
     assert (tenant.users["id-1"].number, numbering.block_of(number)) == (None, "BlockedUntil")
     tenant.clock.sleep(86400)
     kinds = hired(runtime)

@@ -9,10 +9,12 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from connectors.database import Database
+from datasets.inventory import Pool, Span
+from datasets.numbering import PhoneNumber
 from datasets.tables.feeds import feed_rows, feeds, quarantine
 from datasets.tables.journal import journal, journal_effects, journal_manifests
 from datasets.tables.plans import plan_changes, plan_lines
-from engine import retention
+from engine import inventory, retention
 from engine.audit import AuditFilter, log
 from engine.proof import verify
 from tests.fakes.journals import START, without_guards, write_journal
@@ -32,6 +34,7 @@ def test_payloads_and_effects_go_and_the_proof_stays(database: Database) -> None
     write_journal(database, streams=10, changes=2)
     assert erase(database, 4) == {
         "effects": 10, "entries": 20, "plan changes": 0, "plan lines": 0, "feed rows": 0, "quarantined rows": 0,
+        "number history": 0,
     }  # fmt: skip
     with database.read() as connection:
         proof = verify(connection)
@@ -101,3 +104,42 @@ def test_feed_rows_and_quarantine_go_but_the_latest_feed_stays(database: Databas
     with database.read() as connection:
         left = connection.execute(select(feed_rows.c.feed_id).where(feed_rows.c.employee_id.is_not(None))).scalars()
         assert list(left) == ["f-2"]
+
+
+def test_who_had_a_number_goes_and_who_has_it_stays(database: Database) -> None:
+    """Of a biography the names and reasons of that time go, states and moments stay; the present holder is kept."""
+    number, free = PhoneNumber.from_e164("+43100"), PhoneNumber.from_e164("+43101")
+    with database.write() as connection:
+        inventory.define_pool(connection, Pool(name="p", spans=(Span.read("+43100", "+43109"),)))
+        for each in (number, free):
+            inventory.reserve(connection, each, owner="person:ada", reason="for ada", until=None, now=START)
+            inventory.unreserve(connection, each, owner="person:ada", now=START, reason="ada declined")
+        inventory.record_assigned(connection, number, owner="user:bob", now=START + timedelta(days=1))
+    found = retention.erase(database, START + timedelta(days=2), request_id="r-e", reason="date", now=LATER)
+    with database.read() as connection:
+        told = [entry.model_dump_json() for each in (number, free) for entry in inventory.history(connection, each)]
+        (newest, *_) = inventory.history(connection, number)
+        assert inventory.violations(connection) == []
+        assert verify(connection).faults == []
+    assert found["number history"] == 4
+    assert "ada" not in "".join(told)
+    assert (len(told), newest.owner, newest.state) == (5, "user:bob", "assigned")
+    assert not any(
+        retention.erase(database, START + timedelta(days=2), request_id="r-e", reason="d", now=LATER).values()
+    )
+
+
+def test_a_former_holder_goes_when_the_number_has_changed_hands(database: Database) -> None:
+    """The entry that was kept for the present holder is erased later, when it is of the past; younger ones stay."""
+    number = PhoneNumber.from_e164("+43100")
+    with database.write() as connection:
+        inventory.record_assigned(connection, number, owner="user:bob", now=START)
+        inventory.record_assigned(connection, number, owner="user:cy", now=START + timedelta(days=9))
+    retention.erase(database, START + timedelta(days=2), request_id="r-e", reason="date", now=LATER)
+    with database.read() as connection:
+        newest, oldest = inventory.history(connection, number)
+    assert (oldest.owner, newest.owner, newest.owner_before) == (retention.ERASED, "user:cy", "user:bob")
+    retention.erase(database, START + timedelta(days=10), request_id="r-e", reason="date", now=LATER)
+    with database.read() as connection:
+        newest, oldest = inventory.history(connection, number)
+    assert (newest.owner, newest.owner_before, oldest.owner) == ("user:cy", retention.ERASED, retention.ERASED)

@@ -1,0 +1,61 @@
+"""What HR said last of people: of one by employee id, and who is dated to start and will need a number of a pool."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+
+from sqlalchemy import Connection, Select, func, select, tuple_
+
+from config.site_policy import SitePolicy
+from config.site_templates import NumberSource
+from datasets.people import Person, Status
+from datasets.tables.feeds import feed_rows, feeds
+from datasets.tables.inventory import taken
+from datasets.templates import choose_template
+from engine.claims import person as person_owner
+
+
+def latest(connection: Connection, employee_id: str) -> Person | None:
+    """Give what the newest feed that was believed says of somebody; None when no feed has them, or it is erased."""
+    query = select(feed_rows.c.person).join(feeds, feeds.c.id == feed_rows.c.feed_id)
+    query = query.where(feed_rows.c.employee_id == employee_id, feeds.c.accepted, feed_rows.c.person.is_not(None))
+    found = connection.execute(query.order_by(feeds.c.at.desc(), feed_rows.c.line.desc()).limit(1)).scalar()
+    return None if found is None else Person.model_validate(found)
+
+
+def hires_of_pool(connection: Connection, site: SitePolicy, pool: str, today: date) -> dict[date, int]:
+    """Count by day who will start later and take a number of a pool, by the feeds and templates there are.
+
+    Who has a reservation is left out: that number is no longer free. Groups are not asked, so that a template for
+    members of a group counts for nobody.
+    """
+    query = select(taken.c.owner).where(taken.c.state == "reserved", taken.c.owner.startswith(person_owner("")))
+    served = set(connection.execute(query).scalars())
+    found = Counter[date]()
+    for person in _starting(connection, today):
+        template = choose_template(person, (), site.templates).template
+        takes = template is not None and template.pool == pool and template.number_source == NumberSource.NUMBER_RANGE
+        if takes and person.hire_date is not None and person_owner(person.employee_id) not in served:
+            found[person.hire_date] += 1
+    return dict(found)
+
+
+def _starting(connection: Connection, today: date) -> Iterator[Person]:
+    """Give who is active and starts later, each once, as the newest snapshot of each name or the newest event says."""
+    sources = feeds.c.id.in_(_latest_snapshots()) | (feeds.c.accepted & (feeds.c.kind == "events"))
+    query = select(feed_rows.c.person).join(feeds, feeds.c.id == feed_rows.c.feed_id)
+    query = query.where(sources, feed_rows.c.person.is_not(None)).order_by(feeds.c.at, feed_rows.c.line)
+    newest = {}
+    for values in connection.execute(query).scalars():
+        newest[values["employee_id"]] = values
+    for values in newest.values():
+        if values.get("hire_date", "") > today.isoformat() and values.get("status", Status.ACTIVE) == Status.ACTIVE:
+            yield Person.model_validate(values)
+
+
+def _latest_snapshots() -> Select[tuple[str]]:
+    believed = feeds.c.accepted & (feeds.c.kind == "snapshot")
+    newest = select(feeds.c.name, func.max(feeds.c.at)).where(believed).group_by(feeds.c.name)
+    return select(feeds.c.id).where(believed, tuple_(feeds.c.name, feeds.c.at).in_(newest))
