@@ -35,7 +35,8 @@ manifest.json    which files there are, with their SHA-256
 request.json     who asked for it, when, and what came of it
 plans.json       what was planned, line by line, with the hash that approvals are bound to
 approvals.json   who approved, why, and until when
-quality.json     the feed, if there was one, and which of its rows were not understood
+quality.json     the feed, if there was one: which rules it was checked against and what they said, which rows were
+                 not understood
 before_after.csv what was changed from what to what
 entries.jsonl    the journal's entries as they were hashed
 streams.json, manifests.json   the chain

@@ -11,11 +11,13 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 
+from pydantic import JsonValue
 from sqlalchemy import Connection, bindparam, func, insert, null, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Row
 
 from config.errors import InputRefused
+from datasets.checks import QualityReport, Rule
 from datasets.feeds import BadRow, Outcome, QuarantineState
 from datasets.people import Person
 from datasets.tables.feeds import feed_events, feed_rows, feeds, quarantine
@@ -116,6 +118,13 @@ def rows_with(connection: Connection, feed_id: str, outcomes: Collection[str], l
     """List rows of a feed with one of these outcomes, in the order of the file."""
     query = select(feed_rows).where((feed_rows.c.feed_id == feed_id) & feed_rows.c.outcome.in_(list(outcomes)))
     return connection.execute(query.order_by(feed_rows.c.line).limit(limit)).all()
+
+
+def keep_quality(connection: Connection, feed_id: str, report: QualityReport, rules: Sequence[Rule]) -> None:
+    """Keep what the suite said of a feed, and which rules it asked; a pack of evidence shows it."""
+    asked: list[JsonValue] = [rule.model_dump(mode="json") for rule in rules]
+    said = report.model_dump(mode="json") | {"rules": asked}
+    connection.execute(update(feeds).where(feeds.c.id == feed_id).values(quality=said))
 
 
 def accept(connection: Connection, feed_id: str) -> None:

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from config.errors import InputRefused
 from config.site_policy import read_mapping
 from connectors import hr
+from datasets.checks import rules_for
 from datasets.feeds import BadRow, GoodRow, blast_radius, count_leavers, count_number_changes
 from datasets.people import Person
 from engine import feeds, outcomes, plan_store, requests
@@ -100,6 +101,8 @@ def _doubts(work: Work, feed_id: str) -> list[str]:
         kind=feed.kind,
     )
     report = check_people(people, kind=feed.kind)
+    with work.database.write() as connection:
+        feeds.keep_quality(connection, feed_id, report, rules_for(feed.kind))
     return reasons + [f"rule {rule.rule} fails in {rule.count} rows ({rule.column})" for rule in report.failures]
 
 

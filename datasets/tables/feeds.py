@@ -17,6 +17,7 @@ feeds = Table(
     Column("request_id", String(40), ForeignKey("requests.id"), nullable=False),
     Column("accepted", Boolean, nullable=False),
     Column("at", Moment, nullable=False),
+    Column("quality", Json, nullable=True),  # what the suite of rules said, without values
     Index("ix_feeds_name", "name", "at"),
     Index("ix_feeds_request_id", "request_id"),
 )

@@ -13,7 +13,10 @@ import pytest
 from config.errors import InputRefused
 from config.site_approvals import ApprovalRules
 from connectors.database import Database
-from engine import approvals, plan_store, requests
+from datasets.checks import QualityReport, RuleFailure, rules_for
+from datasets.feeds import BadRow
+from datasets.tables.metadata import metadata
+from engine import approvals, feeds, plan_store, requests
 from engine.apply import Chunk, apply_chunk, start
 from engine.audit_heads import export_heads
 from engine.evidence import pack
@@ -61,13 +64,32 @@ def checked(folder: Path, *more: str) -> tuple[int, str]:
 
 
 def test_a_pack_proves_itself_elsewhere(runtime: Runtime, tmp_path: Path) -> None:
-    """The script finds no fault, with and without exported heads; the files say who, what, why, before and after."""
+    """With our database gone the script finds no fault; the files say who, what, why, before and after."""
     folder = unpacked(runtime, tmp_path)
+    metadata.drop_all(runtime.database.engine)
+    (tmp_path / "evidence.zip").unlink()
     code, told = checked(folder)
     assert (code, told.startswith("0 faults")) == (0, True), told
     assert checked(folder, "--heads", str(tmp_path / "heads.jsonl"))[0] == 0
     assert json.loads((folder / "approvals.json").read_text())[0]["reason"] == "checked"
     assert "+431234500" in (folder / "before_after.csv").read_text()
+
+
+def test_a_pack_holds_what_the_quality_suite_said(runtime: Runtime, tmp_path: Path) -> None:
+    """The rules that were asked, what they said and on which lines, and the rows that were not understood."""
+    failure = RuleFailure(rule="employee ids are unique", column="employee_id", count=2, lines=(2, 3))
+    with runtime.database.write() as connection:
+        head = feeds.FeedHead(
+            feed_id="f-1", name="hr", digest="d", kind="snapshot", request_id="r-1", now=runtime.now()
+        )
+        feeds.record_feed(connection, people=[], bad=[BadRow(4, "Hire_Date", "is no date")], **head)
+        report = QualityReport(passed=False, failures=(failure,))
+        feeds.keep_quality(connection, "f-1", report, rules_for("snapshot"))
+    (feed,) = json.loads((unpacked(runtime, tmp_path) / "quality.json").read_text())
+    said = feed["quality"]
+    assert (said["passed"], said["failures"][0]["lines"]) == (False, [2, 3])
+    assert "event ids are unique" not in [rule["name"] for rule in said["rules"]]
+    assert [(row["line"], row["reason"]) for row in feed["quarantined"]] == [(4, "is no date")]
 
 
 @pytest.mark.parametrize(

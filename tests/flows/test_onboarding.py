@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
 from config.errors import InputRefused
+from connectors.database import Database
 from connectors.errors import Invalid, Unreachable
+from datasets.tables.feeds import feeds
 from tests.fakes.flow_site import FlowSite
 from tests.fakes.workbooks import rows_of, workbook
 
@@ -92,3 +95,14 @@ def test_a_sheet_is_a_feed_like_any_other(at_site: FlowSite) -> None:
     sheet = workbook(at_site.folder / "hires.xlsx", rows_of([*rows, ["<c><f>A1</f></c>", "Sales", "AT", "Active"]]))
     assert at_site.onboard_file(sheet)["counts"] == {"onboarded": 1, "quarantined": 1}
     assert set(at_site.phones()) == {"id-1"}
+
+
+def test_what_the_suite_said_is_kept_with_the_feed(at_site: FlowSite) -> None:
+    """The report of the rules that a feed passed is on record, for the pack of evidence."""
+    at_site.onboard("00001")
+    database = Database(f"sqlite:///{at_site.folder / 'ours.db'}")
+    with database.read() as connection:
+        (said,) = connection.execute(select(feeds.c.quality)).scalars()
+    database.close()
+    assert (said["passed"], said["failures"]) == (True, [])
+    assert "employee ids are unique" in [rule["name"] for rule in said["rules"]]
