@@ -39,6 +39,7 @@ class CallingSettings:
     group_order: str = "Simultaneous"
     group_targets: tuple[str, ...] = ()
     notification_override: str = "Ring"
+    busy_on_busy: str = "RingUser"  # the initial value is a guess
     delegates: tuple[Delegate, ...] = ()
 
 

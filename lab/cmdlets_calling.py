@@ -28,7 +28,8 @@ _UNANSWERED = {
     "UnansweredTarget": "unanswered_target",
 }
 _GROUP = {"CallGroupOrder": "group_order", "CallGroupTargets": "group_targets"}
-_OTHER = {"GroupNotificationOverride": "notification_override"}
+_OTHER = {"GroupNotificationOverride": "notification_override", "BusyOnBusyOption": "busy_on_busy"}
+_SINCE, _SINCE_BUSY = (4, 0, 0), (8, 0, 0)
 _DELAY = re.compile(r"(?:00:)?(?:00:)?(\d{1,2})|00:01:00")
 _RIGHTS = ("MakeCalls", "ReceiveCalls", "ManageSettings")
 
@@ -41,7 +42,10 @@ def settings(call: Call) -> Iterable[Value]:
         user = view.user(identity)
         if user is None:
             raise unknown_user(identity)
-        return [_shown(view.tenant, user, calling.of_user(view.tenant, user.id))]
+        shown = _shown(view.tenant, user, calling.of_user(view.tenant, user.id))
+        if host.version < _SINCE_BUSY:
+            shown.props.remove("BusyOnBusyOption")
+        return [shown]
 
     host = teams_host(call)
     return host.read(call, look, host.names_of(identity))
@@ -58,6 +62,7 @@ def _shown(tenant: Tenant, user: User, now: CallingSettings) -> PsObject:
         ("CallGroupTargets", list(now.group_targets)),
         ("GroupMembershipDetails", []),
         ("GroupNotificationOverride", now.notification_override),
+        ("BusyOnBusyOption", now.busy_on_busy),
     ]
     return PsObject(props, types=(MODELS + "UserCallingSettings", "System.Object"), adapted=True)
 
@@ -146,7 +151,7 @@ _DELEGATE = Parameter("Delegate", sets=needed())
 _TARGETS = ("Voicemail", "SingleTarget", "MyDelegates", "Group")
 
 CALLING = (
-    Cmdlet("Get-CsUserCallingSettings", settings, (_IDENTITY,), module=MODULE),
+    Cmdlet("Get-CsUserCallingSettings", settings, (_IDENTITY,), module=MODULE, since=_SINCE),
     Cmdlet(
         "Set-CsUserCallingSettings",
         change,
@@ -163,9 +168,15 @@ CALLING = (
             Parameter("CallGroupOrder", choices=("InOrder", "Simultaneous")),
             Parameter("CallGroupTargets", "strings"),
             Parameter("GroupNotificationOverride", choices=("Ring", "Mute", "Banner")),
+            Parameter(
+                "BusyOnBusyOption",
+                choices=("PlayBusySignal", "RedirectAsUnansweredCall", "RingUser"),
+                since=_SINCE_BUSY,
+            ),
         ),
         module=MODULE,
         changes=True,
+        since=_SINCE,
     ),
     *(
         Cmdlet(

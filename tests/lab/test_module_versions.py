@@ -17,6 +17,7 @@ BEFORE_AFTER = [
     ("Get-CsPhoneNumberAssignment -Top 1", "3.0.0", "4.0.0"),
     ("Get-CsPhoneNumberAssignment -AssignmentCategory Alternate", "7.5.0", "7.6.0"),
     ("Get-CsOnlineUser -ResultSize 1 -Properties City", "6.8.0", "6.9.0"),
+    ("Set-CsUserCallingSettings nobody -BusyOnBusyOption RingUser", "7.9.0", "8.0.0"),
     ("Grant-CsTeamsCallHoldPolicy -Group nobody@contoso.example -PolicyName Global", "4.5.0", "4.5.1-preview"),
 ]
 BINDING = {
@@ -72,6 +73,17 @@ def test_a_property_comes_with_its_version(teams: ScriptRunner, name: str, befor
         assert isinstance(row, dict)
         found.append(name in row)
     assert found == [False, True]
+
+
+def test_what_happens_to_calls_while_busy(teams: ScriptRunner) -> None:
+    """From module 8.0 the option is set and shown; before, nobody sees it."""
+    user = licensed(teams, with_number=True)
+    teams.parts.settings.module_version = "8.0.0"
+    teams("param($I) Set-CsUserCallingSettings $I -BusyOnBusyOption PlayBusySignal", user.id)
+    read = "param($I) (Get-CsUserCallingSettings $I).BusyOnBusyOption"
+    assert (teams.errors, teams(read, user.id)) == ([], ["PlayBusySignal"])
+    teams.parts.settings.module_version = "7.9.0"
+    assert teams(read, user.id) in ([], [None])
 
 
 def test_the_way_without_a_set_is_the_default(teams: ScriptRunner) -> None:
