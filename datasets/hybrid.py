@@ -13,6 +13,7 @@ SKYPE_ONLINE_PLAN_2 = "0feaeb32-d00e-4d66-bd5a-43b5b83db82c"
 TEAMS_PLAN = "57ff2da0-773e-42df-b2af-ffb7a2317929"
 PHONE_SYSTEM_PLAN = "4828c8ec-dc2e-4779-b502-87ac9ce28ab7"
 TEAMS_ONLY_POLICY = "UpgradeToTeams"
+CLOUD, SERVER = "cloud", "server"
 
 
 class SkypeUser(Record):

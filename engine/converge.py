@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from datasets.calling_settings import CallingGroup, in_order
 from engine.change import Change, Effect
 from engine.conditions import PHONE_SYSTEM
+from engine.moving import Journey, journey_of, number_of_line, to_pool, to_teams
 from engine.readers import CALLING, Observed
 
 DIRECT_ROUTING = "directRouting"
@@ -69,7 +70,10 @@ class Way:
 
 def converge(target: Target) -> Way:
     """Plan the changes for one user."""
-    problems = [*_unknown(target), *_unwanted(target)]
+    journey = journey_of(target.user_id, target.wanted, target.observed, target.reason)
+    problems = [*_unknown(target), *_unwanted(target, is_moving=journey is not None)]
+    if journey is not None:
+        return Way(tuple(_moved(target, journey)), tuple(problems))
     changes = [
         *_usage_location(target),
         *_licences(target, given=True),
@@ -83,17 +87,27 @@ def converge(target: Target) -> Way:
     return Way(tuple(changes), tuple(problems))
 
 
+def _moved(target: Target, journey: Journey) -> list[Change]:
+    """Plan a user whose home changes: policies and licences are given in the cloud, and taken away after it."""
+    if journey.is_to_teams:
+        way = to_teams(journey, lambda number: _assign(target, number, has_none=False))
+        return [*_licences(target, given=True), *way, *_policies(target), *_directory(target)]
+    way = to_pool(journey, lambda number: _unassign(target, number, rests=number != number_of_line(journey.line)))
+    voice = [] if any(change.kind == "unassign_number" for change in way) else _enterprise_voice(target)
+    return [*_policies(target), *voice, *way, *_directory(target), *_taken_licences(target)]
+
+
 def _unknown(target: Target) -> list[str]:
-    known = ("usage_location", "licence:", "number", "enterprise_voice", "policy:", CALLING)
+    known = ("usage_location", "licence:", "number", "enterprise_voice", "policy:", "teams_only", CALLING)
     return [f"{name} cannot be set back by Callwright" for name in target.differing() if not name.startswith(known)]
 
 
-def _unwanted(target: Target) -> list[str]:
+def _unwanted(target: Target, *, is_moving: bool) -> list[str]:
     """Name what the systems do not allow, or what would take more with it than was asked for."""
     found = []
     if "usage_location" in target.differing() and target.value("usage_location") is None:
         found.append("a usage location cannot be emptied again")
-    if target.value("number") is not None and _licences_to_remove(target):
+    if target.value("number") is not None and _licences_to_remove(target) and not is_moving:
         found.append(f"removing a licence would free number {target.value('number')}, which stays")
     for name in target.differing(CALLING):
         if target.value(name) is None:
@@ -134,6 +148,14 @@ def _licences(target: Target, *, given: bool) -> list[Change]:
     names = [name for name in target.differing("licence:") if bool(target.value(name)) is given]
     if not given and target.value("number") is not None:
         return []
+    return _of_licences(target, names, given=given)
+
+
+def _taken_licences(target: Target) -> list[Change]:
+    return _of_licences(target, _licences_to_remove(target), given=False)
+
+
+def _of_licences(target: Target, names: Sequence[str], *, given: bool) -> list[Change]:
     kind = "assign_licence" if given else "remove_licence"
     return [
         _change(target, kind, {"sku_id": name.removeprefix("licence:")}, _effects(target, [name])) for name in names
@@ -148,8 +170,8 @@ def _number(target: Target) -> list[Change]:
     return made if want is None else [*made, _assign(target, str(want), has_none=have is None)]
 
 
-def _unassign(target: Target, number: str) -> Change:
-    """Take the number, and with it Enterprise Voice, as Teams does."""
+def _unassign(target: Target, number: str, *, rests: bool = True) -> Change:
+    """Take the number, and with it Enterprise Voice, as Teams does; one that gets its owner back does not rest."""
     effects = [Effect(object=target.object, attribute="number", before=number)]
     effects.append(Effect(object=f"number:{number}", attribute="owner", before=target.user_id))
     if target.observed.get((target.object, "enterprise_voice")):
@@ -159,7 +181,7 @@ def _unassign(target: Target, number: str) -> Change:
         "number": number,
         "number_type": terms.number_type,
         "location_id": terms.location_id,
-        "grace_until": target.grace_until.isoformat(),
+        "grace_until": target.grace_until.isoformat() if rests else None,
     }
     return _change(target, "unassign_number", parameters, tuple(effects))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from datasets.batches import BatchNumbers, BatchOptions
-from datasets.hybrid import HybridAccount, SkypeUser
+from datasets.hybrid import CLOUD, SERVER, HybridAccount, SkypeUser
 from datasets.numbering import InvalidNumber, PhoneNumber
 from datasets.preflight import Concern, Home
 from datasets.users import AdUser, SubscribedSku, VoiceUser
@@ -208,7 +208,8 @@ def _move(migrant: Migrant, goal: Goal) -> list[Change]:
         home = Effect(object=migrant.skype.object, attribute="home", before=migrant.skype.home, after=goal.cloud_host)
         parameters: dict[str, JsonValue] = {"sip_address": migrant.skype.sip_address, "target": goal.cloud_host}
         waits_for = licensed if missing_skus(migrant, goal) else None
-        changes.append(_change(migrant, "move_to_teams", parameters, home, waits_for=waits_for))
+        place = Effect(object=migrant.skype.object, attribute="place", before=SERVER, after=CLOUD)
+        changes.append(_change(migrant, "move_to_teams", parameters, home, place, waits_for=waits_for))
     if changes or (migrant.skype is not None and not migrant.is_seen_in_teams):
         shown = Effect(object=migrant.object, attribute="teams_only", before=False, after=True)
         changes.append(_change(migrant, "await_teams_only", {}, shown, waits_for=TEAMS_ONLY))

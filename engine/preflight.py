@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from sqlalchemy import Connection
+
 from config.site_policy import SitePolicy
 from datasets.batches import BatchNumbers, BatchOptions
 from datasets.preflight import Check, Concern, Examined, Preflight
@@ -30,32 +32,35 @@ def examine(
     """
     decided: list[Decided] = []
     unchecked: tuple[str, ...] = ()
+    left = 0
     for start in range(0, max(1, len(user_ids)), _SLICE):
         seen = see(runtime, site, options, user_ids[start : start + _SLICE], terms)
         if seen.goal.gives_numbers and start == 0:
             learn_assigned(runtime, seen.held)
-        decided += _tried(runtime, site, seen, terms)
+        found, left = _tried(runtime, site, seen, terms)
+        decided += found
         unchecked = seen.facts.unchecked
-    decided = [*_over_all(runtime, options, decided)]
+    decided = [*_over_all(options, decided, left)]
     users = tuple(_examined(each, options) for each in decided)
     changes = [each.changes for each in decided if not each.blocked]
     return Preflight(users=users, estimate=estimate(changes, terms.sessions), unchecked=unchecked)
 
 
-def _tried(runtime: Runtime, site: SitePolicy, seen: Seen, terms: WaveTerms) -> list[Decided]:
+def _tried(runtime: Runtime, site: SitePolicy, seen: Seen, terms: WaveTerms) -> tuple[list[Decided], int]:
+    """Decide on trial; gives how many numbers the pool of the batch has free, too."""
     now = runtime.now()
     with runtime.database.write() as connection:
         trial = connection.begin_nested()
         define_site(connection, site)
+        left = _free(connection, seen.goal.options)
         choice = Choice(connection, seen.goal, seen.locations, new_id("p"), now + terms.claim, now)
         found = decide(seen, choice)
         trial.rollback()
-    return found
+    return found, left
 
 
-def _over_all(runtime: Runtime, options: BatchOptions, decided: Sequence[Decided]) -> Iterator[Decided]:
+def _over_all(options: BatchOptions, decided: Sequence[Decided], left: int) -> Iterator[Decided]:
     """Judge what only shows over all slices: a pool that runs out, and a number that two users would have."""
-    left = _free(runtime, options)
     owners: dict[str, str] = {}
     for each in decided:
         number = each.migrant.chosen.number if each.migrant.chosen and not each.blocked else None
@@ -70,11 +75,10 @@ def _over_all(runtime: Runtime, options: BatchOptions, decided: Sequence[Decided
             yield each if other == each.migrant.label else _with(each, Check.NUMBER_TAKEN, taken)
 
 
-def _free(runtime: Runtime, options: BatchOptions) -> int:
+def _free(connection: Connection, options: BatchOptions) -> int:
     if options.numbers is not BatchNumbers.NUMBER_RANGE:
         return 0
-    with runtime.database.read() as connection:
-        return inventory.counts(connection, str(options.pool)).free
+    return inventory.counts(connection, str(options.pool)).free
 
 
 def _with(decided: Decided, check: Check, reason: str) -> Decided:

@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 from pydantic import JsonValue
 
 from datasets.calling_settings import CallingGroup, Settings
-from datasets.hybrid import TEAMS_ONLY_POLICY, SkypeUser
+from datasets.hybrid import CLOUD, SERVER, TEAMS_ONLY_POLICY, SkypeUser
 from datasets.users import AdUser, DirectoryUser, NumberAssignment, VoiceUser
 from engine.change import Effect
 from engine.systems import Systems
@@ -145,6 +145,7 @@ def skype_value(user: SkypeUser | None, attribute: str) -> JsonValue:
         return None
     found: dict[str, JsonValue] = {
         "home": user.home,
+        "place": SERVER if user.is_on_premises else CLOUD,
         "line": user.line_uri,
         "enterprise_voice": user.is_enterprise_voice_enabled,
     }

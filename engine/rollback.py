@@ -21,6 +21,7 @@ from engine.change import Change, Effect
 from engine.converge import Key, NumberTerms, Target, converge
 from engine.history import Done
 from engine.invert import invert
+from engine.moving import journey_of
 from engine.overlay import recent_effects
 from engine.plan import Line, LineState, Plan
 from engine.readers import Observed, Reader
@@ -28,6 +29,7 @@ from engine.requests import new_id
 from engine.runtime import Runtime
 
 # Effects of these kinds may be taken back one by one; those of the others belong together.
+_SEPARATE = ("policy:", "telephoneNumber", "ipPhone")
 SEPARABLE = ("set_policies", "write_directory")
 
 
@@ -180,6 +182,9 @@ class PlanBuilder:
             self._refuse(goal, [f"plan {busy} is still working on this user ; wait for it"])
             return
         told += self._claim(goal.object, wanted, goal.live)
+        if (why_not := _immovable(goal, told)) is not None:
+            self._refuse(goal, [why_not])
+            return
         until = self._now + self._terms.grace
         reason = f"{goal.success} by plan {self.plan_id}"
         user_id = goal.object.removeprefix("user:")
@@ -236,6 +241,14 @@ class PlanBuilder:
         pool = inventory.pool_of(self._connection, number)
         free = inventory.free_page(self._connection, pool, None, 3) if pool else []
         return f" ; free in pool {pool}: {', '.join(each.e164 for each in free)}" if free else ""
+
+
+def _immovable(goal: Goal, told: Sequence[str]) -> str | None:
+    """Say why a move cannot be taken back: half of it would leave the user without a number, or with two."""
+    if journey_of(goal.object.removeprefix("user:"), goal.wanted, goal.live, "") is None:
+        return None
+    serious = [each for each in told if not each.startswith(_SEPARATE)]
+    return f"the user stays where they are: {'; '.join(serious)}" if serious else None
 
 
 def _of_number(obj: str, number: str, wanted: Observed) -> list[Key]:
