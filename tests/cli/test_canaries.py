@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from lab.server import Lab
-from tests.fakes.canaries import canary, found_in
+from tests.fakes.canaries import PLACES, canary, found_in
 from tests.fakes.command_line import Run
 from tests.fakes.lab_environment import environment_of
+from tests.fakes.onboarding_site import as_text, stranger
 
 pytestmark = pytest.mark.slow
-PLACES = ("TENANT__CLIENT_SECRET", "POWERSHELL__PASSWORD", "DATABASE_PASSWORD", "TENANT__PRIVATE_KEY")
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +38,9 @@ def attempt(number: int, run: Run, monkeypatch: pytest.MonkeyPatch, environment:
         monkeypatch.delenv("CALLWRIGHT_TENANT__CLIENT_SECRET")
         monkeypatch.setenv("CALLWRIGHT_TENANT__CERTIFICATE", environment["CALLWRIGHT_TENANT__CA_BUNDLE"])
     printed = []
-    Path("hires.csv").write_text("employee_id\n1\n")
+    Path("hires.csv").write_text(as_text([stranger(number)]))
     for words in (
+        ("doctor",),
         ("settings", "show", "--json"),
         ("onboard", "--feed", "hires.csv", "--mapping", "workday"),
         ("reconcile",),
@@ -99,3 +102,13 @@ def test_the_scan_finds_what_is_there(tmp_path: Path, number: int, hide: object)
     assert callable(hide)
     (tmp_path / "leak").write_bytes(hide(canary(number)))
     assert found_in(tmp_path, [], [canary(number)])
+
+
+@pytest.mark.parametrize("pack", [zlib.compress, lambda s: base64.b64encode(zlib.compress(s))], ids=["zlib", "base64"])
+def test_the_scan_looks_into_the_cells_of_databases(tmp_path: Path, pack: object) -> None:
+    """A secret that a database keeps packed in a cell is found."""
+    assert callable(pack)
+    with closing(sqlite3.connect(tmp_path / "leak.db")) as connection, connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.execute("INSERT INTO t VALUES (?)", (pack(canary(3).encode()),))
+    assert found_in(tmp_path, [], [canary(3)])

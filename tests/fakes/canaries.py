@@ -7,9 +7,11 @@ import gzip
 import html
 import io
 import json
+import sqlite3
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +19,9 @@ SHAPES = (
     *("{}", "{}!", "pa ss {}", '"{}"', "'{}'", "{}\\back", "<{}>", "&{};", "%41{}", "{}=="),
     *("ü{}ß", "{}\u2028x", "${{{}}}", "`{}`", "#{}", "{};--", "*{}*", "{}/etc", "ftp://u:{}@h", "Bearer {}"),
 )
+
+
+PLACES = ("TENANT__CLIENT_SECRET", "POWERSHELL__PASSWORD", "DATABASE_PASSWORD", "TENANT__PRIVATE_KEY")
 
 
 def canary(number: int) -> str:
@@ -71,11 +76,36 @@ def _files(folder: Path) -> Iterator[Path]:
 def _contents(path: Path) -> Iterator[bytes]:
     content = path.read_bytes()
     yield content
+    if content.startswith(b"SQLite format 3"):
+        for cell in _cells(path):
+            yield cell
+            yield from _decoded(cell)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             yield from (archive.read(name) for name in archive.namelist())
+    yield from _unpacked(content)
+
+
+def _cells(file: Path) -> Iterator[bytes]:
+    """Give every text and blob of a database, what stands in its write-ahead log included."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.text_factory = bytes
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            for row in connection.execute(f'SELECT * FROM "{table.decode()}"'):
+                yield from (cell for cell in row if isinstance(cell, bytes))
+
+
+def _decoded(cell: bytes) -> Iterator[bytes]:
+    """Give what a cell holds packed, or packed and then written in base64."""
+    yield from _unpacked(cell)
+    with suppress(ValueError):
+        plain = base64.b64decode(cell, validate=True)
+        yield plain
+        yield from _unpacked(plain)
+
+
+def _unpacked(content: bytes) -> Iterator[bytes]:
     for unpack in (zlib.decompress, gzip.decompress):
-        try:
+        with suppress(OSError, zlib.error, EOFError):
             yield unpack(content)
-        except (OSError, zlib.error, EOFError):
-            continue
