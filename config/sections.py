@@ -128,7 +128,7 @@ class CacheLimits(_Section):
 class ChunkLimits(_Section):
     """How many lines one task works on."""
 
-    smallest: PositiveInt = Field(1, description="lines in the smallest chunk")
+    smallest: PositiveInt = Field(4, description="lines in the smallest chunk: the last ones keep the sessions busy")
     largest: PositiveInt = Field(50, description="lines in the largest chunk")
 
     @model_validator(mode="after")

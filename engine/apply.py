@@ -24,7 +24,6 @@ from engine.plan import OPEN_LINES, LineState
 from engine.plan_store import StoredLine
 from engine.runtime import Runtime
 
-_LARGEST_CHUNK = 50
 NO_RULES = ApprovalRules()
 
 
@@ -42,13 +41,13 @@ class Chunk:
         return f"{self.plan_id}:{self.first}-{self.last}"
 
 
-def chunks(runtime: Runtime, plan_id: str, sessions: int) -> list[Chunk]:
-    """Cut the due lines into chunks of guided size: remaining ÷ 2 sessions, between 1 and 50."""
+def chunks(runtime: Runtime, plan_id: str, sessions: int, *, smallest: int = 1, largest: int = 50) -> list[Chunk]:
+    """Cut the due lines into chunks of guided size: remaining ÷ 2 sessions, between the smallest and the largest."""
     with runtime.database.read() as connection:
         due = plan_store.due_lines(connection, plan_id, runtime.now())
     found: list[Chunk] = []
     while due:
-        size = max(1, min(_LARGEST_CHUNK, len(due) // (2 * sessions)))
+        size = max(smallest, min(largest, len(due) // (2 * sessions)))
         part, due = due[:size], due[size:]
         found.append(Chunk(plan_id, part[0], part[-1]))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from engine.approvals import ApprovalMissing
 from engine.requests import Actor
 from flows import presentation
 from tasks import onboarding as stages
+from tasks.stage import AT_ONCE as CHUNKS_AT_ONCE
 from tasks.stage import InPrefect, Run
+from tasks.work import systems_open
 
 KIND = "onboarding"
-# As many chunks at once as a credential may have sessions by default.
-AT_ONCE: Any = ThreadPoolTaskRunner(max_workers=3)
+AT_ONCE: Any = ThreadPoolTaskRunner(max_workers=CHUNKS_AT_ONCE)
 
 
 class OnboardingRequest(BaseModel):
@@ -72,13 +74,14 @@ def apply_plan(plan_id: str, run: Run, kind: str) -> list[Exception]:
         return [missing]
     progress = presentation.Progress(kind, sum(last - first + 1 for _, first, last in chunks))
     errors: list[Exception] = []
-    results: Iterable[dict[str, int] | Exception] = run.each(stages.apply_part, chunks)
-    for (_, first, last), result in zip(chunks, results, strict=True):
-        if isinstance(result, Exception):
-            errors.append(result)
-        else:
-            presentation.tell_chunk_applied(plan_id, f"{first}-{last}", result)
-        progress.advance(last - first + 1)
+    with systems_open() if chunks else nullcontext():
+        results: Iterable[dict[str, int] | Exception] = run.each(stages.apply_part, chunks)
+        for (_, first, last), result in zip(chunks, results, strict=True):
+            if isinstance(result, Exception):
+                errors.append(result)
+            else:
+                presentation.tell_chunk_applied(plan_id, f"{first}-{last}", result)
+            progress.advance(last - first + 1)
     return errors
 
 

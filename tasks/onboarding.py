@@ -129,7 +129,9 @@ def cut(plan_id: str) -> list[tuple[str, int, int]]:
     with open_work() as work, work.runtime() as runtime:
         start(runtime, plan_id, work.site.approvals)
         sessions = work.settings.powershell.sessions if work.settings.powershell else 3
-        return [(chunk.plan_id, chunk.first, chunk.last) for chunk in chunks(runtime, plan_id, sessions)]
+        size = work.settings.chunk
+        cut_up = chunks(runtime, plan_id, sessions, smallest=size.smallest, largest=size.largest)
+        return [(chunk.plan_id, chunk.first, chunk.last) for chunk in cut_up]
 
 
 @stage(CHUNK, "apply lines {first} to {last}")

@@ -7,6 +7,8 @@ the preset's retries are used up. Without Prefect every error is simply raised.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
@@ -20,6 +22,8 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError, Retryable
 from tasks.presets import Preset
 
+# As many chunks at once as a credential may have sessions by default.
+AT_ONCE = 3
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -71,19 +75,21 @@ class Run(Protocol):
 
 
 class InProcess:
-    """Runs stages as plain functions, one after the other."""
+    """Runs stages as plain functions; calls of the same stage at once, as a flow run would."""
 
     def __call__(self, stage: Stage[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run one stage. Raises its error."""
         return stage.plain(*args, **kwargs)
 
     def each(self, stage: Stage[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterable[Any]:
-        """Run a stage once for each call; gives results or errors."""
-        for args in calls:
-            try:
-                yield stage.plain(*args)
-            except (InputRefused, ConnectorError) as error:
-                yield error
+        """Run a stage once for each call; gives results or errors in the order of the calls."""
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="stage") as pool:
+            futures = [pool.submit(copy_context().run, stage.plain, *args) for args in calls]
+            for future in futures:
+                try:
+                    yield future.result()
+                except (InputRefused, ConnectorError) as error:
+                    yield error
 
 
 class InPrefect:

@@ -1,12 +1,12 @@
 """What a stage opens to do its work: settings, our database, the outside systems and the site policy, for one stage.
 
-Connectors are opened late and closed at the end of the stage; nothing of a system is kept in a run.
+Connectors are opened late and closed at the end of the stage; a run of many chunks keeps them open for all of these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
@@ -72,12 +72,27 @@ class Work:
 
 @contextmanager
 def working_on(systems: Systems) -> Iterator[None]:
-    """Let the stages of this thread work on systems that are open already, in place of those of the settings."""
+    """Let the stages inside work on systems that are open already, in place of those of the settings."""
     before = _AT_HAND.set(systems)
     try:
         yield
     finally:
         _AT_HAND.reset(before)
+
+
+@contextmanager
+def systems_open() -> Iterator[None]:
+    """Keep the outside systems open for all stages inside, those in other threads included.
+
+    Chunks of one run then share sessions, tokens and connections instead of opening and waiting for their own.
+    Raises InputRefused for missing settings.
+    """
+    with ExitStack() as stack:
+        if _AT_HAND.get() is None:
+            work = stack.enter_context(open_work())
+            systems = stack.enter_context(open_systems(work.settings, work.database))
+            stack.enter_context(working_on(systems.for_engine()))
+        yield
 
 
 @contextmanager
