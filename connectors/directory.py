@@ -10,7 +10,7 @@ from typing import Self, get_args
 
 from pydantic import JsonValue, ValidationError
 
-from connectors.bags import text_of, text_or_none
+from connectors.bags import text_of, text_or_none, value_of
 from connectors.clixml import Bag
 from connectors.errors import Invalid
 from connectors.powershell import PowerShell
@@ -79,9 +79,22 @@ class Directory:
         """Set or clear (None) telephone attributes of one user. Raises what its failure means."""
         self.set_phone_attributes([_phone_attributes(sam_account_name, attributes)])[0].checked()
 
+    @writes
+    def set_ad_account_enabled(self, sam_account_name: str, *, enabled: bool) -> None:
+        """Let an account sign in, or not any more; the cloud follows with the next synchronisation."""
+        self._change("Enable-ADAccount" if enabled else "Disable-ADAccount", {"Identity": sam_account_name})
+
+    @writes
+    def remove_ad_user(self, sam_account_name: str) -> None:
+        """Delete an account; nobody is asked again."""
+        self._change("Remove-ADUser", {"Identity": sam_account_name, "Confirm": False})
+
     def probe(self) -> list[Finding]:
         """Tell whether the endpoint answers, accepts us and can read the directory."""
         return probed("active directory", self.shell.endpoint, lambda: self.user("callwright-probe"))
+
+    def _change(self, cmdlet: str, parameters: dict[str, JsonValue]) -> None:
+        self.shell.cmdlet(cmdlet, parameters, deadline_s=self._deadline_s, writes=True)
 
     def _where(self, attribute: str, values: Sequence[str]) -> Iterator[AdUser]:
         for start in range(0, len(values), _NAMES_PER_FILTER):
@@ -103,6 +116,7 @@ def _user(bag: Bag) -> AdUser:
         home_phone=text_or_none(bag, "homePhone"),
         msrtcsip_line=text_or_none(bag, "msRTCSIP-Line"),
         employee_id=text_or_none(bag, "employeeID"),
+        enabled=value_of(bag, "Enabled") is not False,
     )
 
 

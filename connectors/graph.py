@@ -204,6 +204,26 @@ class Graph:
         body: Json = {"addLicenses": [], "removeLicenses": [sku_id]}
         self._change_user("POST", user_id, "/assignLicense", f"take licence {sku_id} from user {user_id}", body)
 
+    @writes
+    def set_account_enabled(self, user_id: str, *, enabled: bool) -> None:
+        """Let a user sign in, or not any more; accounts from on-premises are switched there."""
+        doing = f"{'enable' if enabled else 'disable'} the account of user {user_id}"
+        self._change_user("PATCH", user_id, "", doing, {"accountEnabled": enabled})
+
+    @writes
+    def delete_user(self, user_id: str) -> None:
+        """Delete a user; for thirty days the account can be restored."""
+        path = f"users/{segment(user_id)}"
+        doing = f"delete user {user_id}"
+        self.rest.send(Call(doing, path, method="DELETE", what=user_id, permission=_WRITE_USERS))
+
+    @writes
+    def restore_user(self, user_id: str) -> None:
+        """Bring a deleted user back; raises NotFound once the thirty days are over."""
+        path = f"directory/deletedItems/{segment(user_id)}/restore"
+        doing = f"restore user {user_id}"
+        self.rest.send(Call(doing, path, method="POST", what=user_id, body={}, permission=_WRITE_USERS))
+
     def probe(self) -> list[Finding]:
         """Tell whether sign-in, time, address and permissions are right; asks no more once nobody answers."""
         signed_in = self.rest.tokens.probe(name="graph sign-in")

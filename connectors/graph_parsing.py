@@ -25,8 +25,9 @@ _OPTIONAL_FIELDS = {
     "employeeId": "employee_id",
     "onPremisesSamAccountName": "on_premises_sam_account_name",
 }
-USER_SELECT = ",".join(["id", *_TEXT_FIELDS, *_OPTIONAL_FIELDS, "accountEnabled", "assignedLicenses"])
-HYBRID_SELECT = f"{USER_SELECT},onPremisesSyncEnabled,imAddresses,proxyAddresses,assignedPlans"
+_FLAGS = {"accountEnabled": "account_enabled", "onPremisesSyncEnabled": "is_synced"}
+USER_SELECT = ",".join(["id", *_TEXT_FIELDS, *_OPTIONAL_FIELDS, *_FLAGS, "assignedLicenses"])
+HYBRID_SELECT = f"{USER_SELECT},imAddresses,proxyAddresses,assignedPlans"
 GROUP_SELECT = "id,displayName,mail"
 
 
@@ -68,8 +69,7 @@ def _user_attributes(raw: Json) -> dict[str, JsonValue]:
     """Give the attributes that are present, under our names; an empty text of an optional field is None."""
     found: dict[str, JsonValue] = {ours: raw[theirs] or "" for theirs, ours in _TEXT_FIELDS.items() if theirs in raw}
     found |= {ours: raw[theirs] or None for theirs, ours in _OPTIONAL_FIELDS.items() if theirs in raw}
-    if "accountEnabled" in raw:
-        found["account_enabled"] = bool(raw["accountEnabled"])
+    found |= {ours: bool(raw[theirs]) for theirs, ours in _FLAGS.items() if theirs in raw}
     if "assignedLicenses" in raw:
         found["sku_ids"] = [licence["skuId"] for licence in raw["assignedLicenses"] or ()]
     return found

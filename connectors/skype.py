@@ -139,6 +139,11 @@ class SkypeServer:
         """Switch Enterprise Voice of a user of the server."""
         self._write("Set-CsUser", {"Identity": f"sip:{sip_address}", "EnterpriseVoiceEnabled": enabled})
 
+    @writes
+    def disable_skype_user(self, sip_address: str) -> None:
+        """Take a user from the server with line, policies and all that is theirs; the directory account stays."""
+        self._write("Disable-CsUser", {"Identity": f"sip:{sip_address}"})
+
     def probe(self) -> list[Finding]:
         """Tell whether the endpoint answers, accepts us and shows the server's version."""
         return probed("skype for business server", self.shell.endpoint, self.server_build)

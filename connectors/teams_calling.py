@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from connectors.bags import value_of
+from connectors.bags import text_or_none, value_of
 from connectors.clixml import Bag
 from connectors.errors import NotFound
 from connectors.powershell import PowerShell
@@ -25,11 +25,20 @@ class TeamsCalling:
 
     def settings(self, user_id: str) -> dict[CallingGroup, Settings] | None:
         """Read the settings of a user by group; None for somebody whom Teams does not know."""
+        found = self._read(user_id)
+        return {group: group_of(group, _properties(found, group)) for group in GROUPS} if found else None
+
+    def sip_address(self, user_id: str) -> str | None:
+        """Read a user's SIP address, which need not be the user principal name."""
+        found = self._read(user_id)
+        return text_or_none(found, "SipUri") if found else None
+
+    def _read(self, user_id: str) -> Bag | None:
         try:
             found = self._shell.cmdlet("Get-CsUserCallingSettings", {"Identity": user_id}, deadline_s=self._deadline_s)
         except NotFound:
             return None
-        return {group: group_of(group, _properties(found[0], group)) for group in GROUPS} if found else None
+        return found[0] if found else None
 
     @writes
     def set_group(self, user_id: str, group: CallingGroup, values: Mapping[str, JsonValue]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from datasets import users
 from datasets.record import Record
 from datasets.users import DirectoryUser
 
@@ -11,7 +12,7 @@ ON_PREMISES_PROVIDER = "SRV:"
 # Identities of service plans are the same in every tenant.
 SKYPE_ONLINE_PLAN_2 = "0feaeb32-d00e-4d66-bd5a-43b5b83db82c"
 TEAMS_PLAN = "57ff2da0-773e-42df-b2af-ffb7a2317929"
-PHONE_SYSTEM_PLAN = "4828c8ec-dc2e-4779-b502-87ac9ce28ab7"
+PHONE_SYSTEM_PLAN = users.PHONE_SYSTEM_PLAN
 TEAMS_ONLY_POLICY = "UpgradeToTeams"
 CLOUD, SERVER = "cloud", "server"
 

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from datasets.record import Record
 
+# Identities of service plans are the same in every tenant.
+PHONE_SYSTEM_PLAN = "4828c8ec-dc2e-4779-b502-87ac9ce28ab7"
 NumberType = Literal["directRouting", "callingPlan", "operatorConnect", "teamsPhoneMobile"]
 
 
@@ -28,6 +30,7 @@ class DirectoryUser(Record):
     company_name: str | None = None
     employee_id: str | None = None
     on_premises_sam_account_name: str | None = None
+    is_synced: bool = False
     sku_ids: tuple[str, ...] = ()
 
 
@@ -41,6 +44,11 @@ class SubscribedSku(Record):
     consumed_units: int
     enabled_units: int
     plan_ids: tuple[str, ...] = ()
+
+    @property
+    def has_phone_system(self) -> bool:
+        """Tell whether a number hangs on this licence: it carries Teams Phone, by its plan or by its name."""
+        return PHONE_SYSTEM_PLAN in self.plan_ids or self.sku_part_number.startswith("MCOEV")
 
 
 class VoiceUser(Record):
@@ -116,3 +124,4 @@ class AdUser(Record):
     home_phone: str | None = None
     msrtcsip_line: str | None = None
     employee_id: str | None = None
+    enabled: bool = True

@@ -78,6 +78,10 @@ def _invert_location(change: Change) -> Change:
     return _inverted(change, "set_number_location", location_id=change.effects[0].before)
 
 
+def _invert_enabled(change: Change) -> Change:
+    return _inverted(change, change.kind, enabled=change.effects[0].before)
+
+
 # How long an order may take is not documented; an hour is a guess on the safe side.
 _ORDER_RUNS_S = 3600.0
 
@@ -87,6 +91,8 @@ _SKYPE = "Skype for Business Server"
 
 def _wait(name: str, back: str) -> Kind:
     return Kind(name, True, 0, _to(back), is_wait=True)
+_GONE = "a deleted directory account is gone ; have it made anew"
+_WIPED = "line, policies and settings on the server are gone ; enable the user there anew"
 
 
 def _local(name: str, irreversible: str) -> Kind:
@@ -119,6 +125,12 @@ KINDS: dict[str, Kind] = {
         _wait("await_on_premises", "await_teams_only"),
         _wait("await_line_release", "await_on_premises"),
         _wait("await_voice", "await_on_premises"),
+        Kind("set_account_enabled", True, 60, _invert_enabled, system="Graph"),
+        Kind("set_ad_account_enabled", True, 60, _invert_enabled, system="Active Directory"),
+        Kind("delete_user", True, 60, _to("restore_user"), system="Graph", is_destructive=True),
+        Kind("restore_user", True, 60, _to("delete_user"), system="Graph"),
+        Kind("delete_ad_user", True, 60, None, _GONE, system="Active Directory", is_destructive=True),
+        Kind("disable_skype_user", True, 60, None, _WIPED, system=_SKYPE, is_destructive=True),
         _local("reserve_number", "a reservation ends by itself"),
         _local("record_holder", "it records what Teams shows"),
         _local("give_back_claim", "the number may be somebody else's by now"),

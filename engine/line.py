@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from connectors.errors import AlreadyThere, Busy, NotFound, Refused, Throttled, Unreachable
-from engine import claims
+from engine import claims, gates
 from engine.change import Effect
 from engine.conditions import CONDITIONS
 from engine.journal import Stream
@@ -78,7 +78,10 @@ class LineWork:
             return claims.moved(connection, change.change, self._runtime.now())
 
     def _observe(self, changes: Iterable[StoredChange]) -> Observed:
-        effects = [effect for change in changes for effect in change.change.effects]
+        return self._seen([effect for change in changes for effect in change.change.effects])
+
+    def _seen(self, effects: list[Effect]) -> Observed:
+        """Read values; what we verified a moment ago outweighs a lagging read."""
         observed = Reader(self._runtime.systems).observe(effects)
         with self._runtime.database.read() as connection:
             objects = {effect.object for effect in effects}
@@ -93,6 +96,10 @@ class LineWork:
         return self._record.end(change, LineState.REFUSED, f"{said} ; plan it anew", observed)
 
     def _is_ready(self, change: StoredChange) -> bool:
+        if gates.to_look_at(change.change):
+            seen = self._seen(gates.to_look_at(change.change))
+            if (why := gates.barred(change.change, seen)) is not None:
+                return self._record.end(change, LineState.REFUSED, f"{change.change.kind}: {why}", Observed())
         if change.change.waits_for is None:
             return True
         condition = CONDITIONS[change.change.waits_for]

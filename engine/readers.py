@@ -66,7 +66,7 @@ class Reader:
         return read[prefix](name, effect.attribute)
 
     def _of_user(self, user_id: str, attribute: str) -> JsonValue:
-        if attribute == "usage_location" or attribute.startswith("licence:"):
+        if is_of_directory(attribute):
             return directory_value(self.directory_user(user_id), attribute)
         if attribute.startswith(CALLING):
             calling = self._systems.calling
@@ -88,6 +88,10 @@ class Reader:
     def _of_ad(self, sam: str, attribute: str) -> JsonValue:
         directory = self._systems.directory
         user = None if directory is None else _once(self._ad, sam, partial(directory.user, sam))
+        if attribute == "exists":
+            return user is not None
+        if attribute == "enabled":
+            return None if user is None else user.enabled
         return None if user is None else getattr(user, _AD_FIELDS[attribute]) or None
 
     def _of_skype(self, sip_address: str, attribute: str) -> JsonValue:
@@ -110,10 +114,19 @@ def _once(cache: dict[K, V], key: K, read: Callable[[], V]) -> V:
     return cache[key]
 
 
+def is_of_directory(attribute: str) -> bool:
+    """Tell whether Graph's directory, not Teams, is the authority of a user's attribute."""
+    return attribute in ("usage_location", "account_enabled", "exists") or attribute.startswith("licence:")
+
+
 def directory_value(user: DirectoryUser | None, attribute: str) -> JsonValue:
     """Give one attribute of a Graph user in the form effects use."""
+    if attribute == "exists":
+        return user is not None
     if user is None:
         return None
+    if attribute == "account_enabled":
+        return user.account_enabled
     if attribute == "usage_location":
         return user.usage_location
     return attribute.removeprefix("licence:") in user.sku_ids
@@ -141,6 +154,8 @@ def is_teams_only(user: VoiceUser) -> bool:
 
 def skype_value(user: SkypeUser | None, attribute: str) -> JsonValue:
     """Give one attribute of a user of the Skype for Business Server in the form effects use."""
+    if attribute == "exists":
+        return user is not None
     if user is None:
         return None
     found: dict[str, JsonValue] = {

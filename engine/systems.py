@@ -57,6 +57,15 @@ class GraphSystem(Protocol):
     def remove_licence(self, user_id: str, sku_id: str) -> None:
         """Take a licence away."""
 
+    def set_account_enabled(self, user_id: str, *, enabled: bool) -> None:
+        """Let a user sign in, or not any more."""
+
+    def delete_user(self, user_id: str) -> None:
+        """Delete a user; restorable for thirty days."""
+
+    def restore_user(self, user_id: str) -> None:
+        """Bring a deleted user back."""
+
 
 class TeamsSystem(Protocol):
     """Numbers and policies of users."""
@@ -120,6 +129,12 @@ class DirectorySystem(Protocol):
     def set_phone_attributes(self, rows: Sequence[PhoneAttributes]) -> Sequence[RowAnswer]:
         """Set or clear (None) telephone attributes, with an answer for each row."""
 
+    def set_ad_account_enabled(self, sam_account_name: str, *, enabled: bool) -> None:
+        """Let an account sign in, or not any more."""
+
+    def remove_ad_user(self, sam_account_name: str) -> None:
+        """Delete an account."""
+
 
 class ShellSystem(Protocol):
     """The parts of Teams that only PowerShell reaches."""
@@ -167,6 +182,9 @@ class SkypeSystem(Protocol):
     def switch_on_premises_voice(self, sip_address: str, *, enabled: bool) -> None:
         """Switch Enterprise Voice of a user of the server."""
 
+    def disable_skype_user(self, sip_address: str) -> None:
+        """Take a user from the server; the directory account stays."""
+
 
 class NumberingSystem(Protocol):
     """The number inventory of Teams, as far as only PowerShell reaches it."""
@@ -198,6 +216,9 @@ class CallingSystem(Protocol):
 
     def settings(self, user_id: str) -> dict[CallingGroup, Settings] | None:
         """Read the settings of a user by group; None for somebody whom Teams does not know."""
+
+    def sip_address(self, user_id: str) -> str | None:
+        """Read a user's SIP address, which need not be the user principal name."""
 
     def set_group(self, user_id: str, group: CallingGroup, values: Mapping[str, JsonValue]) -> None:
         """Write one group whole."""

@@ -14,7 +14,7 @@ from datasets.number_orders import OrderKind
 from datasets.phone_attributes import PhoneAttributes
 from datasets.voice_rows import VoiceSwitch
 from engine.change import Change
-from engine.systems import NumberingSystem, SkypeSystem, Systems
+from engine.systems import DirectorySystem, NumberingSystem, SkypeSystem, Systems
 
 Writer = Callable[[Systems, Change, float], None]
 
@@ -147,6 +147,37 @@ def _set_line(systems: Systems, change: Change, _deadline_s: float) -> None:
     _skype(systems).set_line_uri(_text(change, "sip_address"), _text(change, "line"))
 
 
+def _set_account_enabled(systems: Systems, change: Change, _deadline_s: float) -> None:
+    systems.graph.set_account_enabled(_text(change, "user_id"), enabled=bool(change.parameters["enabled"]))
+
+
+def _delete_user(systems: Systems, change: Change, _deadline_s: float) -> None:
+    systems.graph.delete_user(_text(change, "user_id"))
+
+
+def _restore_user(systems: Systems, change: Change, _deadline_s: float) -> None:
+    systems.graph.restore_user(_text(change, "user_id"))
+
+
+def _directory(systems: Systems) -> DirectorySystem:
+    if systems.directory is None:
+        raise Unsupported("accounts of Active Directory need the PowerShell endpoint ; set powershell.server")
+    return systems.directory
+
+
+def _set_ad_account_enabled(systems: Systems, change: Change, _deadline_s: float) -> None:
+    enabled = bool(change.parameters["enabled"])
+    _directory(systems).set_ad_account_enabled(_text(change, "sam_account_name"), enabled=enabled)
+
+
+def _delete_ad_user(systems: Systems, change: Change, _deadline_s: float) -> None:
+    _directory(systems).remove_ad_user(_text(change, "sam_account_name"))
+
+
+def _disable_skype_user(systems: Systems, change: Change, _deadline_s: float) -> None:
+    _skype(systems).disable_skype_user(_text(change, "sip_address"))
+
+
 def _nothing(_systems: Systems, _change: Change, _deadline_s: float) -> None:
     """Do nothing outside: what lives in our inventory is changed in the outcome's transaction."""
 
@@ -171,6 +202,12 @@ _WRITERS: dict[str, Writer] = {
     "clear_on_premises_line": _clear_line,
     "set_on_premises_line": _set_line,
     **dict.fromkeys(("await_teams_only", "await_on_premises", "await_line_release", "await_voice"), _nothing),
+    "set_account_enabled": _set_account_enabled,
+    "set_ad_account_enabled": _set_ad_account_enabled,
+    "delete_user": _delete_user,
+    "restore_user": _restore_user,
+    "delete_ad_user": _delete_ad_user,
+    "disable_skype_user": _disable_skype_user,
     "reserve_number": _nothing,
     **dict.fromkeys(("end_reservation", "end_grace", "record_holder", "give_back_claim", "let_rest"), _nothing),
     "learn_numbers": _nothing,

@@ -35,6 +35,11 @@ class FakeCalling:
             return None
         return {group: group_of(group, DEFAULTS) for group in GROUPS} | self.groups.get(user_id, {})
 
+    def sip_address(self, user_id: str) -> str | None:
+        """Read a SIP address."""
+        user = self._tenant.users.get(user_id)
+        return None if user is None else f"sip:{user.upn}"
+
     def set_group(self, user_id: str, group: CallingGroup, values: Mapping[str, JsonValue]) -> None:
         """Write one group."""
         mine = self.groups.setdefault(user_id, {})

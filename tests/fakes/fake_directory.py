@@ -38,7 +38,24 @@ class FakeDirectory:
             home_phone=user.home_phone,
             mobile=user.mobile,
             employee_id=user.employee_id,
+            enabled=user.enabled,
         )
+
+    def set_ad_account_enabled(self, sam_account_name: str, *, enabled: bool) -> None:
+        """Let an account sign in, or not any more; the cloud follows at once."""
+        user = self._existing(sam_account_name)
+        self._tenant.call("set_ad_account_enabled", user.id, lambda: setattr(user, "enabled", enabled))
+
+    def remove_ad_user(self, sam_account_name: str) -> None:
+        """Delete an account; the cloud follows at once."""
+        user = self._existing(sam_account_name)
+        self._tenant.call("delete_ad_user", user.id, lambda: self._tenant.users.pop(user.id))
+
+    def _existing(self, sam_account_name: str) -> FakeUser:
+        user = self._by_sam(self._tenant.users, sam_account_name)
+        if user is None:
+            raise NotFound(f"{sam_account_name} does not exist")
+        return user
 
     def users(self, sam_account_names: Iterable[str]) -> dict[str, AdUser]:
         """Read several users."""

@@ -91,6 +91,10 @@ class FakeSkype:
         by_sam = {user.sam_account_name: user for user in self.people.values()}
         return {name: by_sam[name] for name in sam_account_names if name in by_sam}
 
+    def disable_skype_user(self, sip_address: str) -> None:
+        """Take a user from the server."""
+        self._tenant.call("disable_skype_user", sip_address, lambda: self.people.pop(sip_address))
+
     def unassigned_ranges(self) -> list[UnassignedRange]:
         """Read the ranges: there are none."""
         return []

@@ -59,6 +59,7 @@ class FakeUser:
     mobile: str | None = None
     number_source: str = "online"
     account_type: str = "user"
+    enabled: bool = True
 
 
 class FakeTenant:
@@ -71,6 +72,7 @@ class FakeTenant:
         }
         self.policy_ids = {("OnlineVoiceRoutingPolicy", "Vienna"): "p-vienna", ("TenantDialPlan", "AT"): "p-at"}
         self.groups: dict[str, set[str]] = {}
+        self.deleted: dict[str, FakeUser] = {}
         self.answered: dict[str, dict[str, DirectoryUser]] = {}
         self.listed: dict[str, NumberAssignment] = {}
         self.numbering: NumberingSystem | None = None
@@ -156,6 +158,7 @@ def shown(user: FakeUser) -> DirectoryUser:
         employee_id=user.employee_id,
         on_premises_sam_account_name=user.sam,
         sku_ids=user.skus,
+        account_enabled=user.enabled,
     )
 
 
@@ -251,6 +254,24 @@ class FakeGraph:
     def _take(user: FakeUser, sku_id: str) -> None:
         user.skus = tuple(sku for sku in user.skus if sku != sku_id)
         user.licensed_at, user.number, user.enterprise_voice = None, None, False
+
+    def set_account_enabled(self, user_id: str, *, enabled: bool) -> None:
+        """Let a user sign in, or not any more."""
+        user = self._tenant.user(user_id)
+        self._tenant.call("set_account_enabled", user_id, lambda: setattr(user, "enabled", enabled))
+
+    def delete_user(self, user_id: str) -> None:
+        """Delete a user; a number that is left stays with the deleted one."""
+        tenant = self._tenant
+        tenant.user(user_id)
+        tenant.call("delete_user", user_id, lambda: tenant.deleted.update({user_id: tenant.users.pop(user_id)}))
+
+    def restore_user(self, user_id: str) -> None:
+        """Bring a deleted user back."""
+        tenant = self._tenant
+        if user_id not in tenant.deleted:
+            raise NotFound(f"user {user_id} is not among the deleted ones")
+        tenant.call("restore_user", user_id, lambda: tenant.users.update({user_id: tenant.deleted.pop(user_id)}))
 
 
 class FakeTeams:
