@@ -17,6 +17,7 @@ from datasets.inventory import Span, UnknownPool
 from datasets.number_orders import LARGEST, OrderKind
 from datasets.number_types import DIRECT_ROUTING, kind_of, spoken
 from datasets.numbering import PhoneNumber
+from datasets.range_text import read_span
 from datasets.users import NumberAssignment
 from engine import inventory, plan_store
 from engine.change import Change, Effect
@@ -72,7 +73,7 @@ def _wanted(connection: Connection, ordered: Ordered) -> list[PhoneNumber]:
 
 def _spans(connection: Connection, ordered: Ordered) -> Sequence[Span]:
     if ordered.start:
-        return [Span.read(ordered.start, ordered.end)]
+        return [read_span(ordered.start, ordered.end or ordered.start)]
     if not ordered.pool:
         raise InputRefused("nothing to order is named", remedy="name a pool, or start and end of a range")
     pool = inventory.read_pool(connection, ordered.pool)

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from sqlalchemy import Connection
 
+from connectors import xlsx
 from connectors.database import Database
 from datasets.inventory import Pool, Span
 from datasets.numbering import PhoneNumber
@@ -204,15 +205,22 @@ def test_no_command_takes_a_bad_number(run: Run, bad: tuple[str, str]) -> None:
             continue  # an empty number is none: the command asks for a pool
         ran = run("numbers", name, *more, "--", text)
         assert (ran.code, reason in ran.err) == (2, True), (name, ran.err)
+    assert run("numbers", "pool", "create", "q", "--country", "AT", "--range", text).code == 2
+    if text:
+        assert run("numbers", "list", "--after", text).code == 2
 
 
-def test_no_sheet_brings_a_bad_number_in(made: Database, run: Run, folder: Path) -> None:
+@pytest.mark.parametrize("name", ["bad.csv", "bad.xlsx"])
+def test_no_sheet_brings_a_bad_number_in(made: Database, run: Run, folder: Path, name: str) -> None:
     """M106: a sheet of the whole corpus imports nothing, and each row is refused with its reason."""
     bad = [(text, reason) for text, reason in BAD_NUMBERS.values() if "\x00" not in text]
     rows = [("p", "", "AT", "", "", "", "", text, "", "range", "", "", "") for text, _ in bad]
-    with (folder / "bad.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
-    ran = run("numbers", "import", "bad.csv", "--json")
+    if name.endswith("xlsx"):
+        xlsx.write(folder / name, [COLUMNS, *rows])
+    else:
+        with (folder / name).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *rows])
+    ran = run("numbers", "import", name, "--json")
     told = [error["reason"] for error in ran.json["errors"]]
     assert (ran.code, len(told)) == (1, len(bad))
     assert [reason for (_, reason), why in zip(bad, told, strict=True) if reason not in why] == []

@@ -76,7 +76,7 @@ def fragment(connection: Connection, pool: Pool, pieces: int) -> None:
 
 
 def test_huge_pool_costs_the_same_statements_as_a_small_one(database: Database) -> None:
-    """10^10 numbers are handled with the very statements of 10^4, and stored in as many rows."""
+    """M95: 10^10 numbers are handled with the very statements of 10^4, and stored in as many rows."""
     with database.write() as connection:
         assert HUGE.spans[0].run.size == 10**10
         for pool in (SMALL, HUGE):
@@ -90,7 +90,7 @@ def test_huge_pool_costs_the_same_statements_as_a_small_one(database: Database) 
 
 
 def test_fragmented_pool_is_searched_by_key(database: Database) -> None:
-    """With 3,000 fragments every statement still goes to its rows by an index; nothing reads a whole table."""
+    """M95: with 3,000 fragments every statement still goes to its rows by an index; nothing reads a whole table."""
     with database.write() as connection:
         for pool in (SMALL, HUGE):
             inventory.define_pool(connection, pool)

@@ -13,7 +13,9 @@ from sqlalchemy import select
 from connectors import schema
 from connectors.database import Database
 from datasets.tables.requests import requests
-from flows import grace_release, number_assignment, number_orders, number_sync, reservation_expiry
+from deployments.catalog import NUMBERS
+from deployments.serve import deployment_of
+from flows import grace_release, number_assignment, number_orders, number_sync, number_usage, reservation_expiry
 from lab.server import Lab
 from tests.fakes.lab_environment import environment_of
 from tests.fakes.lab_people import ready
@@ -45,7 +47,7 @@ def ours(lab: Lab, tmp_path: Path) -> Iterator[Database]:
 
 
 def test_every_number_flow_runs_in_prefect(lab: Lab, ours: Database, prefect_client: SyncPrefectClient) -> None:
-    """Sync, assign, unassign, grace, expiry and orders each complete as a flow run with a request of their own."""
+    """Each completes as a flow run with a request of its own; number-usage only looks and draws."""
     user = ready(lab.tenant, 1)[0].upn
     assign = number_assignment.AssignRequest(user=user, number=NUMBER)
     runs: list[Any] = [
@@ -65,6 +67,23 @@ def test_every_number_flow_runs_in_prefect(lab: Lab, ours: Database, prefect_cli
     key = ArtifactFilter(key=ArtifactFilterKey(any_=["number-sync-differences"]))
     (table, *_) = prefect_client.read_artifacts(artifact_filter=key)
     assert "ad_owned" in str(table.data)
+    number_usage.show_usage()
+    key = ArtifactFilter(key=ArtifactFilterKey(any_=["number-usage"]))
+    (drawn, *_) = prefect_client.read_artifacts(artifact_filter=key)
+    assert "| vienna |" in str(drawn.data)
+
+
+def test_the_schedules_of_the_number_flows_are_on_the_server(prefect_client: SyncPrefectClient) -> None:
+    """Every number flow is a deployment of the server; what the clock starts has its schedule, switched on."""
+    for each in NUMBERS:
+        made = prefect_client.read_deployment(str(deployment_of(each).apply()))
+        told = [(found.active, found.schedule.cron) for found in made.schedules]  # type: ignore[union-attr] # cron
+        assert told == ([(True, each.cron)] if each.cron else []), each.name
+        assert made.parameters == each.parameters
+        prefect_client.delete_deployment(made.id)
+    assert [each.name for each in NUMBERS if each.cron] == [
+        "number-usage", "number-sync", "reservation-expiry", "grace-release"
+    ]  # fmt: skip
 
 
 def test_a_doubtful_answer_fails_the_run(lab: Lab, ours: Database, prefect_client: SyncPrefectClient) -> None:
