@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config.errors import InputRefused
 from config.site_approvals import ApprovalRules
+from config.site_lifecycle import LifecycleRules
 from config.site_mappings import FeedMapping
 from config.site_pools import Forbidden, LocationRule, SitePart, SitePool, overlap
 from config.site_templates import LifecycleTemplate
@@ -31,6 +32,7 @@ class SitePolicy(SitePart):
     templates: tuple[LifecycleTemplate, ...]
     approvals: ApprovalRules = ApprovalRules()
     forbidden: tuple[Forbidden, ...] = ()
+    lifecycle: LifecycleRules = LifecycleRules()
     emergency_locations: tuple[LocationRule, ...] = ()
 
     def emergency_location(self, number_type: str, country: str = "", site: str = "") -> str | None:
@@ -75,6 +77,7 @@ def read_site(folder: Path) -> SitePolicy:
         templates=templates,
         approvals=read_approvals(folder),
         forbidden=file.forbidden,
+        lifecycle=read_lifecycle(folder),
         emergency_locations=file.emergency_locations,
     )
 
@@ -83,6 +86,12 @@ def read_approvals(folder: Path) -> ApprovalRules:
     """Read when plans need an approval; a site without the file wants none. Raises InputRefused."""
     path = folder / "approvals.toml"
     return load_toml(path, ApprovalRules) if path.is_file() else ApprovalRules()
+
+
+def read_lifecycle(folder: Path) -> LifecycleRules:
+    """Read what happens to leavers; a site without the file keeps the defaults. Raises InputRefused."""
+    path = folder / "lifecycle.toml"
+    return load_toml(path, LifecycleRules) if path.is_file() else LifecycleRules()
 
 
 def read_mapping(place: Path, site: Path | None = None) -> FeedMapping:

@@ -61,7 +61,8 @@ POLICY_TYPES = frozenset(
 )
 
 
-def _policies(policies: dict[str, str]) -> dict[str, str]:
+def policies_known(policies: dict[str, str]) -> dict[str, str]:
+    """Refuse a policy type that Teams does not have, and a policy without a name."""
     for kind, name in policies.items():
         if kind not in POLICY_TYPES:
             close = difflib.get_close_matches(kind, POLICY_TYPES, n=1)
@@ -100,7 +101,10 @@ class LifecycleTemplate(SitePart):
     number_type: PoolType = Field("directRouting", description="of numbers that come from no pool")
     licences: Values = Field((), description="SKU part numbers")
     enterprise_voice: bool = True
-    policies: Annotated[dict[str, str], AfterValidator(_policies)] = Field({}, description="policy type = name")
+    policies: Annotated[dict[str, str], AfterValidator(policies_known)] = Field({}, description="policy type = name")
+    new_number_on: Literal["never", "country", "site"] = Field(
+        "never", description="a move that changes a live number: to another country, or to another site"
+    )
     policies_converge: bool = Field(True, description="drift repair grants these policies again")
     emergency_location: str | None = Field(None, description="id or description; default: that of the pool")
     write_back: tuple[WriteBack, ...] = Field((), description="directory attributes that receive the number")

@@ -105,7 +105,7 @@ def plan_release(
     if row is not None and row.number_source == ON_PREMISES:
         remedy = "clear it there (Set-CsUser -LineUri $null), wait for the directory sync, then run this again"
         raise InputRefused(f"{wanted} of {person.account.user_principal_name} is owned on-premises", remedy=remedy)
-    changes = [_unassigning(person, wanted, row, grace_days), *_blocking(runtime, wanted, grace_days)]
+    changes = [unassigning(person, wanted, row, grace_days), *_blocking(runtime, wanted, grace_days)]
     changes += number_write_back.taken_away(runtime, site, person.account, wanted)
     return _store(runtime, new_id("p"), request_id, person.line(changes, success="released"))
 
@@ -285,7 +285,8 @@ def _kind(runtime: Runtime, chosen: _Chosen) -> str:
     return expected
 
 
-def _unassigning(person: Person, number: str, row: NumberAssignment | None, grace_days: int) -> Change:
+def unassigning(person: Person, number: str, row: NumberAssignment | None, grace_days: int) -> Change:
+    """Give the change that takes a number from a user and lets it rest."""
     obj, user_id = person.object, person.account.id
     effects = [Effect(object=f"number:{number}", attribute="owner", before=user_id)]
     if person.voice.telephone_numbers in ((number,), ()):

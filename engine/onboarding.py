@@ -15,13 +15,15 @@ from pydantic import JsonValue
 from config.site_templates import LifecycleTemplate
 from datasets.people import Person, Status
 from datasets.users import AdUser, DirectoryUser, SubscribedSku, VoiceUser
+from engine import movers
 from engine.change import Change, Effect
 from engine.claims import person as person_owner
 from engine.compare import compare
 from engine.conditions import PHONE_SYSTEM
+from engine.life import Life, is_gone
 from engine.number_lines import lifting, writing_back
 from engine.plan import Line, LineState
-from engine.readers import Observed, directory_value, voice_value
+from engine.readers import Observed, directory_value, is_of_directory, voice_value
 
 # The account is made a working phone one day before the first day, so that licences have replicated by then.
 START_AHEAD = timedelta(days=1)
@@ -83,6 +85,7 @@ class Situation:
     chosen: ChosenNumber | None = None
     refusal: str | None = None
     waiting_since: datetime | None = None
+    life: Life | None = None
 
     @property
     def account(self) -> DirectoryUser | None:
@@ -100,7 +103,7 @@ class Situation:
         """Give one observed value; what we verified a moment ago outweighs a lagging read."""
         if (obj, attribute) in self.recent:
             return self.recent[obj, attribute]
-        if attribute == "usage_location" or attribute.startswith("licence:"):
+        if is_of_directory(attribute):
             return directory_value(self.account, attribute)
         return voice_value(self.voice, attribute)
 
@@ -115,11 +118,13 @@ def wants_number(situation: Situation, now: datetime) -> bool:
     template, person = situation.template, situation.person
     if template is None or person.status != Status.ACTIVE or situation.busy_with or situation.unreadable:
         return False
+    if situation.life is not None and is_gone(person, situation.life.departure, situation.life.today):
+        return False
     if template.number_source == "none" or len(situation.accounts) > 1:
         return False
     if is_future(person, now):
         return situation.reserved is None and template.number_source == "NumberRange"
-    return situation.account is not None and situation.number is None
+    return situation.account is not None and (situation.number is None or movers.wants_new_number(situation))
 
 
 def plan_person(situation: Situation, terms: Terms) -> Line:
@@ -127,51 +132,60 @@ def plan_person(situation: Situation, terms: Terms) -> Line:
     return _early(situation, terms) or _full(situation, terms)
 
 
-def _line(situation: Situation, state: LineState, reason: str, **more: object) -> Line:
+def line_for(
+    situation: Situation, state: LineState, reason: str, *, more: Mapping[str, str] | None = None, **fields: object
+) -> Line:
+    """Give a line for a person; `more` is what its source remembers besides."""
     person, account = situation.person, situation.account
     obj = person_owner(person.employee_id) if account is None else f"user:{account.id}"
     name = person.upn or person.display_name or f"{person.given_name} {person.surname}".strip()
     label = account.user_principal_name if account else name or person.employee_id
-    values = {"object": obj, "label": label, "source": dict(situation.source), "state": state, "reason": reason}
-    return Line.model_validate(values | more)
+    named = {"template": situation.template.name} if situation.template else {}
+    source = {**situation.source, **named, **(more or {})}
+    values = {"object": obj, "label": label, "source": source, "state": state, "reason": reason}
+    return Line.model_validate(values | fields)
 
 
 def _early(situation: Situation, terms: Terms) -> Line | None:
     """Give the line of a person for whom nothing can or need be done now."""
     person = situation.person
     if person.status != Status.ACTIVE:
-        return _line(situation, LineState.UNCHANGED, f"{person.status}: onboarding changes nobody who is not active")
-    if situation.busy_with:
-        reason = f"plan {situation.busy_with} is still working on this user"
-        return _waiting(situation, terms, "other_plan", reason)
-    if refusal := _refusal(situation):
-        return _line(situation, LineState.REFUSED, refusal)
-    if situation.unreadable:
-        return _waiting(situation, terms, "unreadable", situation.unreadable)
+        return line_for(situation, LineState.UNCHANGED, f"{person.status}: onboarding changes nobody who is not active")
+    if (line := hindered(situation, terms)) is not None:
+        return line
+    if situation.template is None:
+        return line_for(situation, LineState.REFUSED, f"{situation.why} ; add or correct a lifecycle template")
+    if situation.refusal:
+        return line_for(situation, LineState.REFUSED, situation.refusal)
     if is_future(person, terms.now):
         return _future(situation, terms)
     if situation.account is None:
-        return _waiting(situation, terms, "account", f"no account carries employee id {person.employee_id} yet")
+        return waiting(situation, terms, "account", f"no account carries employee id {person.employee_id} yet")
     return None
 
 
-def _refusal(situation: Situation) -> str | None:
-    """Say why nothing may be done for a person, if that is so whatever the day."""
-    if situation.template is None:
-        return f"{situation.why} ; add or correct a lifecycle template"
+def hindered(situation: Situation, terms: Terms) -> Line | None:
+    """Give the line of a person whom nobody may touch now, whatever is planned; None for the others."""
+    if situation.busy_with:
+        reason = f"plan {situation.busy_with} is still working on this user"
+        return waiting(situation, terms, "other_plan", reason)
     if len(situation.accounts) > 1:
         names = ", ".join(account.user_principal_name for account in situation.accounts)
-        return f"{names} all carry employee id {situation.person.employee_id} ; correct it in the directory"
-    return situation.refusal
+        reason = f"{names} all carry employee id {situation.person.employee_id} ; correct it in the directory"
+        return line_for(situation, LineState.REFUSED, reason)
+    return waiting(situation, terms, "unreadable", situation.unreadable) if situation.unreadable else None
 
 
-def _waiting(situation: Situation, terms: Terms, condition: str, reason: str) -> Line:
+def waiting(situation: Situation, terms: Terms, condition: str, reason: str) -> Line:
+    """Give the line of a person who is planned anew later, or of one who has waited for too long."""
     since = situation.waiting_since or terms.now
     if terms.now >= since + terms.account_give_up:
         remedy = _REMEDIES[condition]
-        return _line(situation, LineState.FAILED, f"gave up waiting: {reason} ; {remedy}, then run the feed again")
+        return line_for(situation, LineState.FAILED, f"gave up waiting: {reason} ; {remedy}, then run the feed again")
     give_up_at = since + terms.account_give_up
-    return _line(situation, LineState.WAITING, reason, condition=condition, not_before=terms.now, give_up_at=give_up_at)
+    return line_for(
+        situation, LineState.WAITING, reason, condition=condition, not_before=terms.now, give_up_at=give_up_at
+    )
 
 
 def _future(situation: Situation, terms: Terms) -> Line:
@@ -180,7 +194,7 @@ def _future(situation: Situation, terms: Terms) -> Line:
     assert person.hire_date is not None
     if chosen is None:
         held = f"{situation.reserved} is reserved" if situation.reserved else "nothing to reserve"
-        return _line(situation, LineState.UNCHANGED, f"starts on {person.hire_date}, {held}")
+        return line_for(situation, LineState.UNCHANGED, f"starts on {person.hire_date}, {held}")
     until = datetime.combine(person.hire_date, time(), UTC) + terms.reservation_after_start
     owner = person_owner(person.employee_id)
     reserve = Change(
@@ -195,7 +209,7 @@ def _future(situation: Situation, terms: Terms) -> Line:
         effects=(Effect(object=f"number:{chosen.number}", attribute="reserved_for", after=person.employee_id),),
         reason=f"{person.employee_id} starts on {person.hire_date}",
     )
-    return _line(situation, LineState.PLANNED, "", object=owner, success="planned_ahead", changes=(reserve,))
+    return line_for(situation, LineState.PLANNED, "", object=owner, success="planned_ahead", changes=(reserve,))
 
 
 def _full(situation: Situation, terms: Terms) -> Line:
@@ -204,18 +218,24 @@ def _full(situation: Situation, terms: Terms) -> Line:
     assert template is not None
     refusal = _licence_refusal(situation, template, account, terms) or _policy_refusal(template, terms)
     if refusal:
-        return _line(situation, LineState.REFUSED, refusal)
+        return line_for(situation, LineState.REFUSED, refusal)
     changes = [
+        *movers.account_back(situation, account),
+        *movers.number_away(situation, account),
         *_usage_location(situation, account),
         *_licences(situation, template, account, terms),
+        *movers.licences_back(situation, template, account),
         *_number(situation, account),
         *_enterprise_voice(situation, template, account),
         *_policies(situation, template, account),
         *_write_back(situation, template, account),
+        *movers.forwarding_back(situation, account),
+        *movers.licences_away(situation, template, account),
     ]
     if not changes:
-        return _line(situation, LineState.UNCHANGED, f"already as template {template.name} wants it")
-    return _line(situation, LineState.PLANNED, "", changes=tuple(changes))
+        return line_for(situation, LineState.UNCHANGED, f"already as template {template.name} wants it")
+    success = "onboarded" if situation.life is None else situation.life.called(situation.person, template.name)
+    return line_for(situation, LineState.PLANNED, "", success=success, changes=tuple(changes))
 
 
 def _usage_location(situation: Situation, account: DirectoryUser) -> list[Change]:
@@ -289,7 +309,7 @@ def _number(situation: Situation, account: DirectoryUser) -> list[Change]:
         Effect(object=f"number:{chosen.number}", attribute="owner", after=account.id),
         Effect(object=obj, attribute="number", after=chosen.number),
     ]
-    if not situation.observed(obj, "enterprise_voice"):
+    if situation.number is not None or not situation.observed(obj, "enterprise_voice"):
         effects.append(Effect(object=obj, attribute="enterprise_voice", before=False, after=True))
     lifted = [lifting(chosen.number, "its former owner comes back")] if chosen.is_blocked else []
     return [
@@ -326,6 +346,7 @@ def _enterprise_voice(situation: Situation, template: LifecycleTemplate, account
 def _policies(situation: Situation, template: LifecycleTemplate, account: DirectoryUser) -> list[Change]:
     obj = f"user:{account.id}"
     desired: dict[str, JsonValue] = {f"policy:{kind}": name for kind, name in template.policies.items()}
+    desired |= movers.policies_away(situation, template)
     effects = compare(obj, desired, {name: situation.observed(obj, name) for name in desired})
     if not effects:
         return []

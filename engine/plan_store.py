@@ -18,7 +18,7 @@ from engine.change import Change
 from engine.plan import OPEN_LINES, ChangeState, LineState, Plan
 
 _SLICE = 200
-PLANNED_ANEW = ("account", "other_plan", "unreadable", "replan")
+PLANNED_ANEW = ("account", "other_plan", "unreadable", "replan", "effective")
 
 
 @dataclass

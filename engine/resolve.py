@@ -18,10 +18,12 @@ from config.site_templates import LifecycleTemplate
 from datasets.inventory import NumberUnavailable
 from datasets.numbering import InvalidNumber, PhoneNumber, parse_number
 from datasets.users import NumberAssignment
-from engine import inventory, leases, plan_store
+from engine import inventory, leases, movers, plan_store
 from engine.claims import person as person_owner
 from engine.claims import settle_undone
 from engine.claims import user as user_owner
+from engine.departing import plan_life
+from engine.lives import Lives
 from engine.locations import Locations
 from engine.observe import Row, situations
 from engine.onboarding import ChosenNumber, Situation, Terms, is_future, plan_person, wants_number
@@ -62,16 +64,18 @@ def resolve(
     waits: Waits,
     closing: Sequence[StoredLine] = (),
     dry_run: bool = False,
+    lives: Lives | None = None,
 ) -> Resolved:
     """Plan these people and store the plan; `closing` are waiting lines that this plan takes over.
 
-    A dry run takes nothing over from plans that are being applied.
+    A dry run takes nothing over from plans that are being applied. With `lives` people also move, leave and come back.
 
     Raises InputRefused for a site policy that does not fit the tenant, and what the connectors raise.
     """
     with runtime.database.read() as connection:
         refuse_unknown_pools(site, known := pool_terms(connection, site))
     seen = situations(runtime, site.templates, rows)
+    seen = seen if lives is None else lives.look(seen)
     wants_numbers = any(wants_number(each, runtime.now()) for each in seen)
     warnings = learn_assigned(runtime) if wants_numbers else []
     terms, locations = _terms(runtime, seen, waits), Locations(runtime.systems, site, known)
@@ -82,8 +86,13 @@ def resolve(
         define_site(connection, site)
         seen = _take_over(connection, runtime, seen, plan_id, closing, dry_run=dry_run)
         seen = [_with_reservation(connection, each, runtime.now()) for each in seen]
+        if lives is not None and not dry_run:
+            seen = lives.remember(connection, seen, rows, request_id)
         choose = _Chooser(connection, runtime.now(), plan_id, runtime.now() + waits.claim, locations)
-        lines = [plan_person(each, terms) for each in choose.numbers(seen)]
+        lines = [plan_life(each, terms) or plan_person(each, terms) for each in choose.numbers(seen)]
+        if lives is not None:
+            lives.refuse_excess(lines)
+            lives.finish(connection, seen, lines)
         kept = [line for line in lines if line.state != LineState.UNCHANGED]
         _give_back_unused(connection, plan_id, kept, runtime.now())
         plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=tuple(kept)), runtime.now())
@@ -224,6 +233,8 @@ class _Chooser:
 
     def _own_or_named(self, situation: Situation) -> Situation:
         assert situation.template is not None
+        if movers.wants_new_number(situation) and situation.number is not None:
+            return situation
         if situation.template.number_source != "NumberRange":
             return self._named(situation, situation.template)
         if is_future(situation.person, self._now):

@@ -1,0 +1,262 @@
+"""Read and remember people's lives: what HR said before, departures, our own traces; and say when a feed does too much.
+
+What follows for one person is decided by `engine/departing.py` and `engine/movers.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import JsonValue
+from sqlalchemy import Connection
+
+from config.errors import InputRefused
+from config.sections import FeedLimits
+from config.site_lifecycle import LifecycleRules
+from config.site_policy import SitePolicy
+from datasets.feeds import blast_radius
+from datasets.numbering import InvalidNumber, PhoneNumber
+from datasets.people import Status
+from datasets.users import DirectoryUser
+from engine import departures, inventory, movers
+from engine.claims import person as person_owner
+from engine.departures import OPEN, Known
+from engine.life import Life, Trace, dates, is_gone, last_day, older_than_known
+from engine.observe import Row
+from engine.onboarding import Situation
+from engine.plan import Line, LineState
+from engine.runtime import Runtime
+from engine.traces import last_changes
+
+_NUMBER_CHANGE = {"unassign_number", "assign_number"}
+
+
+@dataclass(frozen=True)
+class Guard:
+    """How much one feed may do before it is not believed; `rows` is how many it has, `kind` that of its mapping."""
+
+    limits: FeedLimits
+    rows: int
+    kind: Literal["snapshot", "events"] = "snapshot"
+
+
+class Lives:
+    """The lives of the people of one planning; used once."""
+
+    def __init__(self, runtime: Runtime, site: SitePolicy, *, grace_days: int, guard: Guard | None = None) -> None:
+        self._runtime, self._rules, self._grace_days = runtime, site.lifecycle, grace_days
+        self._guard, self.leavers, self._today = guard, 0, runtime.now().date()
+
+    def look(self, seen: Sequence[Situation]) -> list[Situation]:
+        """Give the situations with what is known of each life. Raises what the connectors raise."""
+        ids = [each.person.employee_id for each in seen]
+        objects = [name for each in seen if each.account for name in _objects(each.account)]
+        with self._runtime.database.read() as connection:
+            known = departures.known(connection, ids)
+            leaving = departures.latest(connection, map(person_owner, ids))
+            traces = last_changes(connection, objects)
+            pools = {each.number: _pool(connection, each.number) for each in seen if each.number}
+        skus = {sku.sku_id: sku for sku in self._runtime.systems.graph.subscribed_skus()}
+        has_blocks = self._has_blocks()
+        by_object: dict[str, dict[tuple[str, str], Trace]] = {}
+        for key, trace in traces.items():
+            by_object.setdefault(key[0], {})[key] = trace
+        made = []
+        for each in seen:
+            mine = [by_object.get(name, {}) for name in _objects(each.account)] if each.account else []
+            employee = each.person.employee_id
+            life = Life(
+                rules=self._rules,
+                today=self._today,
+                grace_days=self._grace_days,
+                known=known.get(employee),
+                departure=leaving.get(person_owner(employee)),
+                traces={key: trace for part in mine for key, trace in part.items()},
+                skus=skus,
+                has_blocks=has_blocks,
+                pool=pools.get(each.number) if each.number else None,
+            )
+            made.append(replace(each, life=self._observed(each, self._moved(each, life))))
+        return made
+
+    def _has_blocks(self) -> bool:
+        numbering = self._runtime.systems.numbering
+        return numbering is not None and numbering.has_blocks()
+
+    @staticmethod
+    def _moved(situation: Situation, life: Life) -> Life:
+        """Note a move to another country or site; it stays noted until the number fits the template's pool."""
+        known, person = life.known, situation.person
+        if known is None:
+            return life
+        is_settled = situation.template is not None and situation.template.pool == life.pool
+        country = known.changed_country or known.person.usage_location != person.usage_location
+        place = known.changed_site or known.person.location != person.location
+        return replace(life, changed_country=country and not is_settled, changed_site=place and not is_settled)
+
+    def _observed(self, situation: Situation, life: Life) -> Life:
+        """Read what only somebody who leaves, moves or comes back needs."""
+        account, systems = situation.account, self._runtime.systems
+        if account is None or not self._is_special(situation, life):
+            return life
+        number, obj = situation.number, f"user:{account.id}"
+        if number is not None:
+            numbering = systems.numbering
+            block = numbering.block_of(number) if numbering is not None and life.has_blocks else None
+            life = replace(life, number_row=systems.teams.number(number), block=block)
+        if systems.calling is not None and not situation.unreadable:
+            settings = systems.calling.settings(account.id)
+            seen = settings["forwarding"] if settings else None
+            life = replace(life, forwarding=situation.recent.get((obj, movers.FORWARDING), seen))
+        return self._forwarded(situation, life)
+
+    def _is_special(self, situation: Situation, life: Life) -> bool:
+        person, account = situation.person, situation.account
+        assert account is not None
+        was_forwarded = (f"user:{account.id}", movers.FORWARDING) in life.traces
+        is_away = person.status != Status.ACTIVE or is_gone(person, life.departure, self._today)
+        return is_away or was_forwarded or life.changed_country or life.changed_site
+
+    def _forwarded(self, situation: Situation, life: Life) -> Life:
+        """Find where the calls of somebody who is away shall go."""
+        gone = is_gone(situation.person, life.departure, self._today)
+        wanted = self._rules.leaver.forward_to if gone else self._rules.leave.forward_to
+        if wanted == "none" or (not gone and situation.person.status != Status.LEAVE):
+            return life
+        if self._runtime.systems.calling is None:
+            remedy = "set powershell.server, or forward_to = none in lifecycle.toml"
+            return replace(life, refusal=f"forwarding calls needs Teams PowerShell ; {remedy}")
+        if wanted == "voicemail":
+            return replace(life, forward_to=_forwarding("Voicemail"))
+        target = self._manager(situation) if wanted == "manager" else wanted
+        if target is None:
+            return replace(life, forward_to=_forwarding("Voicemail"))
+        is_address = "@" in target and not target.startswith("sip:")
+        address = f"sip:{target}" if is_address else target
+        return replace(life, forward_to=_forwarding("SingleTarget") | {"ForwardingTarget": address})
+
+    def _manager(self, situation: Situation) -> str | None:
+        """Give the SIP address of the manager; None for somebody without one, whose calls go to voicemail."""
+        manager = situation.person.manager_employee_id
+        found = self._runtime.systems.graph.users_by_employee_ids([manager]).get(manager, []) if manager else []
+        calling = self._runtime.systems.calling
+        return calling.sip_address(found[0].id) if calling is not None and len(found) == 1 else None
+
+    # ---- in the transaction that stores the plan
+
+    def remember(
+        self, connection: Connection, seen: Sequence[Situation], rows: Sequence[Row], request_id: str
+    ) -> list[Situation]:
+        """Keep what HR says now and who leaves; gives the situations with their departures."""
+        now = self._runtime.now()
+        return [self._kept(connection, *pair, request_id, now) for pair in zip(seen, rows, strict=True)]
+
+    def _kept(
+        self, connection: Connection, situation: Situation, row: Row, request_id: str, now: datetime
+    ) -> Situation:
+        life, person = situation.life, situation.person
+        if life is None or older_than_known(person, life.known) or _is_later(situation, now):
+            return situation
+        what = Known(person, row.feed_id, row.line, life.changed_country, life.changed_site)
+        departures.remember(connection, what, now)
+        last = last_day(person, life.departure, self._today)
+        is_open = life.departure is not None and life.departure.state == OPEN
+        if last is None:
+            if life.departure is not None:
+                departures.take_back(connection, life.departure, now)
+            return situation
+        if life.departure is not None and is_open:
+            departures.postpone(connection, life.departure.id, last)
+            return situation
+        if life.departure is not None and life.departure.state == departures.DONE:
+            return situation  # the feed only says again what is done
+        self.leavers += 1
+        label = person.upn or person.display_name or person.employee_id
+        subject = person_owner(person.employee_id)
+        departures.begin(connection, (subject, label), last, request_id, now)
+        self._release_reservation(connection, situation, last, now)
+        return replace(situation, life=replace(life, departure=departures.latest(connection, [subject])[subject]))
+
+    def _release_reservation(self, connection: Connection, situation: Situation, last: date, now: datetime) -> None:
+        """Free the number that was kept for somebody who was hired and does not come."""
+        owner = person_owner(situation.person.employee_id)
+        row = inventory.reservation_of(connection, owner, now)
+        if row is not None and last <= self._today:
+            inventory.unreserve(connection, row.number, owner=owner, now=now, reason=f"leaves on {last}")
+
+    def refuse_excess(self, lines: Sequence[Line]) -> None:
+        """Raise InputRefused when the feed lets more people leave, or changes more numbers, than a site allows."""
+        guard = self._guard
+        if guard is None:
+            return
+        changed = sum({change.kind for change in line.changes} >= _NUMBER_CHANGE for line in lines)
+        reasons = blast_radius(None, guard.rows, self.leavers, changed, guard.limits, kind=guard.kind)
+        if reasons:
+            raise TooMuch(f"the feed is not believed: {'; '.join(reasons)}")
+
+    def finish(self, connection: Connection, seen: Sequence[Situation], lines: Sequence[Line]) -> None:
+        """Close the departures of those for whom every step was seen to be done."""
+        now = self._runtime.now()
+        for situation, line in zip(seen, lines, strict=True):
+            life, person = situation.life, situation.person
+            if life is None or life.departure is None or line.state != LineState.UNCHANGED:
+                continue
+            last = last_day(person, life.departure, self._today)
+            if last is None or not is_gone(person, life.departure, self._today):
+                continue
+            is_due = all(day <= self._today for _, day in dates(self._rules.leaver, last))
+            if is_due and not _waits_for_deletion(situation, self._rules):
+                departures.close(connection, life.departure.id, departures.DONE, now)
+
+
+class TooMuch(InputRefused):
+    """A feed that would do more than its limits allow; nothing was written."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, remedy="nothing was changed: correct the export, or raise the limit under feed")
+
+
+def _forwarding(kind: str) -> dict[str, JsonValue]:
+    return {"IsForwardingEnabled": True, "ForwardingType": "Immediate", "ForwardingTargetType": kind}
+
+
+def _waits_for_deletion(situation: Situation, rules: LifecycleRules) -> bool:
+    return rules.leaver.delete_after_days is not None and situation.account is not None
+
+
+def _is_later(situation: Situation, now: datetime) -> bool:
+    at, life = situation.person.effective_at, situation.life
+    stays = situation.person.status != Status.TERMINATED and situation.person.termination_date is None
+    return at is not None and at > now and life is not None and life.known is not None and stays
+
+
+def _objects(account: DirectoryUser) -> list[str]:
+    sam = account.on_premises_sam_account_name
+    return [f"user:{account.id}", *([f"ad:{sam}"] if sam else [])]
+
+
+def _pool(connection: Connection, number: str) -> str | None:
+    try:
+        return inventory.pool_of(connection, PhoneNumber.from_e164(number))
+    except InvalidNumber:
+        return None
+
+
+def newest_rows(rows: Sequence[Row]) -> tuple[list[Row], list[tuple[Row, str]]]:
+    """Leave the newest row of each person, and name for the others the one that is newer."""
+    best: dict[str, Row] = {}
+    for row in rows:
+        other = best.get(row.person.employee_id)
+        if other is None or _rank(row) >= _rank(other):
+            best[row.person.employee_id] = row
+    pairs = [(row, best[row.person.employee_id]) for row in rows]
+    older = [(row, f"line {newest.line} is newer") for row, newest in pairs if newest is not row]
+    return [row for row, newest in pairs if newest is row], older
+
+
+def _rank(row: Row) -> tuple[float, int]:
+    at = row.person.effective_at
+    return (at.timestamp() if at else float("-inf"), row.line)

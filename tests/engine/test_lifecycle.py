@@ -1,0 +1,187 @@
+"""Movers, leaves of absence and leavers: each is planned from the feed, and every step comes after the one before."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from config.sections import FeedLimits
+from connectors.database import Database
+from datasets.people import Status
+from engine.lives import TooMuch
+from tests.fakes.company import STICKY, company, company_site
+from tests.fakes.tenant import SKU
+
+LEFT = Status.TERMINATED
+
+
+def test_a_mover_changes_policies_and_keeps_the_number(sqlite: Database) -> None:
+    """M52, M46: another template's policy is granted, what only the old one gave is taken back, the number stays."""
+    firm = company(sqlite, company_site(STICKY))
+    firm.feed(firm.person(1))
+    number = firm.number_of(1)
+    kinds = firm.feed(firm.person(1, usage_location="DE"))
+    user = firm.tenant.users["id-1"]
+    assert kinds == ["set_usage_location", "set_policies"]
+    assert user.policies == {"OnlineVoiceRoutingPolicy": "Berlin"}
+    assert (user.number, user.skus, firm.outcomes()) == (number, (SKU,), ["moved"])
+    assert firm.feed(firm.person(1, usage_location="DE")) == []
+
+
+def test_a_policy_that_somebody_else_gave_survives_a_move(sqlite: Database) -> None:
+    """What Callwright did not give is not taken back, and neither is what was changed since."""
+    firm = company(sqlite, company_site(STICKY))
+    firm.tenant.users["id-1"].policies["TeamsCallingPolicy"] = "Mine"
+    firm.feed(firm.person(1))
+    firm.tenant.users["id-1"].policies["TenantDialPlan"] = "By hand"
+    firm.feed(firm.person(1, usage_location="DE"))
+    assert firm.tenant.users["id-1"].policies == {
+        "TeamsCallingPolicy": "Mine",
+        "TenantDialPlan": "By hand",
+        "OnlineVoiceRoutingPolicy": "Berlin",
+    }
+
+
+def test_a_move_to_another_country_changes_the_number_where_the_template_says_so(sqlite: Database) -> None:
+    """The old number rests before anybody else gets it, the new one is claimed first; the next run changes nothing."""
+    firm = company(sqlite)
+    firm.feed(firm.person(1))
+    old = str(firm.number_of(1))
+    kinds = firm.feed(firm.person(1, usage_location="DE"))
+    assert kinds[:4] == ["unassign_number", "block_number", "set_usage_location", "assign_number"]
+    new = str(firm.number_of(1))
+    assert new.startswith("+49")
+    assert firm.inventory() == {old: "grace", new: "assigned"}
+    assert firm.numbering.block_of(old) == "BlockedUntil"
+    assert firm.feed(firm.person(1, usage_location="DE")) == []
+
+
+def test_number_changes_of_a_feed_are_limited(sqlite: Database) -> None:
+    """Rank 8: a feed that would change more live numbers than the site allows changes and remembers nothing."""
+    firm = company(sqlite)
+    firm.feed(*map(firm.person, (1, 2)))
+    before, writes = firm.inventory(), len(firm.tenant.writes())
+    moved = [firm.person(number, usage_location="DE") for number in (1, 2)]
+    with pytest.raises(TooMuch, match="2 number changes"):
+        firm.feed(*moved, limits=FeedLimits(number_changes=1))
+    assert (firm.inventory(), len(firm.tenant.writes())) == (before, writes)
+    assert firm.feed(*moved, limits=FeedLimits(number_changes=2, number_changes_percent=100))
+
+
+def test_a_leave_of_absence_comes_and_goes(sqlite: Database) -> None:
+    """Whoever is on leave has the policies of the leave, and those from before on the day of return."""
+    firm = company(sqlite)
+    firm.feed(firm.person(1))
+    number = firm.number_of(1)
+    assert firm.feed(firm.person(1, status=Status.LEAVE)) == ["set_policies"]
+    assert firm.tenant.users["id-1"].policies["OnlineVoiceRoutingPolicy"] == "NoCalls"
+    assert firm.outcomes() == ["on_leave"]
+    assert firm.feed(firm.person(1, status=Status.LEAVE)) == []
+    firm.feed(firm.person(1))
+    assert firm.tenant.users["id-1"].policies["OnlineVoiceRoutingPolicy"] == "Vienna"
+    assert (firm.number_of(1), firm.outcomes()) == (number, ["returned"])
+
+
+def test_a_leaver_goes_step_by_step(sqlite: Database) -> None:
+    """Rank 5: forwarded, then the number rests, then licences go, then the account is disabled and deleted at last."""
+    firm = company(sqlite)
+    firm.feed(firm.person(1))
+    number, last = str(firm.number_of(1)), firm.today
+    firm.feed(firm.person(1, status=LEFT, termination_date=last))
+    assert firm.tenant.users["id-1"].number == number
+    assert firm.nights(1) == ["set_calling_settings"]
+    firm.days(7)
+    assert firm.nights(1) == []
+    assert firm.nights(1) == ["unassign_number", "block_number"]
+    assert firm.inventory() == {number: "grace"}
+    assert firm.nights(2) == ["remove_licence"]
+    assert firm.nights(2) == ["set_account_enabled"]
+    firm.days(28)
+    assert firm.nights(1) == []
+    assert firm.nights(1) == ["delete_user"]
+    assert (list(firm.tenant.deleted), firm.outcomes()) == (["id-1"], ["left"])
+    assert firm.nights(1) == []
+    assert firm.departure_states() == ["done"]
+    assert firm.nights(1) == []
+
+
+def test_a_leaver_of_the_future_waits(sqlite: Database) -> None:
+    """A last day that is to come changes nothing yet, and the person is looked after like everybody else."""
+    firm = company(sqlite)
+    last = firm.today + timedelta(days=20)
+    firm.feed(firm.person(1, termination_date=last))
+    assert firm.number_of(1)
+    firm.days(19)
+    assert firm.nights(1) == []
+    assert firm.nights(1) == ["set_calling_settings"]
+
+
+def test_a_withdrawn_termination_takes_back_what_is_reversible(sqlite: Database) -> None:
+    """After forward, unassign, licences and disable the same number, licence, account and forwarding are back."""
+    firm = company(sqlite)
+    firm.feed(firm.person(1))
+    before = vars(firm.tenant.users["id-1"]) | {"licensed_at": None}
+    last = firm.today
+    firm.feed(firm.person(1, termination_date=last))
+    for days in (1, 9, 2, 2):
+        firm.days(days - 1)
+        assert firm.nights(1)
+    assert not firm.tenant.users["id-1"].enabled
+    firm.feed(firm.person(1))
+    assert vars(firm.tenant.users["id-1"]) | {"licensed_at": None} == before
+    assert firm.calling.settings("id-1") == {**(firm.calling.settings("id-2") or {})}
+    assert (firm.departure_states(), firm.outcomes()) == (["withdrawn"], ["returned"])
+    assert firm.feed(firm.person(1)) == []
+
+
+def test_after_the_deletion_a_rehire_is_a_new_hire(sqlite: Database) -> None:
+    """The account is gone and so is the grace period: HR makes a new account, and it gets a number like anybody."""
+    firm = company(sqlite)
+    firm.feed(firm.person(1))
+    firm.feed(firm.person(1, status=LEFT, termination_date=firm.today))
+    firm.days(13)
+    firm.nights(1)
+    firm.days(29)
+    firm.nights(2)
+    assert "id-1" not in firm.tenant.users
+    user = firm.tenant.deleted.pop("id-1")
+    user.id, user.enabled, user.number = "id-9", True, None
+    firm.tenant.users["id-9"] = user
+    firm.feed(firm.person(1))
+    assert firm.number_of(9)
+    assert firm.departure_states() == ["returned"]
+
+
+def test_a_late_leaver_is_disabled_now_and_deleted_only_after_the_time_between(sqlite: Database) -> None:
+    """M82: however late HR tells, an account is disabled first and deleted after the days that lie between."""
+    firm = company(sqlite)
+    firm.feed(firm.person(1))
+    kinds = firm.feed(firm.person(1, status=LEFT, termination_date=firm.today - timedelta(days=100)))
+    assert kinds == ["unassign_number", "block_number", "remove_licence", "set_account_enabled"]
+    firm.days(28)
+    assert firm.nights(1) == []
+    assert firm.nights(1) == ["delete_user"]
+
+
+def test_an_older_event_changes_nothing(sqlite: Database) -> None:
+    """Events that come out of order end where their order would: the newest of a person counts."""
+    firm = company(sqlite)
+    now = firm.tenant.clock.now()
+    hired = firm.person(1, effective_at=now - timedelta(days=3))
+    left = firm.person(1, status=LEFT, effective_at=now - timedelta(days=1))
+    firm.feed(hired)
+    firm.feed(left, hired)
+    assert firm.number_of(1)
+    assert firm.feed(hired) == []
+    assert firm.departure_states() == ["open"]
+
+
+def test_more_leavers_than_allowed_are_not_believed(sqlite: Database) -> None:
+    """Rank 8: the limit of leavers binds last days as well as terminations; nothing is remembered of a refused feed."""
+    firm = company(sqlite)
+    firm.feed(*map(firm.person, (1, 2)))
+    leaving = [firm.person(number, termination_date=firm.today) for number in (1, 2)]
+    with pytest.raises(TooMuch, match="2 leavers"):
+        firm.feed(*leaving, limits=FeedLimits(leavers=1))
+    assert firm.departure_states() == []
