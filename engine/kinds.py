@@ -91,6 +91,8 @@ _SKYPE = "Skype for Business Server"
 
 def _wait(name: str, back: str) -> Kind:
     return Kind(name, True, 0, _to(back), is_wait=True)
+
+
 _GONE = "a deleted directory account is gone ; have it made anew"
 _WIPED = "line, policies and settings on the server are gone ; enable the user there anew"
 
