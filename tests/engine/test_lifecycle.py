@@ -93,8 +93,9 @@ def test_a_leaver_goes_step_by_step(sqlite: Database) -> None:
     assert firm.nights(1) == ["set_calling_settings"]
     firm.days(7)
     assert firm.nights(1) == []
-    assert firm.nights(1) == ["unassign_number", "block_number"]
+    assert firm.nights(1) == ["write_directory", "unassign_number", "block_number"]
     assert firm.inventory() == {number: "grace"}
+    assert firm.tenant.users["id-1"].telephone_number is None
     assert firm.nights(2) == ["remove_licence"]
     assert firm.nights(2) == ["set_account_enabled"]
     firm.days(28)
@@ -158,7 +159,7 @@ def test_a_late_leaver_is_disabled_now_and_deleted_only_after_the_time_between(s
     firm = company(sqlite)
     firm.feed(firm.person(1))
     kinds = firm.feed(firm.person(1, status=LEFT, termination_date=firm.today - timedelta(days=100)))
-    assert kinds == ["unassign_number", "block_number", "remove_licence", "set_account_enabled"]
+    assert kinds == ["write_directory", "unassign_number", "block_number", "remove_licence", "set_account_enabled"]
     firm.days(28)
     assert firm.nights(1) == []
     assert firm.nights(1) == ["delete_user"]
