@@ -15,8 +15,11 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Delete,
     Select,
+    Update,
     and_,
+    bindparam,
     case,
     delete,
     exists,
@@ -60,8 +63,9 @@ def erase(database: Database, until: datetime, *, request_id: str, reason: str, 
     with database.write() as connection:
         _record(connection, until, request_id=request_id, reason=reason, now=now)
     for name, query in _queries(until).items():
-        while _slice(database, query, _ACTS[name]):
-            pass
+        last: tuple[object, ...] = ()
+        while last_now := _slice(database, query, _ACTS[name], last):
+            last = last_now
     return found
 
 
@@ -73,12 +77,30 @@ def _record(connection: Connection, until: datetime, *, request_id: str, reason:
     connection.execute(erasures.insert().values(**row, manifest_id=manifest))
 
 
-def _slice(database: Database, query: Select[Any], act: Callable[[Connection, Keys], None]) -> bool:
+def _slice(
+    database: Database, query: Select[Any], act: Callable[[Connection, Keys], None], after: tuple[object, ...]
+) -> tuple[object, ...]:
+    """Do what is due next after a key, in the order of the keys; gives the last key, nothing when all is done."""
     with database.write() as connection:
-        keys = [tuple(row) for row in connection.execute(query.limit(_SLICE))]
+        keys = [tuple(row) for row in connection.execute(_beyond(query, after).limit(_SLICE))]
         if keys:
             act(connection, keys)
-    return bool(keys)
+    return keys[-1] if keys else ()
+
+
+def _beyond(query: Select[Any], after: tuple[object, ...]) -> Select[Any]:
+    """Look only beyond a key: starting anew for each slice would pass everything again that is done already."""
+    key = list(query.selected_columns)
+    if after:
+        query = query.where(tuple_(*key) > tuple_(*after) if len(key) > 1 else key[0] > after[0])
+    return query.order_by(*key)
+
+
+def _each(connection: Connection, statement: Update | Delete, key: Sequence[ColumnElement[Any]], keys: Keys) -> None:
+    """Change rows one by one by their whole key: an index finds each, where SQLite scans for a list of pairs."""
+    names = [f"key_{place}" for place in range(len(key))]
+    here = and_(*(column == bindparam(name) for column, name in zip(key, names, strict=True)))
+    connection.execute(statement.where(here), [dict(zip(names, values, strict=True)) for values in keys])
 
 
 def _count(query: Select[Any]) -> Select[Any]:
@@ -129,30 +151,29 @@ def _is_present() -> ColumnElement[bool]:
 
 def _erase_effects(connection: Connection, keys: Keys) -> None:
     c = journal_effects.c
-    connection.execute(delete(journal_effects).where(tuple_(c.stream_id, c.seq).in_(keys)))
+    _each(connection, delete(journal_effects), (c.stream_id, c.seq), keys)
 
 
 def _erase_entries(connection: Connection, keys: Keys) -> None:
     c = journal.c
-    connection.execute(update(journal).where(tuple_(c.stream_id, c.seq).in_(keys)).values(payload=null(), salt=""))
+    _each(connection, update(journal).values(payload=null(), salt=""), (c.stream_id, c.seq), keys)
 
 
 def _erase_changes(connection: Connection, keys: Keys) -> None:
     c = plan_changes.c
-    here = tuple_(c.plan_id, c.line, c.seq).in_(keys)
-    connection.execute(update(plan_changes).where(here).values(parameters={}, effects=[], reason=ERASED))
+    emptied = update(plan_changes).values(parameters={}, effects=[], reason=ERASED)
+    _each(connection, emptied, (c.plan_id, c.line, c.seq), keys)
 
 
 def _erase_lines(connection: Connection, keys: Keys) -> None:
     c = plan_lines.c
-    here = tuple_(c.plan_id, c.line).in_(keys)
-    connection.execute(update(plan_lines).where(here).values(label=ERASED, source={}, reason=""))
+    _each(connection, update(plan_lines).values(label=ERASED, source={}, reason=""), (c.plan_id, c.line), keys)
 
 
 def _erase_feed_rows(connection: Connection, keys: Keys) -> None:
     c = feed_rows.c
-    here = tuple_(c.feed_id, c.line).in_(keys)
-    connection.execute(update(feed_rows).where(here).values(person=null(), employee_id=None, outcome=ERASED, reason=""))
+    emptied = update(feed_rows).values(person=null(), employee_id=None, outcome=ERASED, reason="")
+    _each(connection, emptied, (c.feed_id, c.line), keys)
 
 
 def _erase_quarantine(connection: Connection, keys: Keys) -> None:

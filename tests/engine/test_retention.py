@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import event, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from connectors.database import Database
@@ -143,3 +144,20 @@ def test_a_former_holder_goes_when_the_number_has_changed_hands(database: Databa
     with database.read() as connection:
         newest, oldest = inventory.history(connection, number)
     assert (newest.owner, newest.owner_before, oldest.owner) == ("user:cy", retention.ERASED, retention.ERASED)
+
+
+def test_every_slice_finds_its_rows_by_an_index(sqlite: Database) -> None:
+    """However long the journal is, no slice reads it from the beginning, and what is changed is found by key."""
+    write_journal(sqlite, streams=10, changes=120)
+    seen: dict[str, Any] = {}
+    event.listen(sqlite.engine, "before_cursor_execute", lambda _c, _k, said, values, *_: seen.update({said: values}))
+    assert erase(sqlite, 4)["entries"] == 1200
+    acts = [said for said in seen if said.startswith(("UPDATE journal ", "DELETE"))]
+    beyond = [said for said in seen if "> (?, ?)" in said and "FROM journal" in said]
+    assert (len(acts), len(beyond)) == (2, 2)
+    for said in (*acts, *beyond):
+        values = seen[said][0] if isinstance(seen[said], list) else seen[said]
+        with sqlite.engine.connect() as connection:
+            ways = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", values)]
+        assert any("SEARCH journal" in way for way in ways), (said, ways)
+        assert not any(way.startswith("SCAN journal") for way in ways), (said, ways)
