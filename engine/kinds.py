@@ -97,6 +97,10 @@ _GONE = "a deleted directory account is gone ; have it made anew"
 _WIPED = "line, policies and settings on the server are gone ; enable the user there anew"
 
 
+_OLD_PIN = "nobody knows the old PIN ; set a new one"
+_REVOKED = "a revoked certificate is never valid again ; the phone gets a new one when it signs in"
+
+
 def _local(name: str, irreversible: str) -> Kind:
     return Kind(name, True, 0, None, irreversible, "Callwright", is_local=True)
 
@@ -133,6 +137,9 @@ KINDS: dict[str, Kind] = {
         Kind("restore_user", True, 60, _to("delete_user"), system="Graph"),
         Kind("delete_ad_user", True, 60, None, _GONE, system="Active Directory", is_destructive=True),
         Kind("disable_skype_user", True, 60, None, _WIPED, system=_SKYPE, is_destructive=True),
+        # Known to the record and to undo; no command of ours sends them yet.
+        Kind("reset_pin", False, 60, None, _OLD_PIN, system=_SKYPE, is_destructive=True),
+        Kind("revoke_certificates", True, 60, None, _REVOKED, system=_SKYPE, is_destructive=True),
         _local("reserve_number", "a reservation ends by itself"),
         _local("record_holder", "it records what Teams shows"),
         _local("give_back_claim", "the number may be somebody else's by now"),

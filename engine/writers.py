@@ -21,7 +21,10 @@ Writer = Callable[[Systems, Change, float], None]
 
 def write(systems: Systems, change: Change, deadline_s: float) -> None:
     """Send one change. Raises errors of `connectors.errors`."""
-    _WRITERS[change.kind](systems, change, deadline_s)
+    writer = _WRITERS.get(change.kind)
+    if writer is None:
+        raise Unsupported(f"{change.kind} cannot be sent by this version of Callwright ; update it, or do it by hand")
+    writer(systems, change, deadline_s)
 
 
 def _text(change: Change, name: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from config.errors import InputRefused
 from connectors.database import Database
+from connectors.errors import Unsupported
 from datasets.inventory import NumberState
 from datasets.numbering import PhoneNumber
 from engine import inventory, plan_store
@@ -15,13 +16,15 @@ from engine.apply import discard
 from engine.audit import AuditFilter, log
 from engine.change import Effect
 from engine.invert import invert
+from engine.journal import Entry, append_closed
 from engine.kinds import KINDS
-from engine.plan import LineState
+from engine.plan import Line, LineState, Plan
 from engine.plan_diff import against_live, between
 from engine.plan_store import StoredLine
 from engine.proof import verify
 from engine.rollback import Choice, Terms, plan_rollback
 from engine.runtime import Runtime
+from engine.writers import write
 from tests.fakes.plans import apply_all, change_of, define_pool, fresh, runtime_on, store_plan
 from tests.fakes.tenant import FakeTenant
 
@@ -159,6 +162,29 @@ def test_an_irreversible_change_is_never_offered_for_undo(runtime: Runtime) -> N
     reserve = change_of("reserve_number", "user:id-1", {}, Effect(object="number:+431", attribute="reserved_for"))
     with pytest.raises(InputRefused, match=KINDS["reserve_number"].irreversible):
         invert(reserve)
+
+
+@pytest.mark.parametrize("kind", ["reset_pin", "revoke_certificates", "delete_ad_user"])
+def test_a_run_with_an_irreversible_act_names_it_and_takes_back_the_rest(
+    runtime: Runtime, tenant: FakeTenant, kind: str
+) -> None:
+    """PIN, certificate and deletion stay done: the line says why, and nothing is sent for them (M27)."""
+    effect = Effect(object="user:id-1", attribute="done", before=False, after=True)
+    line = Line(object="user:id-1", label="user1@lab.test", changes=(change_of(kind, "user:id-1", {}, effect),))
+    with runtime.database.write() as connection:
+        plan_store.save(connection, Plan(id="p-9", request_id="r-1", lines=(line,)), runtime.now())
+        done = Entry(runtime.now(), 1, 1, "user:id-1", "outcome", "verified", {"message": ""}, (effect,))
+        append_closed(connection, "p-9", "1", [done], runtime.now())
+    before = tenant.writes()
+    (refused,) = lines(runtime, undo(runtime, Choice("p-9")))
+    assert (refused.state, refused.changes, tenant.writes()) == (LineState.REFUSED, [], before)
+    assert KINDS[kind].irreversible in refused.reason
+
+
+def test_a_kind_without_a_writer_is_refused_in_words(tenant: FakeTenant) -> None:
+    """What this version cannot send fails with what to do, not with a stack trace."""
+    with pytest.raises(Unsupported, match="reset_pin cannot be sent by this version"):
+        write(tenant.systems(), change_of("reset_pin", "user:id-1", {}), 1.0)
 
 
 def test_a_run_that_changed_nothing_is_refused(runtime: Runtime) -> None:
