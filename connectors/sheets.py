@@ -16,12 +16,17 @@ LARGEST_FILE = 200 * 1024 * 1024
 _NUMBER = re.compile(r"\+\d+(?:;ext=\d+)?", re.ASCII)
 
 
-def read_sheet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """Read the rows of a sheet by the names of its header row. Raises InputRefused for a file that is none."""
+def read_sheet(path: Path, columns: Sequence[str], *, others: bool = False) -> Iterator[Row]:
+    """Read the rows of a sheet by the names of its header row. Raises InputRefused for a file that is none.
+
+    With `others`, columns that nobody asked for are left alone, as long as one is known.
+    """
     rows = _rows(path)
     _, header = next(rows, (0, []))
     names = [str(cell).strip().casefold() for cell in header]
     unknown = [name for name in names if name and name not in columns]
+    if others and len(unknown) < len([name for name in names if name]):
+        unknown = []
     if unknown or not names or len(set(names)) != len(names):
         what = f"column {unknown[0]!r} is not known" if unknown else "the header row is missing or names a column twice"
         raise InputRefused(what, where=str(path), remedy=f"use the columns {', '.join(columns)}")

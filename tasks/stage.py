@@ -6,11 +6,18 @@ the preset's retries are used up. Without Prefect every error is simply raised.
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+=======
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+>>>>>>> 79145c5 (wip: batches)
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import wraps
+from itertools import islice
+from queue import SimpleQueue
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from prefect import task
@@ -26,6 +33,7 @@ from tasks.presets import Preset
 AT_ONCE = 3
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F")
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,12 @@ class Run(Protocol):
     def each(self, stage: Stage[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterable[Any]:
         """Run a stage many times at once; gives results or errors as they come."""
 
+    def some(self, stage: Stage[..., Any], calls: Iterable[tuple[Any, ...]], at_once: int) -> Iterator[Any]:
+        """Run a stage for each call, so many at once and the next as soon as one ends; gives results as they come.
+
+        Whoever stops reading has no further call begun.
+        """
+
 
 class InProcess:
     """Runs stages as plain functions; calls of the same stage at once, as a flow run would."""
@@ -91,6 +105,20 @@ class InProcess:
                 except (InputRefused, ConnectorError) as error:
                     yield error
 
+    def some(self, stage: Stage[..., Any], calls: Iterable[tuple[Any, ...]], at_once: int) -> Iterator[Any]:
+        """Run a stage for each call in threads of this process."""
+        ended: SimpleQueue[Future[Any]] = SimpleQueue()
+        with ThreadPoolExecutor(at_once, thread_name_prefix="chunk") as pool:
+
+            def begin(args: tuple[Any, ...]) -> None:
+                pool.submit(copy_context().run, stage.plain, *args).add_done_callback(ended.put)
+
+            for future in _some(calls, at_once, begin, ended):
+                error = future.exception()
+                if error is not None and not isinstance(error, InputRefused | ConnectorError):
+                    raise error
+                yield error or future.result()
+
 
 class InPrefect:
     """Runs stages as tasks of the current flow run."""
@@ -108,3 +136,31 @@ class InPrefect:
         for future in futures:
             result = future.result(raise_on_failure=False)
             yield result.error if isinstance(result, Told) else result
+
+    def some(self, stage: Stage[..., Any], calls: Iterable[tuple[Any, ...]], at_once: int) -> Iterator[Any]:
+        """Run a stage as a task for each call."""
+        ended: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()
+
+        def begin(args: tuple[Any, ...]) -> None:
+            stage.task.submit(*args).add_done_callback(ended.put)
+
+        for future in _some(calls, at_once, begin, ended):
+            result = future.result(raise_on_failure=False)
+            yield result.error if isinstance(result, Told) else result
+
+
+def _some(
+    calls: Iterable[tuple[Any, ...]], at_once: int, begin: Callable[[tuple[Any, ...]], None], ended: SimpleQueue[F]
+) -> Iterator[F]:
+    """Keep so many calls going; gives them as they end."""
+    waiting, going = iter(calls), 0
+    for args in islice(waiting, at_once):
+        begin(args)
+        going += 1
+    while going:
+        future = ended.get()
+        going -= 1
+        yield future
+        for args in islice(waiting, 1):
+            begin(args)
+            going += 1
