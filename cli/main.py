@@ -9,6 +9,7 @@ import typer
 from cli import (
     about,
     audit,
+    batches,
     children,
     database,
     doctor,
@@ -45,6 +46,7 @@ def _assemble() -> None:
     app.add_typer(plans.app, name="plan")
     app.command("undo")(plan_acts.undo)
     app.command("restore")(plan_acts.restore)
+    app.add_typer(batches.app, name="batch")
     app.add_typer(quarantine.app, name="quarantine")
     app.add_typer(audit.app, name="audit")
     number_flows.add_to(inventory.app)

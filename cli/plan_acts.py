@@ -80,7 +80,7 @@ def undo(
     """Take back what a run changed, or parts of it; what somebody changed since is named and stays."""
     chosen = {"run": run, "lines": line or [], "changes": change or [], "attributes": attribute or []}
     summary = _plan_undo(chosen | {"dry_run": True, "requested_by": getpass.getuser()})
-    _preview_and_apply(summary, dry_run=dry_run, yes=yes, as_json=as_json)
+    preview_and_apply(summary, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 def restore(
@@ -96,7 +96,7 @@ def restore(
     """Give users the voice state they had at a moment; what cannot be restored is named."""
     request = {"moment": _moment(at), "users": user or [], "everybody": everybody}
     summary = _plan_restore(request | {"dry_run": True, "requested_by": getpass.getuser()})
-    _preview_and_apply(summary, dry_run=dry_run, yes=yes, as_json=as_json)
+    preview_and_apply(summary, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 def _moment(text: str) -> str:
@@ -112,7 +112,8 @@ def _moment(text: str) -> str:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
 
 
-def _preview_and_apply(summary: Mapping[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> None:
+def preview_and_apply(summary: Mapping[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Show a plan and, when it is confirmed, apply it."""
     plan_id = str(summary["plan_id"])
     if not as_json:
         plans.show_plan(plan_id)

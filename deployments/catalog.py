@@ -195,7 +195,62 @@ CACHE_REFRESH = Deployed(
 
 USERS = (CACHE_SYNC, CACHE_REFRESH)
 
-EVERYWHERE = (CONTINUE, HEADS, RETENTION, PLAN_APPLY, ROLLBACK, RESTORE, *NUMBERS, *USERS, RECONCILE)
+BATCH_CREATE = Deployed(
+    name="batch-create",
+    flow="flows.batches:create_batch",
+    description="Make a batch of users who move to Teams, of a filter, a file, a group or a list, and examine, plan or "
+    "launch it.",
+    tags=("voice", "migration"),
+)
+
+BATCH_PREFLIGHT = Deployed(
+    name="batch-preflight",
+    flow="flows.migration:examine_batch",
+    description="Find out what stands in the way of each user of a batch, with remedies, and how long it will take.",
+    tags=("voice", "migration"),
+)
+
+BATCH_RUN = Deployed(
+    name="batch-run",
+    flow="flows.migration:run_batch",
+    description="Move a batch to Teams, wave by wave; with *dry run* it stops after the plan of the next wave.",
+    tags=("voice", "migration"),
+)
+
+BATCH_ADVANCE = Deployed(
+    name="batch-advance",
+    flow="flows.migration:advance_batches",
+    description="Go on with every batch that was started: what waited, the next wave, a window that opened.",
+    tags=("voice", "migration", "waiting"),
+    cron="2-59/5 * * * *",
+    collision="CANCEL_NEW",
+    parameters={"request": {}},
+)
+
+BATCH_CONTROL = Deployed(
+    name="batch-control",
+    flow="flows.batches:control_batch",
+    description="Pause, resume or cancel a batch; what has begun is finished in every case.",
+    tags=("voice", "migration"),
+)
+
+BATCH_RETRY = Deployed(
+    name="batch-retry",
+    flow="flows.batches:retry_batch",
+    description="Try again for the users of a batch for whom it failed, and for nobody else.",
+    tags=("voice", "migration"),
+)
+
+BATCH_UNDO = Deployed(
+    name="batch-undo",
+    flow="flows.migration:undo_wave",
+    description="Take a wave back to Skype for Business with numbers and policies. The form opens as a dry run.",
+    tags=("voice", "migration"),
+)
+
+MIGRATION = (BATCH_CREATE, BATCH_PREFLIGHT, BATCH_RUN, BATCH_ADVANCE, BATCH_CONTROL, BATCH_RETRY, BATCH_UNDO)
+
+EVERYWHERE = (CONTINUE, HEADS, RETENTION, PLAN_APPLY, ROLLBACK, RESTORE, *NUMBERS, *USERS, *MIGRATION, RECONCILE)
 CATALOG = (ONBOARDING, NIGHTLY, *EVERYWHERE)
 
 

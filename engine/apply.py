@@ -16,7 +16,7 @@ from config.errors import InputRefused
 from config.site_approvals import ApprovalRules
 from connectors.database import Database
 from connectors.errors import ConnectorError
-from engine import approvals, inventory, journal, leases, plan_store
+from engine import approvals, gates, inventory, journal, leases, plan_store
 from engine.journal import Entry, Result, Stream
 from engine.leases import Lease, LeaseHeld
 from engine.line import LineWork
@@ -147,11 +147,22 @@ def _work(runtime: Runtime, work: _Open) -> list[ConnectorError]:
 
 def _work_on(runtime: Runtime, work: _Open, line: StoredLine) -> ConnectorError | None:
     """Work on one line; an unreachable system or a lost lease ends it here and is reported to the chunk."""
+    if not plan_store.has_sent(line) and not _may_begin(runtime, line):
+        return None
     try:
         LineWork(runtime, work.stream, (work.lease, work.objects[line.object]), line).run()
     except ConnectorError as error:
         return error
+    if line.state == LineState.FAILED:
+        with runtime.database.write() as connection:
+            gates.count_failure(connection, line.plan_id, runtime.now())
     return None
+
+
+def _may_begin(runtime: Runtime, line: StoredLine) -> bool:
+    """Ask right before a line begins: the batch may have been paused, or its window shut, since the chunk was opened."""
+    with runtime.database.read() as connection:
+        return gates.is_open(connection, line.plan_id, runtime.now())
 
 
 def _close(runtime: Runtime, work: _Open) -> None:

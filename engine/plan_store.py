@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
 from sqlalchemy.engine import Row
 
 from config.errors import InputRefused
 from datasets.tables.plans import plan_changes, plan_lines, plans
+from engine import gates
 from engine.change import Change
 from engine.plan import OPEN_LINES, ChangeState, LineState, Plan
 
@@ -135,13 +136,20 @@ def _stored_line(row: Row[Any], changes: list[StoredChange]) -> StoredLine:
 def due_lines(connection: Connection, plan_id: str, now: datetime) -> list[int]:
     """List the lines that may be worked on now: planned ones and waiting or unknown ones whose moment has come.
 
-    Lines that must be planned anew are left out; `lines_to_replan` lists those.
+    Lines that must be planned anew are left out; `lines_to_replan` lists those. So are lines that may not begin now,
+    because the batch is paused or its window is shut.
     """
+    c, due = plan_lines.c, _is_due(now)
+    if not gates.is_open(connection, plan_id, now):
+        due &= gates.begun()
+    return list(connection.execute(select(c.line).where((c.plan_id == plan_id) & due).order_by(c.line)).scalars())
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
     c = plan_lines.c
     in_time = (c.not_before <= now) | c.not_before.is_(None)
     parked = c.state.in_([LineState.WAITING, LineState.UNKNOWN]) & in_time
-    due = (c.state == LineState.PLANNED) | (parked & (c.condition.is_(None) | c.condition.not_in(PLANNED_ANEW)))
-    return list(connection.execute(select(c.line).where((c.plan_id == plan_id) & due).order_by(c.line)).scalars())
+    return (c.state == LineState.PLANNED) | (parked & (c.condition.is_(None) | c.condition.not_in(PLANNED_ANEW)))
 
 
 def lines_to_replan(connection: Connection, now: datetime) -> list[StoredLine]:
@@ -160,7 +168,7 @@ def due_plans(connection: Connection, now: datetime) -> list[str]:
     """List the plans being applied that have something due, or nothing open and only want settling; oldest first."""
     c = plan_lines.c
     is_open = c.state.in_(OPEN_LINES)
-    due = is_open & ((c.not_before <= now) | c.not_before.is_(None))
+    due = is_open & ((c.not_before <= now) | c.not_before.is_(None)) & (~gates.shut(now) | gates.begun())
     due_ids, open_ids = (select(c.plan_id).where(which) for which in (due, is_open))
     query = select(plans.c.id).where(plans.c.state == "applying", plans.c.id.in_(due_ids) | plans.c.id.not_in(open_ids))
     return list(connection.execute(query.order_by(plans.c.created_at)).scalars())

@@ -58,7 +58,15 @@ def act(
     return told(kind, run, summary, [plan_id], errors), plan_id
 
 
-def in_prefect(story: Story, request: ActRequest) -> dict[str, Any] | State[Any]:
+class Asked(Protocol):
+    """A request that says who asks."""
+
+    @property
+    def requested_by(self) -> str:
+        """Give the name."""
+
+
+def in_prefect(story: Story, request: Asked) -> dict[str, Any] | State[Any]:
     """Tell a story as a flow run; an error that is understood ends it in one line."""
     kind = BY_CLOCK if request.requested_by == BY_CLOCK else BY_HAND
     actor = Actor(kind="schedule" if kind == BY_CLOCK else "prefect-ui", name=request.requested_by)

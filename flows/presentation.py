@@ -34,6 +34,10 @@ MEANINGS: Mapping[str, str] = {
     "planned": "the plan says what would be done; nothing was sent",
     "onboarded": "has number, licence and policies; a read has shown it",
     "planned_ahead": "starts later; the number is reserved",
+    "migrated": "is in Teams with number and policies; a read has shown it",
+    "ready": "in a wave that is not planned yet",
+    "may_move": "nothing stands in the way",
+    "blocked": "something has to be put right first; the others go",
     "undone": "is as it was before; a read has shown it",
     "restored": "is as it was at the moment asked for; a read has shown it",
     "fixed": "is put right; a read has shown it, or it was our own record",
@@ -45,6 +49,10 @@ MEANINGS: Mapping[str, str] = {
     "quarantined": "the row is unsound; nothing was done for it",
     "refused": "the row is sound, but may not be done",
     "failed": "look at it: the reason is in the table of failures",
+    "discarded": "given up before it began; the number is free",
+    "not_found": "the row names nobody of the tenant",
+    "not_in_tenant": "rows that name nobody, or somebody twice",
+    "duplicate": "the row names somebody for the second time",
     "unknown": "a reply was lost and no read has settled it yet; its number stays claimed",
 }
 WORST_FIRST = {state: place for place, state in enumerate(("failed", "unknown", "refused", "waiting"), start=1)}
@@ -70,21 +78,23 @@ def flow_run_id() -> str | None:
 class Progress:
     """The progress bar of one run."""
 
-    def __init__(self, kind: str, total: int) -> None:
-        self.total, self.done = total, 0
+    def __init__(self, kind: str, total: int, done: int = 0) -> None:
+        self.total, self.done = total, done
         self._artifact: UUID | None = None
         if _is_seen():
             with _view_only():
-                found = create_progress_artifact(0.0, key=f"{kind}-progress", description=self._text())
+                found = create_progress_artifact(self._percent(), key=f"{kind}-progress", description=self._text())
                 self._artifact = found if isinstance(found, UUID) else None
 
     def advance(self, lines: int) -> None:
         """Show that so many more lines have been worked on."""
         self.done += lines
-        percent = min(100.0, 100.0 * self.done / self.total) if self.total else 100.0
         if self._artifact is not None and _is_seen():
             with _view_only():
-                update_progress_artifact(self._artifact, percent, description=self._text())
+                update_progress_artifact(self._artifact, self._percent(), description=self._text())
+
+    def _percent(self) -> float:
+        return min(100.0, 100.0 * self.done / self.total) if self.total else 100.0
 
     def _text(self) -> str:
         return f"{self.done} of {self.total} lines"
@@ -169,6 +179,13 @@ def _shown(summary: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     found = counts if isinstance(counts, dict) else {}
     names = (*MEANINGS, *(name for name in found if name not in MEANINGS))
     return {name: found[name] for name in names if found.get(name)}
+
+
+def show_table(key: str, rows: Sequence[Mapping[str, JsonValue]], description: str) -> None:
+    """Show a table under a key of its own; nothing when it is empty."""
+    if rows and _is_seen():
+        with _view_only():
+            create_table_artifact([dict(row) for row in rows], key=key, description=description)
 
 
 def show_drawing(kind: str, drawing: str, description: str) -> None:

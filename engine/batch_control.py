@@ -1,0 +1,187 @@
+"""Controls a batch: begin, pause, resume, cancel, retry failed only, discard. Each is a row first, so that it holds for every process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select, update
+
+from config.errors import InputRefused
+from connectors.database import Database
+from datasets.batch_steps import OPEN, Step, Wave, next_step
+from datasets.batches import BatchOptions
+from datasets.tables.batches import batch_plans, batch_users, batches
+from datasets.tables.plans import plan_lines, plans
+from engine import apply, gates, leases, plan_store, requests
+from engine import batches as batch_rows
+from engine.batches import CANCELLED, GO, NEW, PAUSED, Batch
+from engine.claims import settle_undone
+from engine.plan import LineState
+from engine.runtime import Runtime
+
+RETRIED = ("failed", "refused", "discarded")
+
+
+def waves(connection: Connection, batch_id: str, now: datetime) -> list[Wave]:
+    """Say how the waves of a batch stand, from the plans and the journal."""
+    states = dict(
+        connection.execute(select(plans.c.id, plans.c.state).where(plans.c.id.in_(_plan_ids(batch_id)))).all()
+    )
+    return [
+        Wave(
+            wave=wave,
+            counts=counts,
+            plan_id=plan_id,
+            plan_state=states.get(plan_id) if plan_id else None,
+            is_due=bool(plan_id and plan_store.due_lines(connection, plan_id, now)),
+        )
+        for wave, plan_id, counts in batch_rows.wave_counts(connection, batch_id)
+    ]
+
+
+def _plan_ids(batch_id: str):  # type: ignore[no-untyped-def] # an SQL expression
+    return select(batch_plans.c.plan_id).where(batch_plans.c.batch_id == batch_id)
+
+
+def step(connection: Connection, batch: Batch, tried: Collection[str], now: datetime) -> Step:
+    """Decide what a batch does next."""
+    return next_step(batch.control, batch.control_reason, batch.options, waves(connection, batch.id, now), tried, now)
+
+
+def standing(connection: Connection, batch: Batch, now: datetime) -> tuple[str, str]:
+    """Say in a word how a batch stands, and why."""
+    if batch.control in (NEW, PAUSED, CANCELLED):
+        return {NEW: "ready"}.get(batch.control, batch.control), batch.control_reason
+    found = step(connection, batch, (), now)
+    match found.act:
+        case "done":
+            return "finished", ""
+        case "wait" | "hold":
+            return "waiting", found.reason
+        case "apply" if found.plan_id and plan_store.header(connection, found.plan_id).state == "planned":
+            return "running", f"the plan of wave {found.wave} is to be applied: {found.plan_id}"
+    return "running", f"wave {found.wave} is at work" if found.act == "apply" else f"wave {found.wave} is next"
+
+
+def begin(connection: Connection, batch: Batch, now: datetime) -> None:
+    """Start a batch, or go on with it; one that is paused or cancelled is not. Raises InputRefused."""
+    if batch.control == PAUSED:
+        why = f": {batch.control_reason}" if batch.control_reason else ""
+        raise InputRefused(f"batch {batch.name!r} is paused{why}", remedy=f"./callwright batch resume '{batch.name}'")
+    if batch.control == CANCELLED:
+        raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
+    plan_discarded_anew(connection, batch, now)
+    if batch.control == NEW:
+        batch_rows.set_control(connection, batch.id, GO, "", now)
+
+
+def plan_discarded_anew(connection: Connection, batch: Batch, now: datetime) -> None:
+    """Have waves planned again whose plan was discarded, by a person or because its claims expired."""
+    for wave in waves(connection, batch.id, now):
+        if wave.plan_state == "discarded":
+            batch_rows.forget_plan(connection, batch.id, wave.wave)
+
+
+def pause(connection: Connection, batch: Batch, reason: str, now: datetime) -> None:
+    """Let nothing of a batch begin any more; what has begun is finished. Raises InputRefused."""
+    if batch.control not in (NEW, GO):
+        raise InputRefused(f"batch {batch.name!r} is {batch.control}", remedy="only a batch that goes on can be paused")
+    batch_rows.set_control(connection, batch.id, PAUSED, reason or "by hand", now)
+
+
+def resume(connection: Connection, batch: Batch, now: datetime) -> None:
+    """Let a paused batch go on; failures so far no longer count against its error budget. Raises InputRefused."""
+    if batch.control == CANCELLED:
+        raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
+    for plan_id in batch_rows.plans_of(connection, batch.id):
+        c = plan_lines.c
+        failed = select(c.line).where(c.plan_id == plan_id, c.state == LineState.FAILED)
+        count = len(connection.execute(failed).all())
+        connection.execute(update(batch_plans).where(batch_plans.c.plan_id == plan_id).values(forgiven=count))
+    plan_discarded_anew(connection, batch, now)
+    batch_rows.set_control(connection, batch.id, GO, "", now)
+    requests.clear_alert(connection, gates.alert_of(batch.name), now)
+
+
+def change_window(connection: Connection, batch: Batch, start: datetime | None, end: datetime | None) -> None:
+    """Give a batch another window; None leaves that side as it is. Raises InputRefused."""
+    values = {name: value for name, value in (("window_start", start), ("window_end", end)) if value is not None}
+    try:
+        options = BatchOptions.model_validate(batch.options.model_dump() | values)
+    except ValueError as error:
+        raise InputRefused("the window ends before it starts", remedy="give both sides") from error
+    row = {"options": options.model_dump(mode="json"), **values}
+    connection.execute(update(batches).where(batches.c.id == batch.id).values(row))
+
+
+def cancel(runtime: Runtime, batch: Batch, reason: str) -> Counter[str]:
+    """End a batch: what has begun is finished, the rest is given up with its numbers. Counts both."""
+    with runtime.database.write() as connection:
+        if batch.control == CANCELLED:
+            raise InputRefused(f"batch {batch.name!r} was cancelled before")
+        batch_rows.set_control(connection, batch.id, CANCELLED, reason or "by hand", runtime.now())
+        requests.clear_alert(connection, gates.alert_of(batch.name), runtime.now())
+        states = {plan: plan_store.header(connection, plan).state for plan in batch_rows.plans_of(connection, batch.id)}
+    for plan_id, state in states.items():
+        if state == "planned":
+            apply.discard(runtime.database, plan_id, runtime.now())
+        elif state == "applying":
+            _give_up_rest(runtime, plan_id)
+    with runtime.database.read() as connection:
+        counts = batch_rows.counts(connection, batch.id)
+    return Counter(given_up=counts["discarded"] + counts["ready"], in_flight=sum(counts[state] for state in OPEN))
+
+
+def _give_up_rest(runtime: Runtime, plan_id: str) -> None:
+    """Discard the lines that have not begun; one that somebody works on at this moment is finished by them."""
+    holder, now = runtime.new_holder(), runtime.now()
+    with runtime.database.read() as connection:
+        numbers = [line.line for line in plan_store.load_lines(connection, plan_id) if _is_untouched(line)]
+    for number in numbers:
+        with runtime.database.write() as connection:
+            (line,) = plan_store.load_lines(connection, plan_id, [number])
+            lease = leases.acquire(connection, "object", line.object, holder, now=now, ttl=runtime.lease)
+            if lease is None:
+                continue
+            (line,) = plan_store.load_lines(connection, plan_id, [number])
+            if _is_untouched(line):
+                line.state, line.reason = LineState.DISCARDED, "the batch was cancelled"
+                line.condition = line.not_before = line.give_up_at = None
+                plan_store.set_line(connection, line)
+                for change in line.changes:
+                    settle_undone(connection, change.change, plan_id, now, {})
+            leases.release(connection, [lease], now=now)
+            plan_store.settle_plan_if_done(connection, plan_id)
+
+
+def _is_untouched(line: plan_store.StoredLine) -> bool:
+    return line.state.value in OPEN and not plan_store.has_sent(line)
+
+
+def retry(connection: Connection, batch: Batch, wave: int | None, now: datetime) -> tuple[int, int]:
+    """Put who failed or was refused into a wave of their own; gives it and how many they are. Raises InputRefused."""
+    if batch.control == CANCELLED:
+        raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
+    made, users = batch_rows.new_wave(connection, batch.id, RETRIED, wave)
+    if not users:
+        raise InputRefused(f"nobody of batch {batch.name!r} failed or was refused", remedy="there is nothing to retry")
+    if batch.control == PAUSED:
+        resume(connection, batch, now)
+    return made, users
+
+
+def discard(database: Database, batch: Batch, now: datetime) -> int:
+    """Forget a batch of which nothing was applied; gives how many numbers are free again. Raises InputRefused."""
+    with database.read() as connection:
+        ids = batch_rows.plans_of(connection, batch.id)
+        states = {plan_id: plan_store.header(connection, plan_id).state for plan_id in ids}
+    if any(state not in ("planned", "discarded") for state in states.values()):
+        raise InputRefused(f"batch {batch.name!r} was begun", remedy=f"./callwright batch cancel '{batch.name}'")
+    numbers = sum(apply.discard(database, plan_id, now) for plan_id, state in states.items() if state == "planned")
+    with database.write() as connection:
+        for table in (batch_plans, batch_users):
+            connection.execute(delete(table).where(table.c.batch_id == batch.id))
+        connection.execute(delete(batches).where(batches.c.id == batch.id))
+    return numbers

@@ -1,0 +1,255 @@
+"""Batches as rows: who is in one, in which wave, and how everybody stands, read from the plans and never remembered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pydantic import JsonValue
+from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, literal, or_, select, update
+from sqlalchemy.engine import Row
+
+from config.errors import InputRefused
+from datasets.batches import BatchOptions
+from datasets.tables.batches import batch_plans, batch_users, batches
+from datasets.tables.plans import plan_lines
+from engine.plan import LineState
+from engine.requests import new_id
+
+NEW, GO, PAUSED, CANCELLED = "new", "go", "paused", "cancelled"
+NOT_FOUND, DUPLICATE = "not_found", "duplicate"
+_SLICE = 500
+
+
+class Member(NamedTuple):
+    """A row of a batch: what was written, and whom it means; `problem` says why it is nobody."""
+
+    row: int
+    given: str
+    user_id: str | None
+    label: str
+    problem: str = ""
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch as it is stored."""
+
+    id: str
+    name: str
+    created_at: datetime
+    created_by: str
+    source: Mapping[str, JsonValue]
+    options: BatchOptions
+    control: str
+    control_reason: str
+    control_at: datetime
+
+
+class Standing(NamedTuple):
+    """How one user of a batch stands."""
+
+    row: int
+    user: str
+    wave: int | None
+    state: str
+    reason: str
+    plan_id: str | None
+
+
+def waves_of(count: int, options: BatchOptions) -> Iterator[int]:
+    """Give the wave of each of so many users, in order: the canary first, then waves of the wanted size."""
+    for place in range(count):
+        rest = place - options.canary_size
+        first = 1 if options.canary_size else 0
+        yield 1 if rest < 0 else first + 1 + rest // options.wave_size
+
+
+def create(
+    connection: Connection,
+    name: str,
+    source: Mapping[str, JsonValue],
+    options: BatchOptions,
+    members: Sequence[Member],
+    *,
+    by: str,
+    now: datetime,
+) -> str:
+    """Store a batch with its users in waves; gives its id. Raises InputRefused for a name that is taken."""
+    if connection.execute(select(batches.c.id).where(batches.c.name == name)).first():
+        raise InputRefused(f"there is a batch {name!r} already", remedy="choose another name")
+    if not any(each.user_id for each in members):
+        raise InputRefused(f"batch {name!r} would have no users", remedy="check the filter, file or group")
+    batch_id = new_id("b")
+    connection.execute(
+        insert(batches).values(
+            id=batch_id,
+            name=name,
+            created_at=now,
+            created_by=by,
+            source=dict(source),
+            options=options.model_dump(mode="json"),
+            control=NEW,
+            control_reason="",
+            control_at=now,
+            window_start=options.window_start,
+            window_end=options.window_end,
+            error_budget_percent=options.error_budget_percent,
+        )
+    )
+    waves = waves_of(sum(each.user_id is not None for each in members), options)
+    rows = [each._asdict() | {"batch_id": batch_id, "wave": next(waves) if each.user_id else None} for each in members]
+    for start in range(0, len(rows), _SLICE):
+        connection.execute(insert(batch_users), rows[start : start + _SLICE])
+    return batch_id
+
+
+def find(connection: Connection, name: str) -> Batch:
+    """Give a batch by name or id. Raises InputRefused."""
+    row = connection.execute(select(batches).where(or_(batches.c.id == name, batches.c.name == name))).first()
+    if row is None:
+        raise InputRefused(f"there is no batch {name!r}", remedy="see ./callwright batch list")
+    return _batch(row)
+
+
+def latest(connection: Connection, limit: int) -> list[Batch]:
+    """List batches, the newest first."""
+    rows = connection.execute(select(batches).order_by(batches.c.created_at.desc(), batches.c.id).limit(limit))
+    return [_batch(row) for row in rows]
+
+
+def in_progress(connection: Connection) -> list[Batch]:
+    """List the batches that were started and are neither paused nor cancelled, oldest first."""
+    rows = connection.execute(select(batches).where(batches.c.control == GO).order_by(batches.c.created_at))
+    return [_batch(row) for row in rows]
+
+
+def _batch(row: Row[Any]) -> Batch:
+    names = ("id", "name", "created_at", "created_by", "source", "control", "control_reason", "control_at")
+    options = BatchOptions.model_validate(row.options)
+    return Batch(**{name: getattr(row, name) for name in names}, options=options)
+
+
+def set_control(connection: Connection, batch_id: str, control: str, reason: str, now: datetime) -> None:
+    """Note what was decided about a batch."""
+    values = {"control": control, "control_reason": reason, "control_at": now}
+    connection.execute(update(batches).where(batches.c.id == batch_id).values(values))
+
+
+def users_of(connection: Connection, batch_id: str, wave: int | None = None) -> list[tuple[str, str]]:
+    """List the users of a batch or of a wave in their order: id and label."""
+    c = batch_users.c
+    query = select(c.user_id, c.label).where(c.batch_id == batch_id, c.user_id.is_not(None)).order_by(c.row)
+    query = query if wave is None else query.where(c.wave == wave)
+    return [(str(row.user_id), row.label) for row in connection.execute(query)]
+
+
+def note_plan(connection: Connection, batch_id: str, wave: int, plan_id: str) -> None:
+    """Note the plan that answers a wave."""
+    connection.execute(
+        insert(batch_plans).values(plan_id=plan_id, batch_id=batch_id, wave=wave, kind="move", forgiven=0)
+    )
+    _set_plan(connection, batch_id, wave, plan_id=plan_id)
+
+
+def note_undo(connection: Connection, batch_id: str, wave: int, plan_id: str) -> None:
+    """Note the plan that takes a wave back."""
+    connection.execute(
+        insert(batch_plans).values(plan_id=plan_id, batch_id=batch_id, wave=wave, kind="undo", forgiven=0)
+    )
+    _set_plan(connection, batch_id, wave, undo_plan_id=plan_id)
+
+
+def _set_plan(connection: Connection, batch_id: str, wave: int, **values: str | None) -> None:
+    c = batch_users.c
+    here = (c.batch_id == batch_id) & (c.wave == wave) & c.user_id.is_not(None)
+    connection.execute(update(batch_users).where(here).values(values))
+
+
+def forget_plan(connection: Connection, batch_id: str, wave: int) -> None:
+    """Have a wave planned anew, because its plan was given up before it began."""
+    _set_plan(connection, batch_id, wave, plan_id=None)
+
+
+def plans_of(connection: Connection, batch_id: str, wave: int | None = None, kind: str = "move") -> list[str]:
+    """List the plans of a batch or of a wave, in the order of the waves."""
+    c = batch_plans.c
+    query = select(c.plan_id).where(c.batch_id == batch_id, c.kind == kind).order_by(c.wave, c.plan_id)
+    query = query if wave is None else query.where(c.wave == wave)
+    return list(connection.execute(query).scalars())
+
+
+def is_planned(connection: Connection, batch_id: str) -> bool:
+    """Tell whether any wave of a batch was ever planned."""
+    return bool(plans_of(connection, batch_id))
+
+
+def new_wave(connection: Connection, batch_id: str, states: Sequence[str], wave: int | None = None) -> tuple[int, int]:
+    """Put the users of these states, of one wave or of all, into a wave of their own; gives it and how many they are."""
+    c = batch_users.c
+    last = connection.execute(select(func.max(c.wave)).where(c.batch_id == batch_id)).scalar_one() or 0
+    rows = [each.row for each in standings(connection, batch_id, states=states, wave=wave)]
+    for start in range(0, len(rows), _SLICE):
+        here = (c.batch_id == batch_id) & c.row.in_(rows[start : start + _SLICE])
+        connection.execute(update(batch_users).where(here).values(wave=last + 1, plan_id=None, undo_plan_id=None))
+    return last + 1, len(rows)
+
+
+# ---- how everybody stands
+
+_MOVE, _UNDO = plan_lines.alias("move"), plan_lines.alias("undo")
+_OBJECT = literal("user:") + batch_users.c.user_id
+_MOVE_LINE = and_(_MOVE.c.plan_id == batch_users.c.plan_id, _MOVE.c.object == _OBJECT)
+_UNDO_LINE = and_(_UNDO.c.plan_id == batch_users.c.undo_plan_id, _UNDO.c.object == _OBJECT)
+_JOINED = batch_users.outerjoin(_MOVE, _MOVE_LINE).outerjoin(_UNDO, _UNDO_LINE)
+_STATE: ColumnElement[str] = case(
+    (batch_users.c.problem != "", batch_users.c.problem),
+    (_UNDO.c.state == LineState.VERIFIED, _UNDO.c.success),
+    (_MOVE.c.state.is_(None), "ready"),
+    (_MOVE.c.state == LineState.VERIFIED, _MOVE.c.success),
+    else_=_MOVE.c.state,
+)
+_REASON: ColumnElement[str] = case(
+    (batch_users.c.problem != "", batch_users.c.remark),
+    (_UNDO.c.state.is_not(None), _UNDO.c.reason),
+    else_=func.coalesce(_MOVE.c.reason, ""),
+)
+
+
+def counts(connection: Connection, batch_id: str) -> Counter[str]:
+    """Count the users of a batch by state."""
+    query = select(_STATE, func.count()).select_from(_JOINED).where(batch_users.c.batch_id == batch_id)
+    return Counter({str(state): number for state, number in connection.execute(query.group_by(_STATE))})
+
+
+def wave_counts(connection: Connection, batch_id: str) -> list[tuple[int, str | None, Counter[str]]]:
+    """Count the users of each wave by state, with the wave's plan, in the order of the waves."""
+    c = batch_users.c
+    columns = (c.wave, c.plan_id, _STATE)
+    query = select(*columns, func.count()).select_from(_JOINED).where(c.batch_id == batch_id, c.wave.is_not(None))
+    found: dict[int, tuple[str | None, Counter[str]]] = {}
+    for wave, plan_id, state, number in connection.execute(query.group_by(*columns).order_by(c.wave)):
+        place = found.setdefault(wave, (plan_id, Counter()))
+        place[1][str(state)] += number
+    return [(wave, plan_id, counted) for wave, (plan_id, counted) in found.items()]
+
+
+def standings(
+    connection: Connection,
+    batch_id: str,
+    *,
+    states: Sequence[str] = (),
+    wave: int | None = None,
+    limit: int | None = None,
+) -> list[Standing]:
+    """List the users of a batch with state and reason, in the order of the rows."""
+    c = batch_users.c
+    columns = (c.row, c.label, c.wave, _STATE, _REASON, c.plan_id)
+    query = select(*columns).select_from(_JOINED).where(c.batch_id == batch_id).order_by(c.row)
+    query = query.where(_STATE.in_(states)) if states else query
+    query = query if wave is None else query.where(c.wave == wave)
+    return [Standing(*row) for row in connection.execute(query if limit is None else query.limit(limit))]

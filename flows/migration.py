@@ -1,0 +1,210 @@
+"""Migration: the waves of a batch move to Teams, one plan each; a batch is examined before, and a wave can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
+
+from config.errors import InputRefused
+from connectors.errors import ConnectorError
+from datasets.batch_steps import Act
+from engine.approvals import ApprovalMissing
+from engine.requests import Actor
+from flows import acting, batch_views, presentation
+from flows.onboarding import give_up
+from tasks import batches as stages
+from tasks import onboarding
+from tasks.stage import Run
+from tasks.work import sharing_systems
+
+RUN, ADVANCE, PREFLIGHT, UNDO = "batch-run", "batch-advance", "batch-preflight", "batch-undo"
+# As many chunks at once as a batch may want; each batch has its own, smaller, concurrency.
+AT_ONCE: Any = ThreadPoolTaskRunner(max_workers=20)
+BATCH = Field(title="Batch", description="Name or id of the batch.", min_length=1)
+ASKED_BY = Field(acting.BY_HAND, title="Requested by", description="Who asks for it. Recorded as unverified.")
+
+
+class BatchRequest(acting.ActRequest):
+    """Which batch, and whether to stop after the plan of its next wave."""
+
+    batch: str = BATCH
+    requested_by: str = ASKED_BY
+
+
+class PreflightRequest(acting.ActRequest):
+    """Which batch is examined. Nothing outside is changed, so that *dry run* makes no difference."""
+
+    batch: str = BATCH
+    file: str = Field("", title="File", description="CSV or XLSX file for the whole list. Empty: one in reports.")
+    requested_by: str = ASKED_BY
+
+
+class AdvanceRequest(acting.ActRequest):
+    """Nothing has to be chosen: every batch that was started, and is not paused, goes on."""
+
+
+class UndoRequest(acting.ActRequest):
+    """Which wave goes back to Skype for Business."""
+
+    batch: str = BATCH
+    wave: int = Field(1, ge=1, title="Wave", description="Which wave; `batch show` lists them.")
+    dry_run: bool = Field(True, title="Dry run", description="Stop after the plan; nothing outside is changed.")
+    requested_by: str = ASKED_BY
+
+
+def run_story(request: BatchRequest, run: Run, actor: Actor) -> dict[str, Any]:
+    """Move the waves that may be moved now. Raises InputRefused or ConnectorError once the request says why."""
+    asked = request.model_dump(mode="json")
+    request_id = run(onboarding.open_request, RUN, actor, asked, presentation.flow_run_id())
+    try:
+        known = stages.known if request.dry_run else stages.begin
+        return advance(request_id, run(known, request.batch), run, dry_run=request.dry_run)
+    except (InputRefused, ConnectorError) as error:
+        give_up(RUN, run, request_id, error)
+        raise
+
+
+def advance(request_id: str, batch_id: str, run: Run, *, dry_run: bool = False) -> dict[str, Any]:
+    """Plan and apply wave after wave until there is nothing to do now, and tell how the batch stands."""
+    errors: list[Exception] = []
+    with sharing_systems():
+        tried = _plan_only(request_id, batch_id, run) if dry_run else _go_on(request_id, batch_id, run, errors)
+    summary = run(stages.record, request_id, batch_id, tried, _stopped(errors))
+    batch_views.show_standing(RUN, summary, run(stages.troubles, batch_id))
+    return summary
+
+
+def _stopped(errors: Sequence[Exception]) -> dict[str, str]:
+    """Say what stood in the way of a run."""
+    missing = next((error for error in errors if isinstance(error, ApprovalMissing)), None)
+    if missing is not None:
+        return {"needs_approval": str(missing)}
+    more = "the batch goes on with the next ./callwright batch run, or its schedule"
+    return {"interrupted": f"{errors[0]} ; {more}"} if errors else {}
+
+
+def _go_on(request_id: str, batch_id: str, run: Run, errors: list[Exception]) -> list[str]:
+    tried: list[str] = []
+    while not errors:
+        step = run(stages.next_step, batch_id, tried)
+        if step.act is Act.PLAN and step.wave is not None:
+            _plan(request_id, batch_id, step.wave, run)
+        elif step.act is Act.APPLY and step.plan_id is not None:
+            tried.append(step.plan_id)
+            errors += apply_wave(batch_id, step.plan_id, run)
+        else:
+            break
+    return tried
+
+
+def _plan_only(request_id: str, batch_id: str, run: Run) -> list[str]:
+    """Plan the next wave that has no plan, so that it can be read and approved before it is its turn."""
+    wave = run(stages.wave_to_plan, batch_id)
+    return [] if wave is None else [_plan(request_id, batch_id, wave, run)]
+
+
+def _plan(request_id: str, batch_id: str, wave: int, run: Run) -> str:
+    plan_id = run(stages.plan, request_id, batch_id, wave)
+    batch_views.show_plan(wave, plan_id, run(stages.show_plan, plan_id))
+    return plan_id
+
+
+def apply_wave(batch_id: str, plan_id: str, run: Run) -> list[Exception]:
+    """Apply what is due of a wave, chunk by chunk without barriers; stops at once when the batch is held."""
+    try:
+        chunks = run(stages.cut, batch_id, plan_id)
+    except ApprovalMissing as missing:
+        return [missing]
+    if not chunks:
+        return []
+    counts = run(stages.standing, batch_id)["counts"]
+    progress, errors = batch_views.BatchProgress(RUN, counts), list[Exception]()
+    for result in run.some(stages.move, _until_error(chunks, errors), run(stages.at_once, batch_id)):
+        if isinstance(result, Exception):
+            errors.append(result)
+            continue
+        presentation.tell_chunk_applied(plan_id, "", result["states"])
+        progress.show(result["counts"])
+        if result["held"]:
+            chunks.clear()
+    return errors
+
+
+def _until_error(chunks: list[tuple[str, str, int, int]], errors: list[Exception]) -> Iterator[tuple[str, str, int, int]]:
+    """Give chunk after chunk, none once the batch is held or a system failed."""
+    while chunks and not errors:
+        yield chunks.pop(0)
+
+
+def advance_story(request: AdvanceRequest, run: Run, actor: Actor) -> dict[str, Any]:
+    """Go on with every batch that was started. Raises InputRefused or ConnectorError."""
+    asked = request.model_dump(mode="json")
+    told = []
+    for batch_id in run(stages.in_progress):
+        parameters = asked | {"batch": batch_id}
+        request_id = run(onboarding.open_request, f"{ADVANCE}", actor, parameters, None)
+        try:
+            told.append(advance(request_id, batch_id, run, dry_run=request.dry_run))
+        except (InputRefused, ConnectorError) as error:
+            give_up(ADVANCE, run, request_id, error)
+            told.append({"request_id": request_id, "batch": batch_id, "state": "interrupted", "why": str(error)})
+    return {"batches": told}
+
+
+def preflight_story(request: PreflightRequest, run: Run, actor: Actor) -> dict[str, Any]:
+    """Examine a batch and report. Raises InputRefused or ConnectorError once the request says why."""
+    asked = request.model_dump(mode="json")
+    request_id = run(onboarding.open_request, PREFLIGHT, actor, asked, presentation.flow_run_id())
+    try:
+        return examine(request_id, request.batch, request.file, run)
+    except (InputRefused, ConnectorError) as error:
+        give_up(PREFLIGHT, run, request_id, error)
+        raise
+
+
+def examine(request_id: str, batch: str, file: str, run: Run) -> dict[str, Any]:
+    """Examine a batch and show what was found."""
+    found = run(stages.preflight, batch, file)
+    summary = run(stages.close, request_id, found)
+    batch_views.show_preflight(summary)
+    told = f"Batch {found['batch']}: about {batch_views.spoken(found['eta_s'])} with {found['sessions']} sessions."
+    presentation.show_summary(PREFLIGHT, {"request_id": request_id, "counts": found["counts"], "message": told})
+    return summary
+
+
+def undo_story(request: UndoRequest, run: Run, actor: Actor) -> dict[str, Any]:
+    """Plan to take a wave back and, unless it is a dry run, do it. Raises InputRefused or ConnectorError."""
+
+    def plan(request_id: str) -> str:
+        return run(stages.undo, request_id, request.batch, request.wave)
+
+    return acting.act(UNDO, request, run, actor, plan)[0]
+
+
+@flow(name=RUN, task_runner=AT_ONCE, flow_run_name="{request.batch}", persist_result=False, validate_parameters=True)
+def run_batch(request: BatchRequest) -> dict[str, Any] | State[Any]:
+    """Move a batch of users to Teams, wave by wave."""
+    return acting.in_prefect(run_story, request)
+
+
+@flow(name=ADVANCE, task_runner=AT_ONCE, flow_run_name=ADVANCE, persist_result=False, validate_parameters=True)
+def advance_batches(request: AdvanceRequest) -> dict[str, Any] | State[Any]:
+    """Go on with every batch that was started: what waited, the next wave, the window that opened."""
+    return acting.in_prefect(advance_story, request)
+
+
+@flow(name=PREFLIGHT, flow_run_name="{request.batch}", persist_result=False, validate_parameters=True)
+def examine_batch(request: PreflightRequest) -> dict[str, Any] | State[Any]:
+    """Find out what stands in the way of each user of a batch."""
+    return acting.in_prefect(preflight_story, request)
+
+
+@flow(name=UNDO, task_runner=AT_ONCE, flow_run_name="{request.batch}", persist_result=False, validate_parameters=True)
+def undo_wave(request: UndoRequest) -> dict[str, Any] | State[Any]:
+    """Take a wave back to Skype for Business, with numbers and policies."""
+    return acting.in_prefect(undo_story, request)

@@ -1,0 +1,363 @@
+"""The stages of a batch: make it, examine it, plan and apply its waves, control it, tell how it stands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+from sqlalchemy import Connection
+
+from config.errors import InputRefused
+from connectors import sheets
+from datasets.batch_steps import Step
+from datasets.batches import BatchOptions
+from datasets.preflight import Preflight
+from engine import batch_control, batch_sources, gates, journal, leases, plan_store, requests
+from engine import batches as rows
+from engine.apply import Chunk, apply_chunk, chunks, discard, start
+from engine.batch_sources import Source
+from engine.leases import LeaseHeld
+from engine.migration_plan import plan_wave
+from engine.migration_terms import WaveTerms
+from engine.outages import unreachable
+from engine.preflight import examine
+from engine.rollback import Choice, plan_rollback
+from engine.runtime import Runtime, utc_now
+from tasks.plans import terms_of
+from tasks.presets import CHUNK, READ
+from tasks.stage import stage
+from tasks.work import Work, open_work
+
+MOST_SHOWN = 200
+_PLANNING = timedelta(minutes=10)
+TROUBLED = ("failed", "unknown", "refused", "waiting", "discarded", rows.NOT_FOUND, rows.DUPLICATE)
+
+
+@stage(READ)
+def create(name: str, source: Source, options: Mapping[str, JsonValue], by: str) -> str:
+    """Read who is meant and store the batch; gives its id."""
+    with open_work() as work, work.runtime() as runtime:
+        members = batch_sources.members(work.database, runtime.systems.graph, source)
+        told: dict[str, JsonValue] = {"kind": source.kind.value, "text": source.text}
+        wanted = BatchOptions.model_validate(dict(options))
+        with work.database.write() as connection:
+            return rows.create(connection, name, told, wanted, members, by=by, now=utc_now())
+
+
+@stage(READ)
+def preflight(batch: str, file: str) -> dict[str, Any]:
+    """Examine everybody of a batch; writes the whole list into a file and gives what a page shows."""
+    with open_work() as work, work.runtime() as runtime:
+        with work.database.read() as connection:
+            found = rows.find(connection, batch)
+            users = rows.users_of(connection, found.id)
+            lost = rows.standings(connection, found.id, states=(rows.NOT_FOUND, rows.DUPLICATE))
+        terms = WaveTerms.of(work.settings)
+        seen = examine(runtime, work.site, found.options, [key for key, _ in users], terms)
+        path = Path(file) if file else work.settings.drop_folder.parent / "reports" / f"preflight-{found.id}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_report(path, seen, lost)
+    return _told_preflight(found, seen, lost, path)
+
+
+REPORT = ("user", "may move", "home", "number", "blocked because", "worth a look")
+
+
+def _write_report(path: Path, seen: Preflight, lost: Sequence[rows.Standing]) -> None:
+    people = [
+        (each.label, "no" if each.blocked else "yes", each.home, each.number or "", each.reason, each.warnings)
+        for each in seen.users
+    ]
+    people += [(each.user, "no", "unknown", "", each.reason, "") for each in lost]
+    sheets.write_sheet(path, REPORT, people)
+
+
+def _told_preflight(batch: rows.Batch, seen: Preflight, lost: Sequence[rows.Standing], path: Path) -> dict[str, Any]:
+    concerns = [(user, concern) for user in seen.users for concern in user.concerns]
+    by_check = Counter((concern.check.value, concern.blocks) for _, concern in concerns)
+    first = {concern.check.value: concern for _, concern in reversed(concerns)}
+    blocked = [{"who": user.label, "reason": user.reason} for user in seen.users if user.blocked]
+    estimate = seen.estimate
+    return {
+        "batch": batch.name,
+        "batch_id": batch.id,
+        "counts": {"may_move": len(seen.users) - len(blocked), "blocked": len(blocked), "not_in_tenant": len(lost)},
+        "reasons": [
+            {
+                "check": check,
+                "users": count,
+                "blocks": blocks,
+                "for example": first[check].reason,
+                "remedy": first[check].remedy,
+            }
+            for (check, blocks), count in by_check.most_common()
+        ],
+        "blocked": blocked[:MOST_SHOWN],
+        "calls": dict(estimate.calls),
+        "sessions": estimate.sessions,
+        "eta_s": round(estimate.eta_s, 1),
+        "unchecked": list(seen.unchecked),
+        "file": str(path),
+    }
+
+
+@stage(READ)
+def begin(batch: str) -> str:
+    """Start a batch, or go on with it; gives its id."""
+    with open_work() as work, work.database.write() as connection:
+        found = rows.find(connection, batch)
+        batch_control.begin(connection, found, utc_now())
+    return found.id
+
+
+@stage(READ)
+def known(batch: str) -> str:
+    """Give the id of a batch. Raises InputRefused for one that nobody knows."""
+    with open_work() as work, work.database.read() as connection:
+        return rows.find(connection, batch).id
+
+
+@stage(READ)
+def in_progress() -> list[str]:
+    """List the batches that go on."""
+    with open_work() as work, work.database.read() as connection:
+        return [each.id for each in rows.in_progress(connection)]
+
+
+@stage(READ)
+def next_step(batch_id: str, tried: list[str]) -> Step:
+    """Decide what to do next, from the plans and the journal."""
+    with open_work() as work, work.database.read() as connection:
+        return batch_control.step(connection, rows.find(connection, batch_id), tried, utc_now())
+
+
+@stage(READ, "plan wave {wave}")
+def plan(request_id: str, batch_id: str, wave: int) -> str:
+    """Plan a wave; gives the plan's id. Two runs never make two plans of a wave. Raises LeaseHeld."""
+    with open_work() as work, work.runtime() as runtime:
+        holder, now = runtime.new_holder(), utc_now()
+        with work.database.write() as connection:
+            known_plan = _plan_of(connection, batch_id, wave)
+            if known_plan is not None:
+                return known_plan
+            lease = leases.acquire(connection, "batch", f"{batch_id}:{wave}", holder, now=now, ttl=_PLANNING)
+            if lease is None:
+                raise LeaseHeld(f"another run plans wave {wave} of this batch ; it goes on by itself", now + _PLANNING)
+        try:
+            return _planned(work, runtime, request_id, batch_id, wave)
+        finally:
+            with work.database.write() as connection:
+                leases.release(connection, [lease], now=utc_now())
+
+
+def _planned(work: Work, runtime: Runtime, request_id: str, batch_id: str, wave: int) -> str:
+    with work.database.read() as connection:
+        batch = rows.find(connection, batch_id)
+        users = [key for key, _ in rows.users_of(connection, batch_id, wave)]
+    plan_id = plan_wave(runtime, work.site, batch.options, users, request_id, WaveTerms.of(work.settings))
+    with work.database.write() as connection:
+        earlier = _plan_of(connection, batch_id, wave)
+        if earlier is None:
+            rows.note_plan(connection, batch_id, wave, plan_id)
+            return plan_id
+    discard(work.database, plan_id, utc_now())
+    return earlier
+
+
+def _plan_of(connection: Connection, batch_id: str, wave: int) -> str | None:
+    return next((each.plan_id for each in rows.standings(connection, batch_id, wave=wave, limit=1)), None)
+
+
+@stage(READ)
+def show_plan(plan_id: str) -> list[dict[str, str]]:
+    """Give the first lines of a plan as a page shows them: for whom, what, or why not."""
+    with open_work() as work, work.database.read() as connection:
+        lines = plan_store.load_lines(connection, plan_id, range(1, MOST_SHOWN + 1))
+    return [
+        {
+            "user": line.label,
+            "state": line.state.value,
+            "does": ", ".join(stored.change.kind.replace("_", " ") for stored in line.changes),
+            "number": next(
+                (str(c.change.parameters["number"]) for c in line.changes if "number" in c.change.parameters), ""
+            ),
+            "reason": line.reason,
+        }
+        for line in lines
+    ]
+
+
+@stage(READ)
+def cut(batch_id: str, plan_id: str) -> list[tuple[str, str, int, int]]:
+    """Start a wave's plan and cut what is due into chunks of guided size. Raises ApprovalMissing."""
+    with open_work() as work, work.runtime() as runtime:
+        start(runtime, plan_id, work.site.approvals)
+        with work.database.read() as connection:
+            at_once = rows.find(connection, batch_id).options.concurrency
+        return [(batch_id, each.plan_id, each.first, each.last) for each in chunks(runtime, plan_id, at_once)]
+
+
+@stage(READ)
+def at_once(batch_id: str) -> int:
+    """Give how many chunks of a batch are worked on at once."""
+    with open_work() as work, work.database.read() as connection:
+        return rows.find(connection, batch_id).options.concurrency
+
+
+@stage(CHUNK, "move lines {first} to {last}")
+def move(batch_id: str, plan_id: str, first: int, last: int) -> dict[str, Any]:
+    """Apply a chunk of a wave; it continues where the journal ends. Counts its lines and the whole batch by state."""
+    with open_work() as work, work.runtime() as runtime:
+        states = dict(apply_chunk(runtime, Chunk(plan_id, first, last)))
+        with work.database.read() as connection:
+            is_held = not gates.is_open(connection, plan_id, utc_now())
+            counts = dict(rows.counts(connection, batch_id))
+    return {"states": states, "counts": counts, "held": is_held}
+
+
+@stage(READ)
+def control(request_id: str, batch: str, act: str, reason: str) -> dict[str, Any]:
+    """Pause, resume or cancel a batch; gives what came of it."""
+    with open_work() as work:
+        with work.database.read() as connection:
+            found = rows.find(connection, batch)
+        if act == "cancel":
+            with work.runtime() as runtime:
+                ended = dict(batch_control.cancel(runtime, found, reason))
+        else:
+            ended = {}
+            with work.database.write() as connection:
+                if act == "pause":
+                    batch_control.pause(connection, found, reason, utc_now())
+                else:
+                    batch_control.resume(connection, found, utc_now())
+    return {"request_id": request_id, "batch_id": found.id, **ended}
+
+
+@stage(READ)
+def change_window(batch: str, start_at: datetime | None, end_at: datetime | None) -> None:
+    """Give a batch another window; None leaves that side as it is."""
+    with open_work() as work, work.database.write() as connection:
+        batch_control.change_window(connection, rows.find(connection, batch), start_at, end_at)
+
+
+@stage(READ)
+def retry(batch: str, wave: int | None) -> tuple[str, int, int]:
+    """Put who failed or was refused into a wave of their own; gives batch, wave and how many."""
+    with open_work() as work, work.database.write() as connection:
+        found = rows.find(connection, batch)
+        made, users = batch_control.retry(connection, found, wave, utc_now())
+    return found.id, made, users
+
+
+@stage(READ)
+def undo(request_id: str, batch: str, wave: int) -> str:
+    """Plan to take a wave back; gives the plan's id. Raises InputRefused for a wave that was never applied."""
+    with open_work() as work, work.runtime() as runtime:
+        with work.database.read() as connection:
+            found = rows.find(connection, batch)
+            ids = rows.plans_of(connection, found.id, wave)
+            states = {each: plan_store.header(connection, each).state for each in ids}
+        applied = [each for each in ids if states[each] in ("applying", "settled")]
+        if not applied:
+            remedy = f"see ./callwright batch show '{found.name}'"
+            raise InputRefused(f"wave {wave} of batch {found.name!r} was never applied", remedy=remedy)
+        plan_id = plan_rollback(runtime, request_id, Choice(applied[-1]), terms_of(work))
+        with work.database.write() as connection:
+            rows.note_undo(connection, found.id, wave, plan_id)
+    return plan_id
+
+
+@stage(READ)
+def record(request_id: str, batch_id: str, plan_ids: list[str], stopped: dict[str, str]) -> dict[str, Any]:
+    """Settle what the run came to: plans, the journal's manifest, and the request with how the batch stands.
+
+    `stopped` says what stood in the way: `needs_approval` or `interrupted`.
+    """
+    with open_work() as work, work.database.write() as connection:
+        now = utc_now()
+        for plan_id in plan_ids:
+            plan_store.settle_plan_if_done(connection, plan_id)
+        journal.write_manifest(connection, request_id, plan_ids, now)
+        told = describe(connection, batch_id, now)
+        alert = _alert(connection, rows.find(connection, batch_id), request_id)
+        if alert:
+            requests.note(connection, request_id, alert=alert)
+        state = "finished" if told["state"] in ("finished", "cancelled") else "waiting"
+        return requests.close_request(connection, request_id, state, {"request_id": request_id, **told, **stopped}, now)
+
+
+def _alert(connection: Connection, batch: rows.Batch, request_id: str) -> dict[str, JsonValue] | None:
+    """Give the alert of a batch that paused itself since the request was opened."""
+    cause = gates.alert_of(batch.name)
+    standing = [each for each in requests.standing_alerts(connection) if each.cause == cause]
+    opened = requests.load(connection, request_id).created_at
+    return {"cause": cause, "state": "raised" if standing[0].raised_at >= opened else "stands"} if standing else None
+
+
+def describe(connection: Connection, batch_id: str, now: datetime) -> dict[str, Any]:
+    """Say how a batch stands: in a word, by state, by wave, and how long its users could not be called."""
+    batch = rows.find(connection, batch_id)
+    state, why = batch_control.standing(connection, batch, now)
+    found = batch_control.waves(connection, batch.id, now)
+    plans = [each.plan_id for each in found if each.plan_id]
+    return {
+        "batch": batch.name,
+        "batch_id": batch.id,
+        "state": state,
+        "why": why,
+        "counts": dict(rows.counts(connection, batch.id)),
+        "plan_id": next((each.plan_id for each in found if each.open and each.plan_id), plans[-1] if plans else None),
+        "waves": [
+            {"wave": each.wave, "plan": each.plan_id, "plan is": each.plan_state, **each.counts} for each in found
+        ],
+        "unreachable": _outages(connection, plans),
+    }
+
+
+def _outages(connection: Connection, plan_ids: Sequence[str]) -> dict[str, JsonValue]:
+    found = unreachable(connection, plan_ids)
+    lengths = sorted(each.seconds for each in found if each.seconds is not None)
+    return {
+        "users": len(lengths),
+        "still": len(found) - len(lengths),
+        "median_s": round(lengths[len(lengths) // 2], 1) if lengths else None,
+        "longest_s": round(lengths[-1], 1) if lengths else None,
+    }
+
+
+@stage(READ)
+def standing(batch: str) -> dict[str, Any]:
+    """Say how a batch stands."""
+    with open_work() as work, work.database.read() as connection:
+        return describe(connection, rows.find(connection, batch).id, utc_now())
+
+
+@stage(READ)
+def troubles(batch_id: str) -> list[tuple[str, str, str]]:
+    """List the first users who are not done, with the reasons."""
+    with open_work() as work, work.database.read() as connection:
+        found = rows.standings(connection, batch_id, states=TROUBLED, limit=MOST_SHOWN)
+    return [(each.user, each.state, each.reason) for each in found]
+
+
+@stage(READ)
+def wave_to_plan(batch_id: str) -> int | None:
+    """Give the first wave that has no plan, or one that was discarded."""
+    with open_work() as work, work.database.write() as connection:
+        batch_control.plan_discarded_anew(connection, rows.find(connection, batch_id), utc_now())
+        found = batch_control.waves(connection, batch_id, utc_now())
+    return next((each.wave for each in found if each.plan_id is None), None)
+
+
+@stage(READ)
+def close(request_id: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Close a request with what was found."""
+    with open_work() as work, work.database.write() as connection:
+        return requests.close_request(
+            connection, request_id, "finished", {"request_id": request_id, **found}, utc_now()
+        )
