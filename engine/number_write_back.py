@@ -14,7 +14,7 @@ from datasets.templates import choose_template
 from datasets.users import AdUser, DirectoryUser
 from engine import feed_people, number_lines
 from engine.change import Change
-from engine.observe import members_of
+from engine.group_members import members_of
 from engine.overlay import recent_effects
 from engine.readers import Observed
 from engine.runtime import Runtime

@@ -11,13 +11,13 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from config.errors import InputRefused
 from config.site_templates import LifecycleTemplate
 from datasets.people import Person
 from datasets.templates import choose_template
 from datasets.users import AdUser, DirectoryUser, VoiceUser
 from engine.claims import person as person_owner
 from engine.claims import user as user_owner
+from engine.group_members import members_of
 from engine.onboarding import Situation
 from engine.overlay import recent_effects
 from engine.runtime import Runtime
@@ -59,19 +59,6 @@ def situations(runtime: Runtime, templates: Sequence[LifecycleTemplate], rows: S
         for row, choice in zip(rows, chosen, strict=True)
     )
     return [replace(each, unreadable=unreadable.get(each.account.id) if each.account else None) for each in made]
-
-
-def members_of(runtime: Runtime, groups: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Read who is in these groups, nested ones expanded. Raises InputRefused for one that does not exist."""
-    found: dict[str, frozenset[str]] = {}
-    for group in sorted(groups):
-        members = runtime.systems.graph.member_ids(group)
-        if members is None:
-            raise InputRefused(
-                f"no group {group} in the tenant", where="templates.toml", remedy="create it or correct the template"
-            )
-        found[group] = members
-    return found
 
 
 def _choice(
