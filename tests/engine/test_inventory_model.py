@@ -323,7 +323,7 @@ def test_inventory_is_the_model(database: Database) -> None:
 @pytest.mark.nightly
 def test_inventory_is_the_model_for_long(database: Database) -> None:
     """The same for 2,000 sequences of 50 acts, around the hour that clocks repeat in Europe."""
-    try_sequences(database, 2000 if database.is_sqlite else 200)
+    try_sequences(database, 2000)
 
 
 def try_sequences(database: Database, count: int) -> None:
