@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -179,7 +178,7 @@ def running_lab(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             yield process.pid, json.loads(process.stdout.readline())
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # not SIGINT: who runs the tests in the background has that ignored
             process.wait(30)
 
 
