@@ -15,6 +15,7 @@ from cli.exits import DependencyMissing, FinishedWithFailures
 if TYPE_CHECKING:
     from engine.requests import Actor
 
+CREATE = "batch-create"
 RUN, PREFLIGHT, UNDO, CONTROL, RETRY = "batch-run", "batch-preflight", "batch-undo", "batch-control", "batch-retry"
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 Name = Annotated[str, typer.Argument(help="Name or id of the batch.")]
@@ -37,6 +38,20 @@ def add_to(app: typer.Typer) -> None:
     app.command("undo")(undo)
 
 
+def create(values: Mapping[str, Any], *, as_json: bool) -> None:
+    """Make a batch as its form would, and tell what came of it. Raises InputRefused."""
+    from config.toml_files import validated
+    from flows.batches import CreateRequest
+
+    asked = {**values, "requested_by": getpass.getuser()}
+    checked = validated(CreateRequest, asked, where="batch create").model_dump(mode="json")
+    found = _start(CREATE, checked, _create_here)
+    if "reasons" in found:
+        _tell_preflight(found, as_json=as_json)
+    else:
+        report(found, as_json=as_json)
+
+
 def preflight(
     batch: Name,
     file: Annotated[Path | None, typer.Option(help="CSV or XLSX file for the whole list.")] = None,
@@ -44,7 +59,10 @@ def preflight(
 ) -> None:
     """Find out what stands in the way of each user; exit code 1 when somebody is blocked."""
     request = {"batch": batch, "file": str(file.resolve()) if file else ""}
-    found = _start(PREFLIGHT, request, _preflight_here)
+    _tell_preflight(_start(PREFLIGHT, request, _preflight_here), as_json=as_json)
+
+
+def _tell_preflight(found: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         output.as_json(found)
     else:
@@ -183,6 +201,13 @@ def _start(deployment: str, request: Mapping[str, Any], here: Here) -> dict[str,
         return prefect_runs.run(deployment, asked)
     with onboarding.quietly():
         return here(asked)
+
+
+def _create_here(request: Mapping[str, Any]) -> dict[str, Any]:
+    from flows.batches import CreateRequest, create_story
+    from tasks.stage import InProcess
+
+    return create_story(CreateRequest(**request), InProcess(), actor())
 
 
 def _preflight_here(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from cli import batch_acts, opened, output
-from cli.onboarding import quietly
 from config.errors import InputRefused
-
-if TYPE_CHECKING:
-    from engine.batch_sources import Source
 
 app = typer.Typer(help="Move many users to Teams: who, how, in which waves.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -20,85 +16,49 @@ Name = batch_acts.Name
 LISTED = ("name", "state", "users", "counts", "why", "created_by", "created_at")
 USERS = ("row", "user", "wave", "state", "reason")
 SHOWN = 50
+OPTIONS = (
+    "numbers",
+    "pool",
+    "number_type",
+    "licences",
+    "emergency_location",
+    "write_back",
+    "wave_size",
+    "canary_size",
+    "error_budget_percent",
+    "concurrency",
+    "window_start",
+    "window_end",
+)
 
 
 @app.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="A name for the batch.")],
-    filter_text: Annotated[str, typer.Option("--filter", help="Users with this text, as 'users search' finds.")] = "",
-    saved: Annotated[str, typer.Option("--saved-filter", help="Users of a saved filter.")] = "",
-    file: Annotated[Path | None, typer.Option(help="CSV or XLSX with a column upn, id or sip.")] = None,
-    group: Annotated[str, typer.Option(help="Members of a group, nested ones included.")] = "",
-    user: Annotated[list[str] | None, typer.Option(help="A user; may be repeated.")] = None,
-    numbers: Annotated[
-        str, typer.Option(help="Keep, KeepOnPremises, Home, Mobile, NumberRange, IpPhone, Phone, none.")
-    ] = ("Keep"),
-    pool: Annotated[str, typer.Option(help="Where NumberRange takes from; other sources must lie in it.")] = "",
-    number_type: Annotated[str, typer.Option(help="Of numbers that are in no pool.")] = "directRouting",
-    licence: Annotated[list[str] | None, typer.Option(help="SKU part number; may be repeated.")] = None,
-    policy: Annotated[list[str] | None, typer.Option(help="TYPE=NAME; NAME Global gives back.")] = None,
-    emergency_location: Annotated[str, typer.Option(help="Id or description.")] = "",
-    write_back: Annotated[list[str] | None, typer.Option(help="telephoneNumber or ipPhone.")] = None,
-    wave_size: Annotated[int, typer.Option(help="Users in a wave.")] = 500,
-    canary: Annotated[int, typer.Option(help="Users of a first wave that goes alone.")] = 0,
-    error_budget: Annotated[float, typer.Option(help="It pauses when more percent of a wave fail.")] = 5.0,
-    concurrency: Annotated[int, typer.Option(help="Chunks that are worked on at once.")] = 3,
-    window_start: Annotated[str, typer.Option(help="Such as 2026-03-07T20:00:00+01:00.")] = "",
-    window_end: Annotated[str, typer.Option(help="Nothing is begun afterwards.")] = "",
+    users: Annotated[list[str], typer.Option(help="A text, a filter, a file, a group; with --from users: may repeat.")],
+    users_from: Annotated[str, typer.Option("--from", help="filter, saved_filter, file, group or users.")] = "filter",
+    option: Annotated[list[str] | None, typer.Option("--set", help=f"NAME=VALUE, one of {', '.join(OPTIONS)}.")] = None,
+    policy: Annotated[list[str] | None, typer.Option(help="TYPE=NAME; with NAME Global it is taken away.")] = None,
+    then: Annotated[str, typer.Option(help="nothing, preflight, plan the first wave, or launch.")] = "nothing",
     as_json: Json = False,
 ) -> None:
-    """Make a batch of a filter, a file, a group or named users; nothing outside is changed."""
-    from flows.batches import make, moment, options_of
-
-    source = _source(filter_text, saved, file, group, user or [])
-    options = options_of(
-        {
-            "numbers": numbers,
-            "pool": pool or None,
-            "number_type": number_type,
-            "licences": licence or [],
-            "policies": dict(_pair(each) for each in policy or []),
-            "emergency_location": emergency_location or None,
-            "write_back": write_back or [],
-            "wave_size": wave_size,
-            "canary_size": canary,
-            "error_budget_percent": error_budget,
-            "concurrency": concurrency,
-            "window_start": moment(window_start),
-            "window_end": moment(window_end),
-        }
-    )
-    from tasks.stage import InProcess
-
-    with quietly():
-        summary = make(name, source, options.model_dump(mode="json"), InProcess(), batch_acts.actor())
-    batch_acts.report(summary, as_json=as_json)
+    """Make a batch of a filter, a file, a group or named users; nothing outside is changed unless it is launched."""
+    values: dict[str, Any] = {"name": name, "users_from": users_from, "users": _users(users_from, users), "then": then}
+    values |= dict(map(_option, option or []))
+    batch_acts.create({**values, "other_policies": policy or []}, as_json=as_json)
 
 
-def _source(filter_text: str, saved: str, file: Path | None, group: str, users: list[str]) -> Source:
-    from engine.batch_sources import Source, SourceKind
-
-    given = {
-        SourceKind.FILTER: filter_text,
-        SourceKind.SAVED_FILTER: saved,
-        SourceKind.FILE: str(file.resolve()) if file else "",
-        SourceKind.GROUP: group,
-        SourceKind.USERS: ",".join(users),
-    }
-    named = [Source(kind, text) for kind, text in given.items() if text]
-    if len(named) != 1:
-        what = "no users are named" if not named else "users are named in several ways"
-        raise InputRefused(
-            what, where="batch create", remedy="use one of --filter --saved-filter --file --group --user"
-        )
-    return named[0]
+def _users(users_from: str, users: list[str]) -> str:
+    if users_from == "file":
+        return str(Path(users[0]).resolve())
+    return ",".join(users)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    kind, sign, name = text.partition("=")
-    if not sign or not name:
-        raise InputRefused(f"{text} is no policy", where="--policy", remedy="write it like TenantDialPlan=AT")
-    return kind, name
+def _option(text: str) -> tuple[str, str | list[str]]:
+    name, sign, value = text.partition("=")
+    if not sign or name not in OPTIONS:
+        raise InputRefused(f"{text} is no option", where="--set", remedy=f"write NAME=VALUE, of {', '.join(OPTIONS)}")
+    return name, value.split(",") if name in ("licences", "write_back") else value
 
 
 @app.command("list")

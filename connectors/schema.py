@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -66,6 +67,8 @@ def require(database: Database) -> None:
 
 
 def _refuse_unknown(found: Revision) -> None:
+    if found.is_current:
+        return
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if found.found is not None and found.found not in known:
         what = f"schema {found.found} is not known to this program, which needs {found.needed}"
@@ -81,7 +84,9 @@ def _alone(database: Database) -> Iterator[Connection]:
         yield connection
 
 
+@cache
 def _needed() -> str:
+    """Give the newest revision; read once, because every stage of a run asks."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     assert head is not None
     return head

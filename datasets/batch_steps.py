@@ -1,7 +1,7 @@
 """What a batch does next, from how its waves stand (pure).
 
-The next wave begins when the one before is settled enough: nothing of it is left to begin, so its users are done, or wait
-only for replication. A canary wave has to be settled whole, because the others shall learn from it.
+The next wave begins when the one before is settled enough: nothing of it is left to begin, so its users are done, or
+wait only for replication. A canary wave has to be settled whole, because the others shall learn from it.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from config.errors import InputRefused
 from config.site_approvals import ApprovalRules
 from connectors.database import Database
 from connectors.errors import ConnectorError
-from engine import approvals, gates, inventory, journal, leases, plan_store
+from engine import approvals, batch_gates, inventory, journal, leases, plan_store
 from engine.journal import Entry, Result, Stream
 from engine.leases import Lease, LeaseHeld
 from engine.line import LineWork
@@ -155,14 +155,14 @@ def _work_on(runtime: Runtime, work: _Open, line: StoredLine) -> ConnectorError 
         return error
     if line.state == LineState.FAILED:
         with runtime.database.write() as connection:
-            gates.count_failure(connection, line.plan_id, runtime.now())
+            batch_gates.count_failure(connection, line.plan_id, runtime.now())
     return None
 
 
 def _may_begin(runtime: Runtime, line: StoredLine) -> bool:
-    """Ask right before a line begins: the batch may have been paused, or its window shut, since the chunk was opened."""
+    """Ask right before a line begins: its batch may have been paused, or its window shut, since the chunk began."""
     with runtime.database.read() as connection:
-        return gates.is_open(connection, line.plan_id, runtime.now())
+        return batch_gates.is_open(connection, line.plan_id, runtime.now())
 
 
 def _close(runtime: Runtime, work: _Open) -> None:

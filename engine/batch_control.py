@@ -1,4 +1,4 @@
-"""Controls a batch: begin, pause, resume, cancel, retry failed only, discard. Each is a row first, so that it holds for every process."""
+"""Controls a batch: begin, pause, resume, cancel, retry failed only, discard. A row first, so it holds everywhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from datasets.batch_steps import OPEN, Step, Wave, next_step
 from datasets.batches import BatchOptions
 from datasets.tables.batches import batch_plans, batch_users, batches
 from datasets.tables.plans import plan_lines, plans
-from engine import apply, gates, leases, plan_store, requests
+from engine import apply, batch_gates, leases, plan_store, requests
 from engine import batches as batch_rows
 from engine.batches import CANCELLED, GO, NEW, PAUSED, Batch
 from engine.claims import settle_undone
@@ -102,7 +102,7 @@ def resume(connection: Connection, batch: Batch, now: datetime) -> None:
         connection.execute(update(batch_plans).where(batch_plans.c.plan_id == plan_id).values(forgiven=count))
     plan_discarded_anew(connection, batch, now)
     batch_rows.set_control(connection, batch.id, GO, "", now)
-    requests.clear_alert(connection, gates.alert_of(batch.name), now)
+    requests.clear_alert(connection, batch_gates.alert_of(batch.name), now)
 
 
 def change_window(connection: Connection, batch: Batch, start: datetime | None, end: datetime | None) -> None:
@@ -122,7 +122,7 @@ def cancel(runtime: Runtime, batch: Batch, reason: str) -> Counter[str]:
         if batch.control == CANCELLED:
             raise InputRefused(f"batch {batch.name!r} was cancelled before")
         batch_rows.set_control(connection, batch.id, CANCELLED, reason or "by hand", runtime.now())
-        requests.clear_alert(connection, gates.alert_of(batch.name), runtime.now())
+        requests.clear_alert(connection, batch_gates.alert_of(batch.name), runtime.now())
         states = {plan: plan_store.header(connection, plan).state for plan in batch_rows.plans_of(connection, batch.id)}
     for plan_id, state in states.items():
         if state == "planned":

@@ -1,4 +1,4 @@
-"""Who shall be in a batch: users of a filter, a saved filter, a file, a group or a list, each row told what became of it.
+"""Who shall be in a batch: users of a filter, a saved filter, a file, a group or a list; each row is told its fate.
 
 Nothing is lost: a row that is nobody, or somebody for the second time, stays in the batch with the reason.
 """

@@ -189,7 +189,7 @@ def is_planned(connection: Connection, batch_id: str) -> bool:
 
 
 def new_wave(connection: Connection, batch_id: str, states: Sequence[str], wave: int | None = None) -> tuple[int, int]:
-    """Put the users of these states, of one wave or of all, into a wave of their own; gives it and how many they are."""
+    """Put the users of these states, of one wave or of all, into a wave of their own; gives it and their number."""
     c = batch_users.c
     last = connection.execute(select(func.max(c.wave)).where(c.batch_id == batch_id)).scalar_one() or 0
     rows = [each.row for each in standings(connection, batch_id, states=states, wave=wave)]
@@ -205,18 +205,25 @@ _MOVE, _UNDO = plan_lines.alias("move"), plan_lines.alias("undo")
 _OBJECT = literal("user:") + batch_users.c.user_id
 _MOVE_LINE = and_(_MOVE.c.plan_id == batch_users.c.plan_id, _MOVE.c.object == _OBJECT)
 _UNDO_LINE = and_(_UNDO.c.plan_id == batch_users.c.undo_plan_id, _UNDO.c.object == _OBJECT)
-_JOINED = batch_users.outerjoin(_MOVE, _MOVE_LINE).outerjoin(_UNDO, _UNDO_LINE)
+_JOINED = batch_users.outerjoin(_MOVE, _MOVE_LINE)
+_UNDO_LINES = select(literal(1)).select_from(_UNDO).where(_UNDO_LINE)  # a user may have several lines in an undo
+_UNDONE = and_(
+    _UNDO_LINES.where(_UNDO.c.state == LineState.VERIFIED).exists(),
+    ~_UNDO_LINES.where(_UNDO.c.state != LineState.VERIFIED).exists(),
+)
+_NOT_UNDONE = (
+    select(_UNDO.c.reason).where(_UNDO_LINE, _UNDO.c.reason != "").order_by(_UNDO.c.line).limit(1).scalar_subquery()
+)
 _STATE: ColumnElement[str] = case(
     (batch_users.c.problem != "", batch_users.c.problem),
-    (_UNDO.c.state == LineState.VERIFIED, _UNDO.c.success),
+    (_UNDONE, "undone"),
     (_MOVE.c.state.is_(None), "ready"),
     (_MOVE.c.state == LineState.VERIFIED, _MOVE.c.success),
     else_=_MOVE.c.state,
 )
 _REASON: ColumnElement[str] = case(
     (batch_users.c.problem != "", batch_users.c.remark),
-    (_UNDO.c.state.is_not(None), _UNDO.c.reason),
-    else_=func.coalesce(_MOVE.c.reason, ""),
+    else_=func.coalesce(_NOT_UNDONE, _MOVE.c.reason, ""),
 )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Row
 
 from config.errors import InputRefused
 from datasets.tables.plans import plan_changes, plan_lines, plans
-from engine import gates
+from engine import batch_gates
 from engine.change import Change
 from engine.plan import OPEN_LINES, ChangeState, LineState, Plan
 
@@ -140,8 +140,8 @@ def due_lines(connection: Connection, plan_id: str, now: datetime) -> list[int]:
     because the batch is paused or its window is shut.
     """
     c, due = plan_lines.c, _is_due(now)
-    if not gates.is_open(connection, plan_id, now):
-        due &= gates.begun()
+    if not batch_gates.is_open(connection, plan_id, now):
+        due &= batch_gates.begun()
     return list(connection.execute(select(c.line).where((c.plan_id == plan_id) & due).order_by(c.line)).scalars())
 
 
@@ -168,7 +168,7 @@ def due_plans(connection: Connection, now: datetime) -> list[str]:
     """List the plans being applied that have something due, or nothing open and only want settling; oldest first."""
     c = plan_lines.c
     is_open = c.state.in_(OPEN_LINES)
-    due = is_open & ((c.not_before <= now) | c.not_before.is_(None)) & (~gates.shut(now) | gates.begun())
+    due = is_open & ((c.not_before <= now) | c.not_before.is_(None)) & (~batch_gates.shut(now) | batch_gates.begun())
     due_ids, open_ids = (select(c.plan_id).where(which) for which in (due, is_open))
     query = select(plans.c.id).where(plans.c.state == "applying", plans.c.id.in_(due_ids) | plans.c.id.not_in(open_ids))
     return list(connection.execute(query.order_by(plans.c.created_at)).scalars())

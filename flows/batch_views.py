@@ -1,4 +1,4 @@
-"""What administrators see of a batch on the Prefect pages: the plan of a wave, progress with rate and time left, reasons.
+"""What administrators see of a batch on the Prefect pages: a wave's plan, progress with rate and time left, reasons.
 
 A view only, like `flows/presentation.py`, whose rules hold here too.
 """
@@ -90,7 +90,8 @@ def show_standing(kind: str, summary: Mapping[str, Any], troubles: Sequence[tupl
 def for_page(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Put what a summary has to say about a batch into words."""
     out = summary["unreachable"]
-    told = [f"Batch **{summary['batch']}** is {summary['state']}{f': {summary['why']}' if summary['why'] else ''}."]
+    why = f": {summary['why']}" if summary["why"] else ""
+    told = [f"Batch **{summary['batch']}** is {summary['state']}{why}."]
     if out["users"]:
         told.append(
             f"{out['users']} users could not be called for {out['median_s']} s in the middle, {out['longest_s']} s at "

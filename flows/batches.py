@@ -1,4 +1,4 @@
-"""Batches: who moves to Teams and how, made from one form; paused, resumed, cancelled, and tried again for whom it failed."""
+"""Batches: who moves to Teams and how, made from one form; paused, resumed, cancelled, tried again where it failed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.errors import InputRefused
 from config.site_pools import PoolType
@@ -68,7 +68,7 @@ class CreateRequest(BaseModel):
     users_from: SourceKind = Field(SourceKind.FILTER, title="Users from", description="What the next field names.")
     users: str = Field(
         title="Users",
-        description="A text to search for, a saved filter, the path of a CSV or XLSX file, a group, or up to 500 users.",
+        description="A text to search for, a saved filter, a CSV or XLSX file, a group, or up to 500 users.",
         min_length=1,
     )
     then: Then = Field(Then.PREFLIGHT, title="Then", description="What happens once the batch is made.")
@@ -77,6 +77,9 @@ class CreateRequest(BaseModel):
     number_type: PoolType = Field("directRouting", title="Number type", description="Of numbers that are in no pool.")
     licences: list[str] = Field([], title="Licences", description="SKU part numbers to assign where they are missing.")
     policies: Policies = Field(Policies(), title="Policies", description="Policies that every user of the batch gets.")
+    other_policies: list[str] = Field(
+        [], title="Other policies", description="TYPE=NAME, such as TeamsCallParkPolicy=Reception."
+    )
     emergency_location: str = Field("", title="Emergency location", description="Id or description of a location.")
     write_back: list[Literal["telephoneNumber", "ipPhone"]] = Field(
         [], title="Write back", description="Directory attributes that receive the number."
@@ -98,6 +101,7 @@ class CreateRequest(BaseModel):
     def options(self) -> BatchOptions:
         """Give the options that were chosen. Raises InputRefused for those that do not fit together."""
         chosen = {kind: getattr(self.policies, field) for field, kind in TYPES.items() if getattr(self.policies, field)}
+        chosen |= dict(map(policy, self.other_policies))
         return options_of(
             {
                 **self.model_dump(include=set(BatchOptions.model_fields) - {"policies"}),
@@ -117,6 +121,14 @@ def options_of(values: dict[str, Any]) -> BatchOptions:
         return BatchOptions.model_validate(values | {"policies": policies})
     except ValidationError as error:
         raise refusal(error, BatchOptions, where="batch") from error
+
+
+def policy(text: str) -> tuple[str, str]:
+    """Read a policy as people write it. Raises InputRefused."""
+    kind, _, name = (part.strip() for part in text.partition("="))
+    if not kind or not name:
+        raise InputRefused(f"{text} is no policy", where="policy", remedy="write it like TenantDialPlan=AT")
+    return kind, name
 
 
 def moment(text: str) -> datetime | None:
@@ -163,28 +175,27 @@ class RetryRequest(acting.ActRequest):
 
 def create_story(request: CreateRequest, run: Run, actor: Actor) -> dict[str, Any]:
     """Make a batch, then examine, plan or launch it. Raises InputRefused or ConnectorError."""
-    options = request.options().model_dump(mode="json")
-    source = Source(request.users_from, request.users)
-    return make(request.name, source, options, run, actor, then=request.then)
-
-
-def make(
-    name: str, source: Source, options: dict[str, JsonValue], run: Run, actor: Actor, *, then: Then = Then.NOTHING
-) -> dict[str, Any]:
-    """Make a batch of a source, then do what is wanted. Raises InputRefused or ConnectorError."""
-    asked = {"name": name, "users_from": source.kind.value, "users": source.text[:200], "then": then.value}
+    asked = request.model_dump(mode="json") | {"users": request.users[:200]}
     request_id = run(onboarding.open_request, CREATE, actor, asked, presentation.flow_run_id())
     try:
-        batch_id = run(stages.create, name, source, options, actor.name)
-        if then is Then.PREFLIGHT:
-            return migration.examine(request_id, batch_id, "", run)
-        if then in (Then.PLAN, Then.LAUNCH):
-            batch_id = run(stages.begin, batch_id) if then is Then.LAUNCH else batch_id
-            return migration.advance(request_id, batch_id, run, dry_run=then is Then.PLAN)
-        return told(request_id, batch_id, run, CREATE)
+        source, options = Source(request.users_from, request.users), request.options().model_dump(mode="json")
+        batch_id = run(stages.create, request.name, source, options, actor.name)
+        return _go_on(request_id, batch_id, request.then, run)
     except (InputRefused, ConnectorError) as error:
         give_up(CREATE, run, request_id, error)
         raise
+
+
+def _go_on(request_id: str, batch_id: str, then: Then, run: Run) -> dict[str, Any]:
+    """Do what is wanted with a new batch."""
+    match then:
+        case Then.NOTHING:
+            return told(request_id, batch_id, run, CREATE)
+        case Then.PREFLIGHT:
+            return migration.examine(request_id, batch_id, "", run)
+        case Then.LAUNCH:
+            run(stages.begin, batch_id)
+    return migration.advance(request_id, batch_id, run, dry_run=then is Then.PLAN)
 
 
 def told(request_id: str, batch_id: str, run: Run, kind: str) -> dict[str, Any]:

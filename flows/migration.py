@@ -1,4 +1,4 @@
-"""Migration: the waves of a batch move to Teams, one plan each; a batch is examined before, and a wave can be taken back."""
+"""Migration: the waves of a batch move to Teams, a plan each; a batch is examined before, a wave can be taken back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flows.onboarding import give_up
 from tasks import batches as stages
 from tasks import onboarding
 from tasks.stage import Run
-from tasks.work import sharing_systems
+from tasks.work import systems_open
 
 RUN, ADVANCE, PREFLIGHT, UNDO = "batch-run", "batch-advance", "batch-preflight", "batch-undo"
 # As many chunks at once as a batch may want; each batch has its own, smaller, concurrency.
@@ -72,7 +72,7 @@ def run_story(request: BatchRequest, run: Run, actor: Actor) -> dict[str, Any]:
 def advance(request_id: str, batch_id: str, run: Run, *, dry_run: bool = False) -> dict[str, Any]:
     """Plan and apply wave after wave until there is nothing to do now, and tell how the batch stands."""
     errors: list[Exception] = []
-    with sharing_systems():
+    with systems_open():
         tried = _plan_only(request_id, batch_id, run) if dry_run else _go_on(request_id, batch_id, run, errors)
     summary = run(stages.record, request_id, batch_id, tried, _stopped(errors))
     batch_views.show_standing(RUN, summary, run(stages.troubles, batch_id))
@@ -135,7 +135,9 @@ def apply_wave(batch_id: str, plan_id: str, run: Run) -> list[Exception]:
     return errors
 
 
-def _until_error(chunks: list[tuple[str, str, int, int]], errors: list[Exception]) -> Iterator[tuple[str, str, int, int]]:
+def _until_error(
+    chunks: list[tuple[str, str, int, int]], errors: list[Exception]
+) -> Iterator[tuple[str, str, int, int]]:
     """Give chunk after chunk, none once the batch is held or a system failed."""
     while chunks and not errors:
         yield chunks.pop(0)

@@ -16,7 +16,7 @@ from connectors import sheets
 from datasets.batch_steps import Step
 from datasets.batches import BatchOptions
 from datasets.preflight import Preflight
-from engine import batch_control, batch_sources, gates, journal, leases, plan_store, requests
+from engine import batch_control, batch_gates, batch_sources, journal, leases, plan_store, requests
 from engine import batches as rows
 from engine.apply import Chunk, apply_chunk, chunks, discard, start
 from engine.batch_sources import Source
@@ -173,7 +173,7 @@ def _plan_of(connection: Connection, batch_id: str, wave: int) -> str | None:
 
 
 @stage(READ)
-def show_plan(plan_id: str) -> list[dict[str, str]]:
+def show_plan(plan_id: str) -> Sequence[Mapping[str, Any]]:
     """Give the first lines of a plan as a page shows them: for whom, what, or why not."""
     with open_work() as work, work.database.read() as connection:
         lines = plan_store.load_lines(connection, plan_id, range(1, MOST_SHOWN + 1))
@@ -214,7 +214,7 @@ def move(batch_id: str, plan_id: str, first: int, last: int) -> dict[str, Any]:
     with open_work() as work, work.runtime() as runtime:
         states = dict(apply_chunk(runtime, Chunk(plan_id, first, last)))
         with work.database.read() as connection:
-            is_held = not gates.is_open(connection, plan_id, utc_now())
+            is_held = not batch_gates.is_open(connection, plan_id, utc_now())
             counts = dict(rows.counts(connection, batch_id))
     return {"states": states, "counts": counts, "held": is_held}
 
@@ -293,7 +293,7 @@ def record(request_id: str, batch_id: str, plan_ids: list[str], stopped: dict[st
 
 def _alert(connection: Connection, batch: rows.Batch, request_id: str) -> dict[str, JsonValue] | None:
     """Give the alert of a batch that paused itself since the request was opened."""
-    cause = gates.alert_of(batch.name)
+    cause = batch_gates.alert_of(batch.name)
     standing = [each for each in requests.standing_alerts(connection) if each.cause == cause]
     opened = requests.load(connection, request_id).created_at
     return {"cause": cause, "state": "raised" if standing[0].raised_at >= opened else "stands"} if standing else None
@@ -338,7 +338,7 @@ def standing(batch: str) -> dict[str, Any]:
 
 
 @stage(READ)
-def troubles(batch_id: str) -> list[tuple[str, str, str]]:
+def troubles(batch_id: str) -> Sequence[tuple[str, str, str]]:
     """List the first users who are not done, with the reasons."""
     with open_work() as work, work.database.read() as connection:
         found = rows.standings(connection, batch_id, states=TROUBLED, limit=MOST_SHOWN)

@@ -6,13 +6,8 @@ the preset's retries are used up. Without Prefect every error is simply raised.
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-=======
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
->>>>>>> 79145c5 (wip: batches)
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import wraps

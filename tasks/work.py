@@ -81,7 +81,6 @@ def working_on(systems: Systems) -> Iterator[None]:
 
 
 @contextmanager
-<<<<<<< HEAD
 def systems_open() -> Iterator[None]:
     """Keep the outside systems open for all stages inside, those in other threads included.
 
@@ -93,14 +92,6 @@ def systems_open() -> Iterator[None]:
             work = stack.enter_context(open_work())
             systems = stack.enter_context(open_systems(work.settings, work.database))
             stack.enter_context(working_on(systems.for_engine()))
-=======
-def sharing_systems() -> Iterator[None]:
-    """Keep the outside systems open for all stages of this run: a session for each chunk would be opened in vain."""
-    if _AT_HAND.get() is not None:
-        yield
-        return
-    with open_work() as work, work.runtime() as runtime, working_on(runtime.systems):
->>>>>>> 79145c5 (wip: batches)
         yield
 
 

@@ -1,4 +1,4 @@
-"""Batches of users who move to Teams: who asked for whom, in which wave, and which plan answers it. States are derived."""
+"""Batches of users who move to Teams: who, in which wave, and which plan answers it. How they stand is in the plans."""
 
 from __future__ import annotations
 

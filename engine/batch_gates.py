@@ -1,0 +1,80 @@
+"""Gates: a batch lets a line of its plans begin, or not now: it is paused, cancelled, or its window is shut.
+
+What has begun is finished whatever the gate says, because a user who was moved and has no number yet cannot be called.
+Plans that belong to no batch have no gate.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
+
+from datasets.tables.batches import batch_plans, batches
+from datasets.tables.plans import plan_changes, plan_lines
+from engine import batches as batch_rows
+from engine import requests
+from engine.plan import LineState
+
+_STOPPED = (batch_rows.PAUSED, batch_rows.CANCELLED)
+_JOINED = batch_plans.join(batches, batches.c.id == batch_plans.c.batch_id)
+
+
+def is_open(connection: Connection, plan_id: str, now: datetime) -> bool:
+    """Tell whether a line of the plan may begin now. An undo is let through: it is asked for one by one."""
+    query = select(batches.c.control, batches.c.window_start, batches.c.window_end, batch_plans.c.kind)
+    row = connection.execute(query.select_from(_JOINED).where(batch_plans.c.plan_id == plan_id)).first()
+    return (
+        row is None
+        or row.kind == "undo"
+        or (row.control not in _STOPPED and is_in_window(row.window_start, row.window_end, now))
+    )
+
+
+def is_in_window(start: datetime | None, end: datetime | None, now: datetime) -> bool:
+    """Tell whether a moment is inside the window of a batch."""
+    return (start is None or start <= now) and (end is None or now < end)
+
+
+def shut(now: datetime) -> ColumnElement[bool]:
+    """Give the condition for plans whose gate is shut, to be used on `plan_lines`."""
+    c = batches.c
+    stopped = or_(
+        c.control.in_(_STOPPED),
+        and_(c.window_start.is_not(None), c.window_start > now),
+        and_(c.window_end.is_not(None), c.window_end <= now),
+    )
+    held = select(batch_plans.c.plan_id).select_from(_JOINED).where(batch_plans.c.kind == "move", stopped)
+    return plan_lines.c.plan_id.in_(held)
+
+
+def begun() -> ColumnElement[bool]:
+    """Give the condition for lines of which something was sent, to be used on `plan_lines`."""
+    same = (plan_changes.c.plan_id == plan_lines.c.plan_id) & (plan_changes.c.line == plan_lines.c.line)
+    return exists(select(1).select_from(plan_changes).where(same, plan_changes.c.sent_at.is_not(None)))
+
+
+def count_failure(connection: Connection, plan_id: str, now: datetime) -> str | None:
+    """Pause the batch when more of a wave has failed than its error budget allows; gives the reason of the alert."""
+    query = select(batches.c.id, batches.c.name, batches.c.control, batches.c.error_budget_percent, batch_plans)
+    row = connection.execute(query.select_from(_JOINED).where(batch_plans.c.plan_id == plan_id)).first()
+    if row is None or row.kind == "undo" or row.control in _STOPPED:
+        return None
+    c = plan_lines.c
+    lines, failed = (
+        connection.execute(select(func.count()).select_from(plan_lines).where(c.plan_id == plan_id, which)).scalar_one()
+        for which in (c.line > 0, c.state == LineState.FAILED)
+    )
+    failed -= row.forgiven
+    if failed * 100 <= row.error_budget_percent * lines:
+        return None
+    reason = f"wave {row.wave}: {failed} of {lines} users failed, more than {row.error_budget_percent:g} %"
+    batch_rows.set_control(connection, row.id, batch_rows.PAUSED, reason, now)
+    remedy = f"look, then: ./callwright batch resume '{row.name}'"
+    requests.raise_alert(connection, alert_of(row.name), f"{reason} ; {remedy}", None, now)
+    return reason
+
+
+def alert_of(name: str) -> str:
+    """Give the cause of the alert about a batch that paused itself."""
+    return f"batch paused: {name}"[:200]
