@@ -64,6 +64,13 @@ def shown(lab: Lab, number: str) -> dict[str, Any]:
     return next((dict(row) for row in rows if row["telephoneNumber"] == number), {})
 
 
+def in_directory(lab: Lab, user: str) -> tuple[Any, Any]:
+    """Give what Active Directory shows of a user, where the template has the number written back."""
+    state: Any = lab.control("GET", f"/state/users/{user}")
+    told = state["ad"]
+    return told.get("telephoneNumber"), told.get("ipPhone")
+
+
 def test_numbers_of_every_kind_are_assigned(lab: Lab, ours: Database, run: Run) -> None:
     """M56, M57, M60: by name and from a pool; what an operator delivered is learned by the sync and then given out."""
     direct, calling, connect, mobile = (user.upn for user in people(lab))
@@ -85,6 +92,7 @@ def test_numbers_of_every_kind_are_assigned(lab: Lab, ours: Database, run: Run) 
         assert (ran.code, ran.json["counts"]) == (0, {"assigned": 1}), ran.err
         assert run("numbers", "assign", user, option, value, "--json").json["counts"] == {"unchanged": 1}
     assert [shown(lab, number)["holder"] for number in (FIRST, delivered, MOBILE)] == [direct, connect, mobile]
+    assert in_directory(lab, direct) == (FIRST, FIRST)
 
 
 def test_the_wrong_type_is_refused(lab: Lab, ours: Database, run: Run) -> None:
@@ -113,6 +121,7 @@ def test_the_grace_period_stands_and_ends_on_both_sides(lab: Lab, ours: Database
     assert run("numbers", "assign", user, "--number", FIRST).code == 0
     assert run("numbers", "unassign", user, "--grace-days", "30", "--json").json["counts"] == {"released": 1}
     assert (shown(lab, FIRST)["holder"], shown(lab, FIRST)["blocked"]) == (None, True)
+    assert in_directory(lab, user) == (None, None)
     assert run("numbers", "show", FIRST, "--json").json["state"] == "grace"
     assert run("numbers", "grace", "--json").json["counts"] == {}
     with ours.write() as connection:
