@@ -20,6 +20,7 @@ from engine import inventory
 from engine.migration_terms import WaveTerms
 from engine.plan import LineState
 from engine.preflight import examine
+from tests.fakes.checkout import text_of
 from tests.fakes.migration_site import LINE, NUMBER, POLICIES, Deployment, deployment
 from tests.fakes.tenant import SKU
 
@@ -266,6 +267,12 @@ def test_the_estimate_counts_calls_and_time(site: Deployment) -> None:
     }
     assert found.estimate.eta_s == found.estimate.busy_s / 2 == 68
     assert any("mailbox" in each for each in found.unchecked)
+
+
+def test_the_page_of_checks_names_every_reason() -> None:
+    """An operator finds each reason with its remedy in the documentation."""
+    page = text_of("docs/migration-checks.md")
+    assert [check.value for check in Check if f"`{check.value}`" not in page] == []
 
 
 def test_a_licence_of_the_batch_is_enough(site: Deployment) -> None:
