@@ -46,13 +46,18 @@ class LineWork:
 
     def _run(self) -> None:
         in_doubt = [change for change in self.line.changes if change.state in IN_DOUBT]
-        if not all(self._settle(change) for change in in_doubt) or not self._is_fresh():
+        if not all(self._settle(change) for change in in_doubt) or self._still_waits() or not self._is_fresh():
             return
         for change in self._record.to_do():
             if not (self._is_ready(change) and self._send(change)):
                 return
 
     # ---- before sending
+
+    def _still_waits(self) -> bool:
+        """Look at nothing else while what the line waits for does not show: a wave has thousands of such lines."""
+        first = next(iter(self._record.to_do()), None)
+        return first is not None and kind_of(first.change).is_wait and not self._is_ready(first)
 
     def _is_fresh(self) -> bool:
         """Compare the world with what the plan saw; refuse the line by name when somebody else changed it."""

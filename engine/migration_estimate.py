@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from datasets.preflight import Estimate
 from engine.change import Change
@@ -23,13 +23,17 @@ SERVICE_S = {
 }
 
 
-def estimate(users: Iterable[Sequence[Change]], sessions: int) -> Estimate:
-    """Estimate a wave from the changes of each user; waits are no calls and take no session."""
+def estimate(users: Iterable[Sequence[Change]], sessions: int, measured: Mapping[str, float] | None = None) -> Estimate:
+    """Estimate a wave from the changes of each user; waits are no calls and take no session.
+
+    `measured` are service times of earlier runs; other kinds take what is assumed.
+    """
+    times = SERVICE_S | dict(measured or {})
     calls: Counter[str] = Counter()
     longest = busy = 0.0
     for changes in users:
         sent = [change.kind for change in changes if _is_sent(change.kind)]
-        took = sum(SERVICE_S.get(kind, 1.0) for kind in sent)
+        took = sum(times.get(kind, 1.0) for kind in sent)
         calls.update(sent)
         longest, busy = max(longest, took), busy + took
     return Estimate(calls=dict(calls), busy_s=busy, sessions=sessions, eta_s=max(busy / sessions, longest))

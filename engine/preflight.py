@@ -18,6 +18,7 @@ from engine.migration_terms import WaveTerms
 from engine.requests import new_id
 from engine.resolve import learn_assigned
 from engine.runtime import Runtime
+from engine.service_times import service_times
 from engine.site_pools import define_site
 
 _SLICE = 500
@@ -43,7 +44,9 @@ def examine(
     decided = [*_over_all(options, decided, left)]
     users = tuple(_examined(each, options) for each in decided)
     changes = [each.changes for each in decided if not each.blocked]
-    return Preflight(users=users, estimate=estimate(changes, terms.sessions), unchecked=unchecked)
+    with runtime.database.read() as connection:
+        measured = service_times(connection, runtime.now())
+    return Preflight(users=users, estimate=estimate(changes, terms.sessions, measured), unchecked=unchecked)
 
 
 def _tried(runtime: Runtime, site: SitePolicy, seen: Seen, terms: WaveTerms) -> tuple[list[Decided], int]:

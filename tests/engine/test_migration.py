@@ -188,6 +188,38 @@ def test_a_move_that_only_says_yes_is_not_done(site: Deployment) -> None:
     assert site.state_of(NUMBER) == "assigned"
 
 
+def test_a_failed_policy_leaves_the_user_undone(site: Deployment) -> None:
+    """Who lacks the dial plan of the batch is failed, not migrated; the next plan has only that (M47)."""
+    plan_id = site.plan(BatchOptions(policies={"TenantDialPlan": "AT"}), "id-1")
+    known = site.tenant.policy_ids.pop(("TenantDialPlan", "AT"))
+    (line,) = site.settle(plan_id)
+    assert (line.state, user(site).number) == (LineState.FAILED, NUMBER)
+    site.tenant.policy_ids["TenantDialPlan", "AT"] = known
+    again = site.plan(BatchOptions(policies={"TenantDialPlan": "AT"}), "id-1")
+    assert kinds(site, again) == ("set_policies",)
+    assert site.settle(again)[0].state == LineState.VERIFIED
+
+
+def test_a_number_that_only_seems_assigned_is_not_done(site: Deployment) -> None:
+    """Teams says yes and assigns nothing: the line fails, and the number stays with its owner (false success)."""
+    site.tenant.ignored = {("assign_number", "id-1")}
+    (line,) = site.migrate(KEEP, "id-1")
+    assert (line.state, "never took effect" in line.reason) == (LineState.FAILED, True)
+    assert site.state_of(NUMBER) == "assigned"
+
+
+def test_a_waiting_line_reads_only_what_it_waits_for(sqlite: Database) -> None:
+    """While Teams does not show the move, a visit asks Teams alone: the server has better things to do."""
+    site = deployment(sqlite, move_delay_s=600)
+    site.skype.home("id-1", LINE)
+    plan_id = site.plan(KEEP, "id-1")
+    site.apply(plan_id)
+    site.tenant.clock.sleep(60)
+    first = len(site.tenant.calls)
+    site.apply(plan_id)
+    assert [name for name, _, _ in site.tenant.calls[first:]] == ["teams.voice_user"]
+
+
 def test_one_user_of_many_fails_and_the_others_are_moved(site: Deployment) -> None:
     """A refused move is one failed line with the server's words."""
     site.skype.home("id-2", "tel:+431234502")

@@ -116,6 +116,24 @@ def test_users_without_a_line_get_numbers_of_a_range(estate: HybridLab) -> None:
     assert all("+4319346" in number for number in numbers)
 
 
+@pytest.mark.parametrize(
+    ("source", "attribute", "number"),
+    [
+        (BatchNumbers.HOME, "homePhone", "+431934601501"),
+        (BatchNumbers.MOBILE, "mobile", "+431934601502"),
+        (BatchNumbers.IP_PHONE, "ipPhone", "+431934601503"),
+        (BatchNumbers.PHONE, "telephoneNumber", "+431934601504"),
+    ],
+)
+def test_numbers_come_from_the_directory(estate: HybridLab, source: BatchNumbers, attribute: str, number: str) -> None:
+    """Home, Mobile, IpPhone and Phone of Active Directory become numbers of Teams (M42, M43, M45, M46)."""
+    (user,) = estate.homed(1)
+    sam = str(user.text("onPremisesSamAccountName"))
+    estate.lab.tenant.set_ad_user(sam, {attribute: number})
+    assert estate.settle(estate.plan(BatchOptions(numbers=source), user))[0].state == LineState.VERIFIED
+    assert shown(estate, user)["telephoneNumbers"] == [number]
+
+
 def test_an_old_server_is_refused_before_anything_is_sent(estate: HybridLab) -> None:
     """The build of UMP 365, 6.0.9319.537, is refused naming both versions; .1000 is new enough (M6)."""
     (user,) = estate.homed(1)

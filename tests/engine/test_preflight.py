@@ -269,6 +269,14 @@ def test_the_estimate_counts_calls_and_time(site: Deployment) -> None:
     assert any("mailbox" in each for each in found.unchecked)
 
 
+def test_the_estimate_learns_from_earlier_waves(site: Deployment) -> None:
+    """After a wave whose moves took twenty seconds the next is estimated with that, not with the assumption."""
+    site.tenant.after = lambda name, _target: site.tenant.clock.sleep(20) if name == "move_user" else None
+    site.migrate(KEEP, "id-1")
+    found = examine(site.runtime, site.site, BatchOptions(numbers=BatchNumbers.NONE), ["id-2"], site.terms)
+    assert (found.estimate.calls, found.estimate.eta_s) == ({"move_to_teams": 1}, 20.0)
+
+
 def test_the_page_of_checks_names_every_reason() -> None:
     """An operator finds each reason with its remedy in the documentation."""
     page = text_of("docs/migration-checks.md")

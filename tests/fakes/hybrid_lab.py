@@ -51,7 +51,8 @@ class HybridLab:
     def _is_homed(self, user: User, *, with_line: bool) -> bool:
         tenant, sam = self.lab.tenant, (user.text("onPremisesSamAccountName") or "").casefold()
         known = tenant.skype.get(sam)
-        return known is not None and known.pool is not None and known.enterprise_voice is with_line
+        is_there = known is not None and known.pool is not None and bool(user.text("usageLocation"))
+        return is_there and known is not None and known.enterprise_voice is with_line
 
     def line_of(self, user: User) -> str | None:
         """Give the line of a user of the servers."""
