@@ -106,7 +106,11 @@ def _read(
     stream: str,
 ) -> Iterator[Any]:
     names = ", ".join(f'"{name}"' for name in columns)
-    if connection.dialect.name != "sqlite" and table == "journal":
+    if connection.dialect.name == "sqlite":
+        # SQLite keeps JSON that is a number as one; what was hashed is its text.
+        for name in ("payload", "before", "after"):
+            names = names.replace(f'"{name}"', f'CAST("{name}" AS text)')
+    elif table == "journal":
         # As text, because the driver gives None both for JSON's null and for a payload that was erased.
         names, order = names.replace('"payload"', 'CAST("payload" AS text)'), 'stream_id COLLATE "C", seq'
     mark = "?" if connection.dialect.name == "sqlite" else "%s"

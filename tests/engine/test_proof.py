@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 from sqlalchemy import Connection, delete, insert, select, update
 
 from config.errors import InputRefused
 from connectors.database import Database
 from datasets.tables.journal import journal, journal_effects, journal_manifests, journal_streams
 from engine.audit_heads import export_heads, read_heads
-from engine.journal import append_closed
+from engine.change import Effect
+from engine.journal import Entry, append_closed
 from engine.proof import verify
 from tests.fakes.databases import PrivatePostgres, sqlite_database
 from tests.fakes.journals import START, entries_of, without_guards, write_journal
@@ -176,6 +178,17 @@ def test_a_cut_of_what_is_not_sealed_yet_shows_against_exported_heads(database: 
     with database.read() as connection:
         assert verify(connection).faults == []
         assert len(verify(connection, [line]).faults) == 1
+
+
+@pytest.mark.parametrize("value", [7, -1, 0, True, "7", "1e3", [1], {"n": 5}, None], ids=str)
+def test_values_of_every_kind_are_proved(database: Database, value: JsonValue) -> None:
+    """A value that is a number is proved like a text: databases keep numbers in a form of their own."""
+    effect = Effect(object="user:1", attribute="n", before=value, after=None)
+    with database.write() as connection:
+        entry = Entry(START, 1, 1, "user:1", "outcome", "verified", value, (effect,))
+        append_closed(connection, "p-1", "1", [entry], START)
+    with database.read() as connection:
+        assert verify(connection).faults == []
 
 
 def test_a_file_that_holds_no_heads_is_refused(tmp_path: Path) -> None:

@@ -30,15 +30,13 @@ GROUPS = ("usage_location", "TenantDialPlan", "OnlineVoiceRoutingPolicy", "ipPho
 class History:
     """A tenant with people, a journal, and what every group of attributes was before and after each change."""
 
-    def __init__(self, seed: int) -> None:
-        import_tables()
+    def __init__(self, seed: int, database: Database) -> None:
         self.rng = random.Random(seed)
         self.tenant: FakeTenant = fresh(licence_delay_s=0)
         self.tenant.policy_ids |= {(kind, n): f"{kind}-{n}" for kind in GROUPS[1:3] for n in "ABC"}
         for user in self.tenant.users.values():
             user.usage_location, user.skus, user.licensed_at = "DE", (SKU,), self.tenant.clock.now()
-        self.runtime: Runtime = runtime_on(Database("sqlite://"), self.tenant)
-        metadata.create_all(self.runtime.database.engine)
+        self.runtime: Runtime = runtime_on(database, self.tenant)
         define_pool(self.runtime)
         store_plan(self.runtime, self.tenant, [], plan_id="p-none")
         self.steps: list[tuple[str, str, str, object]] = []  # user, group, name of the change, values before it
@@ -113,9 +111,17 @@ def _effect(obj: str, attribute: str, before: object, after: object) -> Effect:
     return Effect.model_validate({"object": obj, "attribute": attribute, "before": before, "after": after})
 
 
-def play(seed: int) -> bool:
+def in_memory() -> Database:
+    """Give a database in memory: hundreds of histories need no disk."""
+    import_tables()
+    made = Database("sqlite://")
+    metadata.create_all(made.engine)
+    return made
+
+
+def play(seed: int, database: Database | None = None) -> bool:
     """Play one history, undo a random subset, then undo that; tells whether anything was chosen to be undone."""
-    history = History(seed)
+    history = History(seed, database or in_memory())
     for number in range(history.rng.randint(3, 10)):
         history.step(number)
     before = history.values()
@@ -154,6 +160,11 @@ def _choose(history: History, now: dict[tuple[str, str], object]) -> tuple[list[
 def test_undo_of_any_subset_gives_the_values_before(part: int) -> None:
     """Two dozen histories: undo of a subset = values before, undo of the undo = values after, later changes stay."""
     assert sum(play(SEED + 100 * part + number) for number in range(6)) >= 4
+
+
+def test_histories_on_both_databases(database: Database) -> None:
+    """A file and a server tell the same story as memory does."""
+    assert play(SEED + 1, database)
 
 
 @pytest.mark.nightly

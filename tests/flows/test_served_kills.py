@@ -200,7 +200,7 @@ def use(monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
 def test_a_killed_run_is_crashed_and_the_next_one_goes_on(
     lab: Lab, in_prefect: PrefectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run whose process is killed in mid-plan ends as crashed; the next run settles the plan; nothing is doubled."""
+    """A run whose process is killed in mid-plan ends as crashed; the next run settles the plan (M83)."""
     site = Site(lab, tmp_path, f"sqlite:///{tmp_path / 'callwright.db'}")
     use(monkeypatch, site)
     served = Served(site, in_prefect, tmp_path, None)
@@ -217,7 +217,7 @@ def test_a_killed_run_is_crashed_and_the_next_one_goes_on(
 def test_twenty_five_kills_through_a_served_deployment(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Run, runner, Prefect server and database are killed 25 times in turn: every run ends truthfully, 0 lost."""
+    """Run, runner, Prefect server and database are killed 25 times in turn: every run ends truthfully, 0 lost (M83)."""
     postgres = start_postgres()
     try:
         site = Site(lab, tmp_path, postgres.new_empty())
