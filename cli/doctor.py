@@ -154,7 +154,7 @@ def _group(graph: Graph, name: str) -> str:
 
     group_id, members = graph.group_id(name), graph.member_ids(name)
     if group_id is None or members is None:
-        raise InputRefused(f"no group {name} in the tenant", remedy="create it or correct templates.toml")
+        raise InputRefused(f"no group {name} in the tenant", remedy="create it or correct the templates")
     depth = graph.nesting(group_id)
     return f"{len(members)} users" + (f", groups nested {depth} deep" if depth else "")
 

@@ -128,4 +128,4 @@ def forbidden() -> tuple[Forbidden, ...]:
 def templates_of(pool: str) -> list[str]:
     """Name the templates of the site policy that take numbers from a pool."""
     site = site_policy()
-    return [template.name for template in site.templates if template.pool == pool] if site else []
+    return [template.name for template in site.templates if pool in template.pools] if site else []

@@ -49,7 +49,45 @@ def settings_table() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"docs/commands.md": ("commands", commands_table), "docs/configuration.md": ("settings", settings_table)}
+def matrix_table() -> str:
+    """Give the table of user types and the policy types that apply to them."""
+    from config import user_types
+
+    return user_types.matrix_table()
+
+
+def template_table() -> str:
+    """Give the table of every key of a lifecycle template."""
+    from config.site_templates import LifecycleTemplate
+
+    lines = ["| key | default | means |", "|---|---|---|"]
+    for name, field in LifecycleTemplate.model_fields.items():
+        default = "required" if field.is_required() else _default(field.default)
+        lines.append(f"| `{name}` | {default} | {field.description or _MEANINGS[name]} |")
+    return "\n".join(lines)
+
+
+_MEANINGS = {
+    "name": "what it is called; plans and reports name it",
+    "match": "whom it is for: `department`, `location`, `usage_location`, `company`, `worker_type`, `groups`",
+    "number_source": "where the number comes from; the values are below",
+    "enterprise_voice": "whether Enterprise Voice is switched on",
+}
+
+
+def _default(value: object) -> str:
+    from pydantic import BaseModel
+
+    shown = "" if value is None or isinstance(value, BaseModel) else str(value)
+    return "" if shown in ("()", "{}") else f"`{shown}`" if shown else ""
+
+
+PAGES = {
+    "docs/commands.md": ("commands", commands_table),
+    "docs/configuration.md": ("settings", settings_table),
+    "docs/templates.md": ("template keys", template_table),
+    "docs/user-types.md": ("matrix", matrix_table),
+}
 
 
 def refreshed(page: str) -> str:

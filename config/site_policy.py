@@ -1,4 +1,7 @@
-"""The site policy: a folder with `pools.toml`, `templates.toml` and `mappings/*.toml`, read and checked as a whole."""
+"""The site policy: a folder with `pools.toml`, templates and `mappings/*.toml`, read and checked as a whole.
+
+Templates are written as `templates.yaml` or as `templates.toml`; it is one model either way.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ from config.site_mappings import FeedMapping
 from config.site_pools import Forbidden, LocationRule, SitePart, SitePool, overlap
 from config.site_templates import LifecycleTemplate
 from config.toml_files import load_toml
+from config.yaml_files import load_yaml
+
+TEMPLATE_FILES = ("templates.yaml", "templates.yml", "templates.toml")
 
 
 class _PoolsFile(SitePart):
@@ -52,8 +58,13 @@ class SitePolicy(SitePart):
         found = next((template for template in self.templates if template.name == name), None)
         if found is None:
             names = [template.name for template in self.templates]
-            raise _unknown("template", name, names, self.folder / "templates.toml")
+            raise _unknown("template", name, names, self.templates_file)
         return found
+
+    @property
+    def templates_file(self) -> Path:
+        """Give the file that holds the templates; raises InputRefused when there are two."""
+        return templates_file(self.folder)
 
     def mappings(self) -> tuple[str, ...]:
         """List the mappings of the site."""
@@ -67,9 +78,8 @@ def read_site(folder: Path) -> SitePolicy:
         raise InputRefused("there is no such folder of site policy", where=str(folder), remedy=remedy)
     file = load_toml(folder / "pools.toml", _PoolsFile)
     pools = file.pools
-    templates = load_toml(folder / "templates.toml", _TemplatesFile).templates
+    templates = read_templates(templates_file(folder))
     _refuse_twice("pool", [pool.name for pool in pools], folder / "pools.toml")
-    _refuse_twice("template", [template.name for template in templates], folder / "templates.toml")
     _refuse_overlap(pools, folder / "pools.toml")
     return SitePolicy(
         folder=folder,
@@ -80,6 +90,23 @@ def read_site(folder: Path) -> SitePolicy:
         lifecycle=read_lifecycle(folder),
         emergency_locations=file.emergency_locations,
     )
+
+
+def templates_file(folder: Path) -> Path:
+    """Find the file of templates; raises InputRefused when there are two, for nobody could say which one counts."""
+    found = [path for name in TEMPLATE_FILES if (path := folder / name).is_file()]
+    if len(found) > 1:
+        what = f"there are {' and '.join(path.name for path in found)}"
+        raise InputRefused(what, where=str(folder), remedy="keep the templates in one of them and delete the other")
+    return found[0] if found else folder / TEMPLATE_FILES[-1]
+
+
+def read_templates(path: Path) -> tuple[LifecycleTemplate, ...]:
+    """Read a file of templates, YAML or TOML by its name; raises InputRefused."""
+    is_yaml = path.suffix in (".yaml", ".yml")
+    templates = (load_yaml if is_yaml else load_toml)(path, _TemplatesFile).templates
+    _refuse_twice("template", [template.name for template in templates], path)
+    return templates
 
 
 def read_approvals(folder: Path) -> ApprovalRules:

@@ -19,14 +19,20 @@ Model = TypeVar("Model", bound=BaseModel)
 def read_toml(path: Path) -> dict[str, object]:
     """Read a TOML file; raises InputRefused when it is missing, unreadable or not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise InputRefused(f"is not TOML: {error}", where=str(path), remedy="correct that place") from error
+
+
+def read_text(path: Path) -> str:
+    """Read a policy file as text; raises InputRefused when it is missing or unreadable."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         remedy = "create the file or correct its path"
         raise InputRefused(f"cannot be read ({error.strerror})", where=str(path), remedy=remedy) from error
     except UnicodeDecodeError as error:
         raise InputRefused("is not UTF-8 text", where=str(path), remedy="save the file as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputRefused(f"is not TOML: {error}", where=str(path), remedy="correct that place") from error
 
 
 def load_toml(path: Path, model: type[Model]) -> Model:

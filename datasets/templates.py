@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
+from config.site_templates import RULE_ATTRIBUTES, Match, NumberSource, PoolRule
 from config.site_templates import LifecycleTemplate as Template
-from config.site_templates import Match, NumberSource
 from datasets.people import Person
 
 __all__ = ["Choice", "NumberSource", "Template", "choose_template"]
@@ -16,10 +16,11 @@ _ATTRIBUTES = ("department", "location", "usage_location", "company", "worker_ty
 
 
 class Choice(NamedTuple):
-    """The template that won, or None, and the sentence that says why."""
+    """The template that won, or None, the sentence that says why, and those that matched and lost, strongest first."""
 
     template: Template | None
     why: str
+    lost: tuple[Template, ...] = ()
 
 
 def choose_template(person: Person, group_names: Iterable[str], templates: Sequence[Template]) -> Choice:
@@ -32,7 +33,22 @@ def choose_template(person: Person, group_names: Iterable[str], templates: Seque
     if not matching:
         return Choice(None, _why_none(person, groups, templates))
     winner, others = matching[0], matching[1:]
-    return Choice(winner, _why(person, groups, winner, others))
+    return Choice(for_person(winner, person), _why(person, groups, winner, others), tuple(others))
+
+
+def for_person(template: Template, person: Person) -> Template:
+    """Give the template with the pool that its rules choose for a person."""
+    pool = next((rule.pool for rule in template.pool_rules if _fits(rule, person)), template.pool)
+    return template if pool == template.pool else template.model_copy(update={"pool": pool})
+
+
+def _fits(rule: PoolRule, person: Person) -> bool:
+    wanted = {name: getattr(rule, name) for name in RULE_ATTRIBUTES}
+    return all(
+        _folded(getattr(person, name)) in {_folded(value) for value in values}
+        for name, values in wanted.items()
+        if values
+    )
 
 
 def _rank(template: Template) -> tuple[int, str, str]:

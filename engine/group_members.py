@@ -15,7 +15,9 @@ def members_of(runtime: Runtime, groups: Iterable[str]) -> dict[str, frozenset[s
         members = runtime.systems.graph.member_ids(group)
         if members is None:
             raise InputRefused(
-                f"no group {group} in the tenant", where="templates.toml", remedy="create it or correct the template"
+                f"no group {group} in the tenant",
+                where="templates.toml (or .yaml)",
+                remedy="create it or correct the template",
             )
         found[group] = members
     return found

@@ -12,6 +12,7 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from config.site_templates import LifecycleTemplate
+from datasets.calling_settings import CallingGroup, Settings
 from datasets.people import Person
 from datasets.templates import choose_template
 from datasets.users import AdUser, DirectoryUser, VoiceUser
@@ -87,6 +88,16 @@ def _needs_directory(template: LifecycleTemplate) -> bool:
     return bool(template.write_back) or template.number_source not in ("NumberRange", "none")
 
 
+def _calling(
+    runtime: Runtime, template: LifecycleTemplate | None, voice: VoiceUser | None
+) -> dict[CallingGroup, Settings] | None:
+    """Read the calling settings of somebody whose template sets them; it takes a call of its own."""
+    calling = runtime.systems.calling
+    if calling is None or voice is None or template is None or not template.calling.groups():
+        return None
+    return calling.settings(voice.id)
+
+
 def _situation(
     runtime: Runtime,
     row: Row,
@@ -109,6 +120,7 @@ def _situation(
         accounts=tuple(accounts),
         voice=voices.get(only.id) if only else None,
         ad=ad.get(sam) if sam else None,
+        calling=_calling(runtime, template, voices.get(only.id) if only else None),
         recent=recent,
         waiting_since=row.waiting_since,
     )

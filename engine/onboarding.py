@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from typing import cast
 
 from pydantic import JsonValue
 
 from config.site_templates import LifecycleTemplate
+from datasets.calling_settings import CallingGroup, Settings
 from datasets.people import Person, Status
 from datasets.users import AdUser, DirectoryUser, SubscribedSku, VoiceUser
-from engine import movers
+from engine import movers, template_parts
 from engine.change import Change, Effect
 from engine.claims import person as person_owner
 from engine.compare import compare
@@ -23,7 +25,7 @@ from engine.conditions import PHONE_SYSTEM
 from engine.life import Life, is_gone
 from engine.number_lines import lifting, writing_back
 from engine.plan import Line, LineState
-from engine.readers import Observed, directory_value, is_of_directory, voice_value
+from engine.readers import CALLING, Observed, directory_value, is_of_directory, voice_value
 
 # The account is made a working phone one day before the first day, so that licences have replicated by then.
 START_AHEAD = timedelta(days=1)
@@ -78,6 +80,7 @@ class Situation:
     accounts: tuple[DirectoryUser, ...] = ()
     voice: VoiceUser | None = None
     ad: AdUser | None = None
+    calling: Mapping[CallingGroup, Settings] | None = None
     recent: Observed = field(default_factory=dict)
     unreadable: str | None = None
     busy_with: str | None = None
@@ -105,6 +108,8 @@ class Situation:
             return self.recent[obj, attribute]
         if is_of_directory(attribute):
             return directory_value(self.account, attribute)
+        if attribute.startswith(CALLING):
+            return (self.calling or {}).get(cast(CallingGroup, attribute.removeprefix(CALLING)))
         return voice_value(self.voice, attribute)
 
 
@@ -216,7 +221,9 @@ def _full(situation: Situation, terms: Terms) -> Line:
     account, template = situation.account, situation.template
     assert account is not None
     assert template is not None
-    refusal = _licence_refusal(situation, template, account, terms) or _policy_refusal(template, terms)
+    refusal = _licence_refusal(situation, template, account, terms) or template_parts.policy_refusal(
+        situation, template, terms.missing_policies
+    )
     if refusal:
         return line_for(situation, LineState.REFUSED, refusal)
     changes = [
@@ -228,8 +235,9 @@ def _full(situation: Situation, terms: Terms) -> Line:
         *_number(situation, account),
         *_enterprise_voice(situation, template, account),
         *_policies(situation, template, account),
+        *template_parts.calling(situation, template, account),
         *_write_back(situation, template, account),
-        *movers.forwarding_back(situation, account),
+        *(movers.forwarding_back(situation, account) if template.calling.forwarding is None else []),
         *movers.licences_away(situation, template, account),
     ]
     if not changes:
@@ -265,15 +273,6 @@ def _licence_refusal(
         left = sku.enabled_units - sku.consumed_units - terms.licences_given.get(sku.sku_id, 0)
         if sku.sku_id in _missing_skus(situation, template, account, terms) and left < 1:
             return f"no licence {part} is left ({sku.enabled_units} in use) ; buy or free some, then run the feed again"
-    return None
-
-
-def _policy_refusal(template: LifecycleTemplate, terms: Terms) -> str | None:
-    for policy_type, name in template.policies.items():
-        if (policy_type, name) in terms.missing_policies:
-            return (
-                f"{policy_type} '{name}' of template {template.name} does not exist ; create it or correct the template"
-            )
     return None
 
 

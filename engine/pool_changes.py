@@ -118,7 +118,7 @@ def retire(connection: Connection, name: str, templates: Sequence[str] = ()) -> 
     pool = _known(connection, name)
     if templates:
         what = f"template {templates[0]} takes numbers from pool {name}"
-        raise InputRefused(what, where="templates.toml", remedy="give the template another pool first")
+        raise InputRefused(what, where="templates", remedy="give the template another pool first")
     if pool.is_policy or any(not span.is_added for span in pool.spans):
         raise PolicyOwns(f"pool {name!r}")
     _refuse_taken(connection, name, pool.spans)

@@ -48,12 +48,13 @@ def policy_terms(site: SitePolicy) -> dict[str, PoolTerms]:
 def refuse_unknown_pools(site: SitePolicy, known: Mapping[str, PoolTerms]) -> None:
     """Raise InputRefused naming the first template whose pool neither the policy nor the inventory has."""
     offered = [name for name, terms in known.items() if terms.is_offered]
-    for template in site.templates:
-        if template.pool and template.pool not in offered:
-            what = f"template {template.name} takes from pool {template.pool}, which is not in pools.toml"
-            remedy = f"name one of {_some(offered)}, or make it: ./callwright numbers pool create {template.pool}"
+    named = ((template.name, pool) for template in site.templates for pool in template.pools)
+    for template, pool in named:
+        if pool not in offered:
+            what = f"template {template} takes from pool {pool}, which is not in pools.toml"
+            remedy = f"name one of {_some(offered)}, or make it: ./callwright numbers pool create {pool}"
             raise InputRefused(
-                f"{what} and was not made by command", where=f"{site.folder / 'templates.toml'}: pool", remedy=remedy
+                f"{what} and was not made by command", where=f"{site.templates_file}: pool", remedy=remedy
             )
 
 

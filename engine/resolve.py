@@ -237,6 +237,9 @@ class _Chooser:
             return situation
         if situation.template.number_source != "NumberRange":
             return self._named(situation, situation.template)
+        if situation.template.pool is None:
+            what = f"no pool rule of template {situation.template.name} is for this person"
+            return replace(situation, refusal=f"{what} ; add a rule, or pool for everybody else")
         if is_future(situation.person, self._now):
             return situation
         for owner in reversed(_objects(situation)):

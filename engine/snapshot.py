@@ -19,7 +19,7 @@ from typing import IO
 import orjson
 
 from config.errors import InputRefused
-from config.site_templates import POLICY_TYPES
+from config.user_types import POLICY_TYPES
 from connectors.graph_listing import GraphListing
 from connectors.skype_listing import SkypeListing
 from connectors.teams_listing import TeamsListing
