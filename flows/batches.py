@@ -120,7 +120,8 @@ def options_of(values: dict[str, Any]) -> BatchOptions:
     try:
         return BatchOptions.model_validate(values | {"policies": policies})
     except ValidationError as error:
-        raise refusal(error, BatchOptions, where="batch") from error
+        said = refusal(error, BatchOptions, where="batch")
+        raise InputRefused(said.what, where="batch", remedy=said.remedy or "correct the options") from error
 
 
 def policy(text: str) -> tuple[str, str]:

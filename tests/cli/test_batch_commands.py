@@ -1,0 +1,144 @@
+"""The batch commands on a hybrid lab over the real protocols: make, examine, plan, run, stop, try again, take back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.records import User
+from tests.fakes.command_line import Ran, Run
+from tests.fakes.databases import sqlite_database
+from tests.fakes.hybrid_lab import HybridLab, hybrid_lab
+from tests.fakes.lab_environment import environment_of, skype_environment_of
+
+pytestmark = pytest.mark.slow
+MOVE = "Move-CsUser"
+KEEP = ("--set", "numbers=Keep", "--set", "canary_size=0")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HybridLab]:
+    """Run one hybrid lab for the module."""
+    folder = tmp_path_factory.mktemp("hybrid")
+    with closing(sqlite_database(folder)) as database, pytest.MonkeyPatch.context() as patch:
+        with hybrid_lab(folder, database, patch) as made:
+            yield made
+
+
+@pytest.fixture
+def hybrid(running: HybridLab, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HybridLab]:
+    """Point the settings at the lab, with a database of its own and short times."""
+    endpoints = running.lab.endpoints
+    for name, value in (environment_of(endpoints, folder) | skype_environment_of(endpoints)).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CALLWRIGHT_WAIT__POLL_S", "0.05")
+    monkeypatch.setenv("CALLWRIGHT_WAIT__LAG_WINDOW_S", "0.1")
+    yield running
+    running.lab.faults.clear()
+
+
+def make(run: Run, users: list[User], *more: str) -> Ran:
+    """Make a batch of users."""
+    named = [word for user in users for word in ("--users", user.upn)]
+    return run("batch", "create", "b", "--from", "users", *named, *KEEP, *more)
+
+
+def finish(run: Run, visits: int = 40) -> dict[str, Any]:
+    """Run a batch until it waits for nothing."""
+    for _ in range(visits):
+        found: dict[str, Any] = run("batch", "run", "b", "--json").json
+        if found["state"] != "waiting" and found["state"] != "running":
+            return found
+        time.sleep(0.06)
+    pytest.fail(f"the batch did not end: {found}")
+
+
+def moves(hybrid: HybridLab, since: int) -> list[str]:
+    """Give whom a move changed since a call."""
+    calls = hybrid.lab.calls.since(since)
+    return [str(call["target"]) for call in calls if call["operation"] == MOVE and call["effects"]]
+
+
+def test_a_batch_of_a_file_is_examined_planned_run_and_taken_back(hybrid: HybridLab, run: Run, folder: Path) -> None:
+    """Rows by UPN, id and SIP; who is nobody is told; everybody is moved once and then taken back (M41, M50)."""
+    users = hybrid.homed(3)
+    rows = [users[0].upn, users[1].id, f"sip:{users[2].upn}", "nobody@contoso.example", users[0].id]
+    (folder / "people.csv").write_text("\n".join(["UPN,Remark", *(f"{row},x" for row in rows)]), encoding="utf-8")
+    made = run("batch", "create", "b", "--from", "file", "--users", "people.csv", *KEEP, "--json")
+    assert made.json["counts"] == {"ready": 3, "not_found": 1, "duplicate": 1}
+    examined = run("batch", "preflight", "b", "--file", "all.xlsx", "--json")
+    assert examined.json["counts"] == {"may_move": 3, "blocked": 0, "not_in_tenant": 2}
+    assert (folder / "all.xlsx").exists()
+    plan_id = run("batch", "plan", "b", "--json").json["plan_id"]
+    assert run("plan", "show", plan_id).code == 0
+    assert hybrid.lab.tenant.skype[str(users[0].text("onPremisesSamAccountName")).casefold()].pool
+    before = len(hybrid.lab.calls.since())
+    done = finish(run)
+    assert len(set(moves(hybrid, before))) == len(moves(hybrid, before)) == 3
+    assert done["counts"] == {"migrated": 3, "not_found": 1, "duplicate": 1}
+    assert (done["unreachable"]["users"], done["unreachable"]["still"]) == (3, 0)
+    assert run("batch", "list", "--json").json[0]["state"] == "finished"
+    assert run("batch", "run", "b").code == 0
+    run("batch", "undo", "b", "--wave", "1", "--yes")
+    for _ in range(40):
+        run("continue")
+        shown = run("batch", "show", "b", "--json").json
+        if shown["counts"].get("undone") == 3:
+            break
+        time.sleep(0.06)
+    assert shown["counts"]["undone"] == 3
+    assert run("audit", "verify").code == 0
+
+
+def test_a_batch_of_a_nested_group(hybrid: HybridLab, run: Run) -> None:
+    """The members of a group are its users, each once."""
+    group = next(group for group in hybrid.lab.tenant.groups.values() if len(group.members) > 2)
+    made = run("batch", "create", "b", "--from", "group", "--users", group.id, "--json")
+    assert made.json["counts"]["ready"] >= 1
+    assert run("batch", "discard", "b", "--yes").code == 0
+    assert run("batch", "list", "--json").json == []
+
+
+def test_who_fails_is_tried_again_and_nobody_else(hybrid: HybridLab, run: Run) -> None:
+    """One move is refused by the server: the batch says who and why; retry moves that one."""
+    users = hybrid.homed(4)
+    make(run, users, "--set", "error_budget_percent=50")
+    broken: dict[str, Any] = {"name": "error", "match": {"operation": MOVE, "target": "*"}, "times": 1, "after": 1}
+    hybrid.lab.faults.add({**broken, "code": "BadRequest", "message": "this user is broken", "status": 400})
+    first = finish(run)
+    assert first["counts"] == {"migrated": 3, "failed": 1}
+    assert run("batch", "show", "b", "--state", "failed", "--json").json["users"][0]["reason"]
+    hybrid.lab.faults.clear()
+    run("batch", "retry", "b")
+    assert finish(run)["counts"] == {"migrated": 4}
+
+
+def test_a_storm_of_throttling_is_waited_for(hybrid: HybridLab, run: Run) -> None:
+    """While Graph says to wait, no call is sent; afterwards everybody is moved."""
+    users = hybrid.homed(3)
+    make(run, users)
+    match: dict[str, Any] = {"operation": "u*", "target": "*"}
+    hybrid.lab.faults.add({"name": "throttle", "match": match, "rate_per_s": 5, "burst": 4, "retry_after_s": 0.4})
+    assert finish(run)["counts"] == {"migrated": 3}
+    (seen,) = hybrid.lab.faults.listed()
+    assert seen["played"]
+    assert seen["early"] == 0
+
+
+def test_what_cannot_be_meant_is_refused(hybrid: HybridLab, run: Run) -> None:
+    """Options that nobody knows, a batch that is not there, a file without a user: one line each, with a remedy."""
+    for words in (
+        ("batch", "create", "b", "--users", "x", "--set", "colour=red"),
+        ("batch", "create", "b", "--users", "x", "--set", "numbers=NumberRange"),
+        ("batch", "create", "b", "--users", "nobody at all"),
+        ("batch", "run", "missing"),
+        ("batch", "create", "b", "--from", "group", "--users", "no such group"),
+    ):
+        ran = run(*words)
+        assert (ran.code, len(ran.err.splitlines())) == (2, 1), ran.err
+        assert " ; " in ran.err
