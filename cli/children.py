@@ -40,6 +40,14 @@ def serve(
     become("deployments.serve", "--mapping", str(mapping), *context.args)
 
 
+def listen(
+    context: typer.Context,
+    port: Annotated[int | None, typer.Option(help="Port to listen at; default: the setting listen.port.")] = None,
+) -> None:
+    """Take events of HR systems, SCIM and lifecycle workflows over HTTP; each starts a run."""
+    become("deployments.listen", *(["--port", str(port)] if port is not None else []), *context.args)
+
+
 def bench(
     name: Annotated[str, typer.Argument(help="Which benchmark; without one they are listed.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON line only.")] = False,

@@ -13,6 +13,7 @@ from cli import (
     children,
     database,
     doctor,
+    hr_events,
     inventory,
     number_flows,
     onboarding,
@@ -58,6 +59,8 @@ def _assemble() -> None:
     app.command("snapshot")(snapshot.snapshot)
     app.command("lab", context_settings=children.PASS_ON)(children.lab)
     app.command("serve", context_settings=children.PASS_ON)(children.serve)
+    app.command("listen", context_settings=children.PASS_ON)(children.listen)
+    app.add_typer(hr_events.app, name="events")
     app.command("bench")(children.bench)
     app.command("about")(about.about)
 

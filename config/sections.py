@@ -169,3 +169,32 @@ class AuditSettings(_Section):
         Path(".callwright/journal-heads.jsonl"),
         description="file, better on another machine, to which the heads of the journal are exported",
     )
+
+
+class ListenSettings(_Section):
+    """The HTTP endpoint for HR systems: where it listens, whom it believes, and how much it takes."""
+
+    host: str = Field("127.0.0.1", description="address to listen at; any other than this machine needs a certificate")
+    port: int = Field(8020, ge=0, le=65535, description="port to listen at")
+    certificate: Path | None = Field(None, description="PEM file of the certificate with which the endpoint speaks TLS")
+    private_key: Path | None = Field(None, description="PEM file of its private key")
+    mapping: str = Field("workday", description="mapping of the people in events: a file, or a name in the site policy")
+    secret: SecretRef | None = Field(None, description="reference to the secret that HR systems send as bearer token")
+    audience: str = Field("", description="audience of Entra tokens that are believed; empty: none are")
+    applications: tuple[str, ...] = Field((), description="client ids that Entra tokens may be of; empty: any")
+    callbacks: tuple[str, ...] = Field(
+        ("https://graph.microsoft.com/beta",), description="addresses that answers to workflows may be sent below"
+    )
+    largest_body: PositiveInt = Field(1_000_000, description="bytes of a request")
+    most_people: PositiveInt = Field(500, description="people in one request")
+    per_minute: PositiveInt = Field(120, description="requests of one sender in a minute")
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        if (self.certificate is None) != (self.private_key is None):
+            raise ValueError("certificate and private_key belong together")
+        if self.host not in ("127.0.0.1", "localhost", "::1") and self.certificate is None:
+            raise ValueError("listening to other machines needs a certificate: the secret would be sent in clear")
+        if not all(each.startswith("https://") for each in self.callbacks):
+            raise ValueError("callbacks must start with https://")
+        return self

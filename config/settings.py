@@ -29,6 +29,7 @@ from config.sections import (
     CacheLimits,
     ChunkLimits,
     FeedLimits,
+    ListenSettings,
     PowerShellSettings,
     SkypeSettings,
     StockSettings,
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     chunk: ChunkLimits = Field(ChunkLimits(), description="lines per task")
     audit: AuditSettings = Field(AuditSettings(), description="retention and exported heads")
     cache: CacheLimits = Field(CacheLimits(), description="when an answer for the cache is not believed")
+    listen: ListenSettings = Field(ListenSettings(), description="the HTTP endpoint for HR systems")
     stock: StockSettings = Field(StockSettings(), description="when pools run low")
     wait: WaitSettings = Field(WaitSettings(), description="waiting, claims and grace")
 

@@ -35,6 +35,14 @@ ONBOARDING = Deployed(
     tags=("voice", "onboarding"),
 )
 
+HR_EVENT = Deployed(
+    name="hr-event",
+    flow="flows.hr_event:carry_out",
+    description="Carry out one event that an HR system, a SCIM client or a lifecycle workflow sent over HTTP. Started "
+    "by the endpoint (`./callwright listen`), which stored the event before it answered.",
+    tags=("voice", "events"),
+)
+
 NIGHTLY = Deployed(
     name="onboarding-nightly",
     flow="flows.onboarding:onboard",
@@ -250,7 +258,19 @@ BATCH_UNDO = Deployed(
 
 MIGRATION = (BATCH_CREATE, BATCH_PREFLIGHT, BATCH_RUN, BATCH_ADVANCE, BATCH_CONTROL, BATCH_RETRY, BATCH_UNDO)
 
-EVERYWHERE = (CONTINUE, HEADS, RETENTION, PLAN_APPLY, ROLLBACK, RESTORE, *NUMBERS, *USERS, *MIGRATION, RECONCILE)
+EVERYWHERE = (
+    HR_EVENT,
+    CONTINUE,
+    HEADS,
+    RETENTION,
+    PLAN_APPLY,
+    ROLLBACK,
+    RESTORE,
+    *NUMBERS,
+    *USERS,
+    *MIGRATION,
+    RECONCILE,
+)
 CATALOG = (ONBOARDING, NIGHTLY, *EVERYWHERE)
 
 

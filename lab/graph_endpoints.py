@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
-from lab import graph_delta, graph_groups, graph_numbers, graph_users, graph_voice
+from lab import graph_delta, graph_groups, graph_numbers, graph_users, graph_voice, graph_workflows
 from lab.graph_messages import Answer, Call
 
 Handler = Callable[[Call], Answer]
@@ -27,6 +27,7 @@ POLICIES = ("TeamsPolicyUserAssign.ReadWrite.All",)
 _TELEPHONY = "/admin/teams/telephoneNumberManagement"
 _ASSIGNMENTS = f"{_TELEPHONY}/numberAssignments"
 _POLICY = "/admin/teams/policy"
+_WORKFLOW_TASK = "/identityGovernance/lifecycleWorkflows/workflows/{}/tasks/{}/taskProcessingResults/{}"
 _NAMED = "(type='((?:[^']|'')*)',name='((?:[^']|'')*)')"
 
 
@@ -97,6 +98,8 @@ ENDPOINTS = (
     Endpoint("GET", f"{_POLICY}/getPolicyId{_NAMED}", "policy.getPolicyId", graph_voice.policy_id, POLICIES),
     Endpoint("POST", f"{_POLICY}/userAssignments/assign", "policy.assign", graph_voice.assign_policies, POLICIES),
     Endpoint("POST", f"{_POLICY}/userAssignments/unassign", "policy.unassign", graph_voice.unassign_policies, POLICIES),
+    # Whoever the custom task extension names may answer, without a role of its own.
+    Endpoint("POST", f"{_WORKFLOW_TASK}/resume", "workflows.resume", graph_workflows.resume, READ_USERS),
 )
 
 

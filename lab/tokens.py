@@ -20,7 +20,8 @@ from lab.rules import Refusal
 GRAPH_AUDIENCE = "https://graph.microsoft.com"
 TEAMS_AUDIENCE = "48ac35b8-9aa8-4d74-927d-1f4a14a0b239"
 ALGORITHMS = ["RS256", "PS256"]
-AUDIENCES = {f"{GRAPH_AUDIENCE}/.default": GRAPH_AUDIENCE, f"{TEAMS_AUDIENCE}/.default": TEAMS_AUDIENCE}
+APPLICATION_AUDIENCE = "api://callwright"  # an application of the customer's own that others may call
+AUDIENCES = {f"{each}/.default": each for each in (GRAPH_AUDIENCE, TEAMS_AUDIENCE, APPLICATION_AUDIENCE)}
 
 
 class Tokens:

@@ -1,0 +1,258 @@
+"""The HTTP endpoint for events of HR systems: nothing lost, nothing twice, nobody in who should not be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import InputRefused
+from config.settings import read_settings
+from connectors.errors import Unreachable
+from deployments.door import make_app
+from deployments.door_guard import Guard, secret_of
+from deployments.listen import main
+from deployments.watcher import Outage, Outcome, Standing
+from engine import events
+from tests.fakes.checkout import ROOT
+from tests.fakes.doors import BEARER, ENVIRONMENT, SECRET, Client, OpenDoor, open_door
+from tests.fakes.flow_site import FlowSite
+
+ADA = {"Id": "00001", "Department": "Sales", "Country": "AT", "Status": "Active"}
+BOB = ADA | {"Id": "00002"}
+
+
+@pytest.fixture
+def site(at_site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> FlowSite:
+    """Give a site in memory whose door has a secret."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return at_site
+
+
+@pytest.fixture
+def door(site: FlowSite) -> Iterator[OpenDoor]:
+    """Open the door."""
+    with open_door(site) as opened:
+        yield opened
+
+
+def test_people_of_an_event_become_phone_users(door: OpenDoor) -> None:
+    """The answer comes before anything happens; the run does what a feed's would, and the payload is forgotten."""
+    answer = door.send(ADA, BOB)
+    assert (answer.status_code, answer.json()["accepted"], door.site.phones()) == (202, 2, {})
+    door.look()
+    assert set(door.site.phones()) == {"id-1", "id-2"}
+    assert [(event.state, event.rows) for event in door.events()] == [("finished", None)]
+
+
+def test_the_same_key_is_the_same_event(door: OpenDoor) -> None:
+    """Same key and content: same answer, nothing twice. Another content: refused, and said so."""
+    first, again = door.send(ADA), door.send(ADA)
+    assert (first.json(), first.status_code) == (again.json(), again.status_code)
+    other = door.send(BOB)
+    assert (other.status_code, "another content" in other.json()["error"]["message"]) == (422, True)
+    door.look()
+    assert door.send(ADA).json() == first.json()
+    door.look()
+    assert door.states() == ["finished"]
+    assert set(door.site.writes().values()) == {1}
+
+
+def test_a_bad_person_is_told_at_once_and_quarantined(door: OpenDoor) -> None:
+    """The others go on; the sender hears the column and the reason, and the row is in quarantine."""
+    told = door.send(ADA, BOB | {"Status": "Aktiv"}).json()
+    assert (told["accepted"], [bad["person"] for bad in told["quarantined"]]) == (1, [2])
+    assert told["quarantined"][0]["column"] == "Status"
+    door.look()
+    assert len(door.site.quarantined()) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        pytest.param(b"{", 400, "no JSON", id="no JSON"),
+        pytest.param(b"[]", 422, "people", id="nobody"),
+        pytest.param(b'"text"', 422, "valid dictionary", id="text"),
+        pytest.param(b'[{"Id": {"a": 1}}]', 422, "people.0.Id", id="nested"),
+        pytest.param(b'[{"Department": "Sales"}]', 400, "column Id is missing", id="no id"),
+        pytest.param(b'[{"Id": "1", "Status": "secret!"}]', 422, "is no status", id="bad status"),
+        pytest.param(b"x" * 1_000_001, 413, "larger than", id="large"),
+        pytest.param(b"[" + b'{"Id":"1"},' * 500 + b'{"Id":"1"}]', 413, "more than 500 people", id="many"),
+    ],
+)
+def test_what_cannot_be_taken_is_one_sentence(door: OpenDoor, body: bytes, status: int, words: str) -> None:
+    """Each refusal is JSON with a reason, repeats no value, and stores nothing."""
+    answer = door.client.post("/events", content=body, headers={**BEARER, "Idempotency-Key": "k"})
+    assert answer.status_code == status
+    assert words in answer.json()["error"]["message"]
+    assert "secret!" not in answer.text
+    assert door.states() == []
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Basic x"}, {"Authorization": "Bearer wrong"}])
+def test_nobody_comes_in_without_the_secret(door: OpenDoor, header: dict[str, str]) -> None:
+    """No token, another scheme, a wrong secret: 401, here and at SCIM's paths."""
+    for path in ("/events", "/scim/v2/Users", "/workflows/joiner"):
+        answer = door.client.post(path, json=[ADA], headers={"Idempotency-Key": "k", **header})
+        assert (answer.status_code, "WWW-Authenticate" in answer.headers) == (401, True)
+    assert door.states() == []
+
+
+def test_guessing_is_slowed_down(door: OpenDoor) -> None:
+    """After ten wrong secrets in a minute an address has to wait, even with the right one."""
+    wrong = [door.client.get("/scim/v2/Users", headers={"Authorization": f"Bearer {n}"}) for n in range(11)]
+    assert [answer.status_code for answer in wrong] == [401] * 10 + [429]
+    assert int(door.send(ADA).headers["Retry-After"]) >= 1
+
+
+def test_one_sender_has_a_limit(site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More requests in a minute than the settings allow are told to wait; the next minute they may go on."""
+    monkeypatch.setenv("CALLWRIGHT_LISTEN__PER_MINUTE", "2")
+    now = [0.0]
+    guard = Guard(read_settings().listen, None, lambda: now[0], SECRET)
+    for _ in range(2):
+        guard.admit(f"Bearer {SECRET}", "a")
+    with pytest.raises(Exception, match="more than 2 requests") as caught:
+        guard.admit(f"Bearer {SECRET}", "b")
+    assert getattr(caught.value, "headers", {}) == {"Retry-After": "60"}
+    now[0] = 60.0
+    assert guard.admit(f"Bearer {SECRET}", "a").name == "shared secret"
+
+
+def test_an_event_outlives_the_process(site: FlowSite) -> None:
+    """What was answered with 202 is carried out by the next process, also when the last one died at it."""
+    with open_door(site) as before:
+        before.send(ADA)
+        with before.work.database.write() as connection:
+            events.started(connection, before.events()[0].id, "")
+    with open_door(site) as after:
+        after.look()
+        assert after.states() == ["received"]  # it died once: it rests a moment
+        with after.work.database.write() as connection:
+            connection.exec_driver_sql("UPDATE events SET settled_at = '2000-01-01T00:00:00.000000Z'")
+        after.look()
+        assert after.states() == ["finished"]
+        assert set(site.phones()) == {"id-1"}
+
+
+def test_an_outage_leaves_the_event_waiting(door: OpenDoor) -> None:
+    """A system that does not answer is no fault of the event: it waits, and is carried out later."""
+
+    def fail(name: str, target: str) -> None:
+        raise Unreachable("the tenant does not answer")
+
+    door.site.tenant.before = fail
+    door.send(ADA)
+    door.look()
+    assert door.states() == ["received"]
+    door.site.tenant.before = lambda name, target: None
+    with door.work.database.write() as connection:
+        connection.exec_driver_sql("UPDATE events SET settled_at = '2000-01-01T00:00:00.000000Z'")
+    door.look()
+    assert door.states() == ["finished"]
+
+
+class Server:
+    """A Prefect server in memory: a key finds its run again; it can be away, and runs can crash."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, str] = {}
+        self.is_away, self.outcome = False, Outcome.OPEN
+
+    def start(self, event: Any) -> str:
+        """Start or find a run."""
+        if self.is_away:
+            raise Outage("connection refused")
+        return self.keys.setdefault(f"{event.id}:{event.attempts}", f"run-{len(self.keys)}")
+
+    def standing(self, run_id: str) -> Standing:
+        """Tell how every run stands."""
+        return Standing(self.outcome, "killed")
+
+
+def test_a_server_gets_one_run_for_one_event(site: FlowSite) -> None:
+    """While it is away events wait; a run that crashes is started anew, a few times and not for ever."""
+    server = Server()
+    server.is_away = True
+    with open_door(site, server) as door:
+        door.send(ADA)
+        door.look()
+        assert door.states() == ["received"]
+        server.is_away = False
+        door.look()
+        door.look()
+        assert (door.states(), len(server.keys)) == (["started"], 1)
+        server.outcome = Outcome.CRASHED
+        for _ in range(8):
+            with door.work.database.write() as connection:
+                connection.exec_driver_sql("UPDATE events SET settled_at = '2000-01-01T00:00:00.000000Z'")
+            door.look()
+        assert (door.states(), len(server.keys)) == (["failed"], events.MOST_ATTEMPTS)
+
+
+def test_many_leavers_one_by_one_are_not_believed(door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit on leavers holds for a day of events, not only for each of them."""
+    monkeypatch.setenv("CALLWRIGHT_FEED__LEAVERS", "2")
+    path = door.site.folder / "mappings" / "hr.toml"
+    path.write_text(path.read_text(encoding="utf-8") + 'Left = "terminated"\n', encoding="utf-8")
+    for number in range(1, 5):
+        door.send({**ADA, "Id": f"0000{number}", "Status": "Left"}, key=f"k{number}")
+    door.look()
+    assert door.states() == ["finished", "finished", "refused", "refused"]
+    assert "leavers" in door.events()[-1].message
+
+
+def test_no_secret_and_no_person_is_in_the_log(door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
+    """The log names events by id."""
+    caplog.set_level(logging.DEBUG)
+    door.send(ADA, Authorization=f"Bearer {SECRET}x")
+    door.send({**ADA, "Department": "Sales"})
+    door.look()
+    ours = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("callwright"))
+    assert "stored events event e-" in ours
+    assert SECRET not in caplog.text
+    assert "00001" not in ours
+
+
+def test_a_fault_of_ours_shows_no_trace(door: OpenDoor) -> None:
+    """A database that fails, and what nobody foresaw, is one sentence for the sender."""
+    with door.work.database.write() as connection:
+        connection.exec_driver_sql("DROP TABLE events")
+    answer = door.send(ADA)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+    broken = Client(make_app(None)).post("/events", json=[ADA], headers={**BEARER, "Idempotency-Key": "k"})
+    assert broken.json() == {"error": {"code": "internal", "message": "internal error ; see the log of the endpoint"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        pytest.param("SECRET", "", "nobody may come in", id="nobody"),
+        pytest.param("SECRET", "env:SHORT", "too short", id="short"),
+    ],
+)
+def test_a_door_that_is_not_safe_stays_shut(
+    site: FlowSite, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    """Without a secret worth the name the endpoint does not start."""
+    monkeypatch.setenv("SHORT", "short")
+    monkeypatch.setenv(f"CALLWRIGHT_LISTEN__{name}", value)
+    with pytest.raises(InputRefused, match=words):
+        secret_of(read_settings().listen)
+
+
+def test_other_machines_need_tls(site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secret never travels in clear."""
+    monkeypatch.setenv("CALLWRIGHT_LISTEN__HOST", "0.0.0.0")
+    with pytest.raises(InputRefused, match="needs a certificate"):
+        read_settings()
+
+
+def test_the_description_is_current(capsys: pytest.CaptureFixture[str]) -> None:
+    """docs/openapi.json is what the endpoint says of itself; `python -m deployments.listen --openapi` makes it anew."""
+    assert main(["--openapi"]) == 0
+    assert capsys.readouterr().out == Path(ROOT / "docs" / "openapi.json").read_text(encoding="utf-8")

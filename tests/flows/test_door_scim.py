@@ -1,0 +1,191 @@
+"""SCIM at the endpoint: what a client may ask, what it is told, and what becomes of its users here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from datasets.scim import ScimError, parse_filter, person_of
+from datasets.scim_patch import patched
+from tests.fakes.doors import ENTERPRISE, ENVIRONMENT, OpenDoor, open_door, scim_user
+from tests.fakes.flow_site import FlowSite
+
+
+@pytest.fixture
+def door(at_site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
+    """Open the door of a site in memory."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with open_door(at_site) as opened:
+        yield opened
+
+
+def test_a_user_lives_from_hire_to_leave(door: OpenDoor) -> None:
+    """Created, found, changed, deactivated, deleted: each change is an event, what changes nothing is none."""
+    made = door.scim("POST", "/Users", scim_user("00001"))
+    assert made.status_code == 201
+    assert made.headers["content-type"] == "application/scim+json"
+    user_id = made.json()["id"]
+    assert made.headers["location"] == made.json()["meta"]["location"] == f"https://door/scim/v2/Users/{user_id}"
+    door.look()
+    assert set(door.site.phones()) == {"id-1"}
+    assert door.scim("GET", '/Users?filter=userName eq "U00001@CONTOSO.com"').json()["totalResults"] == 1
+    assert door.scim("GET", '/Users?filter=externalId eq "nobody"').json()["Resources"] == []
+    operations = [{"op": "Replace", "path": f"{ENTERPRISE}:department", "value": "Finance"}]
+    changed = door.scim("PATCH", f"/Users/{user_id}", {"Operations": operations}).json()
+    assert changed[ENTERPRISE]["department"] == "Finance"
+    assert changed["meta"]["version"] == 'W/"2"'
+    door.scim("PATCH", f"/Users/{user_id}", {"Operations": operations})
+    same = door.scim("PUT", f"/Users/{user_id}", {**changed, "displayName": "Ada"})
+    assert same.json()["displayName"] == "Ada"
+    assert len(door.events()) == 3
+    gone = door.scim("PATCH", f"/Users/{user_id}", {"Operations": [{"op": "replace", "value": {"active": "False"}}]})
+    assert gone.json()["active"] is False
+    assert door.events()[-1].rows[0]["status"] == "terminated"
+    assert door.scim("DELETE", f"/Users/{user_id}").status_code == 204
+    assert door.scim("GET", f"/Users/{user_id}").status_code == 404
+    assert len(door.events()) == 4  # had left already
+
+
+def test_deleting_somebody_who_is_active_is_a_leaver(door: OpenDoor) -> None:
+    """DELETE alone lets somebody leave."""
+    user_id = door.scim("POST", "/Users", scim_user("00001")).json()["id"]
+    door.scim("DELETE", f"/Users/{user_id}")
+    assert [event.rows[0]["status"] for event in door.events()] == ["active", "terminated"]
+
+
+def test_the_same_key_makes_no_second_user(door: OpenDoor) -> None:
+    """A request that is sent again under its key gets its first answer; another body under it is refused."""
+    first = door.scim("POST", "/Users", scim_user("00001"), **{"Idempotency-Key": "a"})
+    again = door.scim("POST", "/Users", scim_user("00001"), **{"Idempotency-Key": "a"})
+    assert (first.status_code, first.json()) == (again.status_code, again.json())
+    other = door.scim("POST", "/Users", scim_user("00002"), **{"Idempotency-Key": "a"})
+    assert other.status_code == 422
+    taken = door.scim("POST", "/Users", scim_user("00001"))
+    assert (taken.status_code, taken.json()["scimType"]) == (409, "uniqueness")
+    assert len(door.events()) == 1
+
+
+def test_a_bulk_is_one_event(door: OpenDoor) -> None:
+    """Operations are answered one by one, refer to each other by bulkId, and their people are one feed."""
+    operations = [
+        {"method": "POST", "path": "/Users", "bulkId": "one", "data": scim_user("00001")},
+        {"method": "POST", "path": "/Users", "bulkId": "two", "data": scim_user("00002")},
+        {"method": "POST", "path": "/Users", "bulkId": "bad", "data": {"userName": "x"}},
+        {
+            "method": "PATCH",
+            "path": "/Users/bulkId:one",
+            "data": {"Operations": [{"op": "add", "path": "title", "value": "CEO"}]},
+        },
+        {"method": "DELETE", "path": "/Users/bulkId:nobody"},
+        {"method": "POST", "path": "/Users", "data": scim_user("00003")},
+    ]
+    answer = door.scim("POST", "/Bulk", {"Operations": operations}).json()
+    assert [each["status"] for each in answer["Operations"]] == ["201", "201", "400", "200", "409", "400"]
+    assert answer["Operations"][2]["response"]["scimType"] == "invalidValue"
+    (event,) = door.events()
+    assert [(row["employee_id"], row["job_title"]) for row in event.rows] == [("00001", "CEO"), ("00002", "")]
+    door.look()
+    assert set(door.site.phones()) == {"id-1", "id-2"}
+
+
+def test_a_bulk_stops_where_its_sender_wants(door: OpenDoor) -> None:
+    """After failOnErrors errors nothing more is done; more than the limit is refused whole."""
+    bad = {"method": "POST", "path": "/Users", "bulkId": "x", "data": {}}
+    answer = door.scim("POST", "/Bulk", {"failOnErrors": 1, "Operations": [bad, bad]})
+    assert len(answer.json()["Operations"]) == 1
+    assert door.scim("POST", "/Bulk", {"Operations": [bad] * 101}).status_code == 413
+
+
+def test_many_leavers_in_a_bulk_are_not_believed(door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits of a feed hold for a bulk."""
+    for number in range(1, 4):
+        door.scim("POST", "/Users", scim_user(f"0000{number}"))
+    door.look()
+    monkeypatch.setenv("CALLWRIGHT_FEED__LEAVERS", "2")
+    users = door.scim("GET", "/Users").json()["Resources"]
+    door.scim("POST", "/Bulk", {"Operations": [{"method": "DELETE", "path": f"/Users/{u['id']}"} for u in users]})
+    door.look()
+    assert door.states() == ["finished"] * 3 + ["refused"]
+    assert len(door.site.phones()) == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "kind"),
+    [
+        pytest.param("POST", "/Users", {"userName": ""}, 400, "invalidValue", id="no name"),
+        pytest.param("POST", "/Users", {"userName": "a@b.c"}, 400, "invalidValue", id="no employee number"),
+        pytest.param("POST", "/Users", scim_user("1", active="maybe"), 400, "invalidValue", id="not active"),
+        pytest.param("POST", "/Users", scim_user("1", userName="no address"), 400, "invalidValue", id="bad name"),
+        pytest.param("POST", "/Users", [], 400, "invalidSyntax", id="list"),
+        pytest.param("GET", '/Users?filter=userName co "a"', None, 400, "invalidFilter", id="filter"),
+        pytest.param("GET", "/Users/u-nobody", None, 404, None, id="unknown"),
+        pytest.param("PATCH", "/Users/u-nobody", {"Operations": []}, 404, None, id="patch unknown"),
+        pytest.param("POST", "/Bulk", {"Operations": "x"}, 400, "invalidSyntax", id="bulk"),
+    ],
+)
+def test_errors_have_the_form_of_the_standard(
+    door: OpenDoor, method: str, path: str, body: object, status: int, kind: str | None
+) -> None:
+    """RFC 7644, section 3.12: schemas, status as text, scimType where there is one, and a sentence."""
+    answer = door.scim(method, path, body)
+    told = answer.json()
+    assert (answer.status_code, told["status"], told.get("scimType")) == (status, str(status), kind)
+    assert told["schemas"] == ["urn:ietf:params:scim:api:messages:2.0:Error"]
+    assert told["detail"]
+    assert door.states() == []
+
+
+def test_what_is_supported_is_said(door: OpenDoor) -> None:
+    """The three documents of discovery tell the truth: patch, bulk and filter, no sorting, no entity tags."""
+    provider = door.scim("GET", "/ServiceProviderConfig").json()
+    told = {name: part["supported"] for name, part in provider.items() if isinstance(part, dict)}
+    wanted = {"patch": True, "bulk": True, "filter": True}
+    assert told == {**wanted, "changePassword": False, "sort": False, "etag": False}
+    assert door.scim("GET", "/ResourceTypes").json()["Resources"][0]["endpoint"] == "/Users"
+    assert {each["id"] for each in door.scim("GET", "/Schemas").json()["Resources"]} >= {ENTERPRISE}
+
+
+OPERATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a part": ({"op": "replace", "path": "name.givenName", "value": "Ada"}, {"name": {"givenName": "Ada"}}),
+    "a member": (
+        {"op": "add", "path": 'phoneNumbers[type eq "work"].value', "value": "+43"},
+        {"phoneNumbers": [{"type": "work", "value": "+43"}]},
+    ),
+    "without a path": ({"op": "Add", "value": {"title": "CEO", f"{ENTERPRISE}:department": "HR"}}, {"title": "CEO"}),
+    "removed": ({"op": "remove", "path": "displayName"}, {"displayName": None}),
+    "in any case": ({"op": "replace", "path": "DISPLAYNAME", "value": "B"}, {"displayName": "B"}),
+}
+
+
+@pytest.mark.parametrize(("operation", "expected"), OPERATIONS.values(), ids=OPERATIONS)
+def test_operations_of_a_patch(operation: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Paths to parts, to members of lists, to the extension, and none at all."""
+    found = patched({"userName": "a@b.c", "displayName": "A"}, [operation])
+    assert {name: found.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("path", ["id", "emails[", "a.b.c", "userName.x", "meta.version"])
+def test_a_patch_that_goes_nowhere_changes_nothing(path: str) -> None:
+    """What cannot be changed or understood is refused, the user stays as it was."""
+    user = {"userName": "a@b.c"}
+    with pytest.raises(ScimError):
+        patched(user, [{"op": "replace", "path": "title", "value": "x"}, {"op": "replace", "path": path, "value": "x"}])
+    assert user == {"userName": "a@b.c"}
+
+
+def test_the_fields_of_a_person() -> None:
+    """Phones by type, mail and country also when there is only one; the external id where no number is."""
+    user = {
+        "userName": "a@b.c",
+        "externalId": "7",
+        "emails": [{"value": "a@b.c"}],
+        "phoneNumbers": [{"type": "mobile", "value": "tel:+43660"}],
+        "addresses": [{"type": "home", "country": "AT"}],
+    }
+    found = {name: value for name, value in person_of(user).items() if value}
+    wanted = {"employee_id": "7", "upn": "a@b.c", "email": "a@b.c", "mobile_phone": "+43660", "usage_location": "AT"}
+    assert found == wanted | {"status": "active"}
+    assert parse_filter(' externalId EQ "a\\"b" ') == ("externalId", 'a"b')
