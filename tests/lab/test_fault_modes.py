@@ -12,6 +12,7 @@ import pytest
 
 from lab import call_routing, fault_plan
 from lab.catalogue import E5
+from lab.fault_modes import OPERATIONS
 from lab.rules import Refusal
 from lab.server import Lab
 from tests.fakes.checkout import ROOT
@@ -174,6 +175,15 @@ def test_a_plan_file_sets_everything(lab: Lab, tmp_path: Path) -> None:
     assert user.id in lab.tenant.deleted
     assert [fault["name"] for fault in lab.faults.listed()] == ["move_fails"]
     assert lab.control("GET", "/state/summary")["ghosts"] == ["+431934609001"]  # type: ignore[index,call-overload]  # JSON
+
+
+def test_a_plan_file_knows_every_mode_by_name(lab: Lab, tmp_path: Path) -> None:
+    """What can be switched on over the control port can be in the file, each about the calls it knows."""
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({"faults": [{"name": name} for name in sorted(OPERATIONS)]}))
+    fault_plan.play(lab.parts, fault_plan.read(path), path)
+    listed: Any = lab.control("GET", "/faults")
+    assert {fault["name"]: fault["match"]["operation"] for fault in listed["faults"]} == dict(OPERATIONS)
 
 
 @pytest.mark.parametrize(
