@@ -251,6 +251,7 @@ class AdAccount(SnapshotLine):
     kind: Literal["ad_account"] = "ad_account"
     sam_account_name: str
     user_principal_name: str | None = None
+    is_enabled: bool = True
     telephone_number: str | None = None
     ip_phone: str | None = None
     mobile: str | None = None

@@ -176,4 +176,5 @@ def _number(number: NumberAssignment) -> Number:
 
 
 def _ad_account(user: AdUser) -> AdAccount:
-    return AdAccount.model_validate(user.model_dump())
+    values = {name: value for name, value in user.model_dump().items() if name in AdAccount.model_fields}
+    return AdAccount.model_validate({**values, "is_enabled": user.enabled})

@@ -303,8 +303,8 @@ class _Loader:
         attributes |= {ldap: line[name] for name, ldap in _LDAP.items() if name in line}
         suffix = ",".join(f"DC={part}" for part in self.tenant.domain.split("."))
         upn = line.get("user_principal_name", "")
-        place = f"CN={sam},OU=People,{suffix}"
-        self.tenant.put_ad_user(AdUser(sam, place, opaque_id("ad", sam.casefold()), upn, attributes=attributes))
+        place, enabled = f"CN={sam},OU=People,{suffix}", line.get("is_enabled", True)
+        self.tenant.put_ad_user(AdUser(sam, place, opaque_id("ad", sam.casefold()), upn, enabled, attributes))
         if user and "msrtcsip_line" in line:
             self.tenant.put_voice(replace(self.tenant.voice(user.id), on_prem_line_uri=line["msrtcsip_line"]))
 

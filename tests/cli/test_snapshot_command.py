@@ -85,6 +85,7 @@ def furnish(lab: Lab) -> None:
             ("Grant-CsVoicePolicy", {"Identity": homed.sip_address, "PolicyName": "National"}),
         ]
         assert [run(shell, cmdlet, **given)[1] for cmdlet, given in acts] == [""] * len(acts)
+        assert run(shell, "Disable-ADAccount", Identity=homed.sam)[1] == ""
     free = [number for number in lab.tenant.numbers.values() if number.target_id is None]
     lab.tenant.block_number(free[0].telephone_number, days=30)
     lab.tenant.block_number(free[1].telephone_number, days=0)
@@ -267,6 +268,7 @@ def _servers(lab: Lab) -> dict[str, Any]:
             sam: (user.sip_address, user.pool, user.enterprise_voice, dict(user.policies), user.orbit)
             for sam, user in tenant.skype.items()
         },
+        "disabled": [sam for sam, account in tenant.ad_users.items() if not account.enabled],
         "lines": {sam: skype.line_of(tenant, sam) for sam in tenant.skype},
         "devices": {name: (row.kind, row.line_uri, row.sip_address) for name, row in tenant.devices.items()},
         "ranges": sorted(row.name for kind, _ in tenant.objects for row in objects.every(tenant, kind)),
