@@ -5,7 +5,8 @@ A number is chosen inside the transaction that stores the plan; who cannot have 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -130,6 +131,16 @@ def attribute_of(migrant: Migrant, source: BatchNumbers) -> str | None:
         BatchNumbers.PHONE: ad.telephone_number,
     }
     return found.get(source)
+
+
+def candidates(migrant: Migrant, options: BatchOptions) -> Iterator[str]:
+    """Give the numbers that a user of the batch may be given by name."""
+    if options.numbers is BatchNumbers.KEEP:
+        yield from (each for each in (_bare(migrant.line), migrant.carried, migrant.cleared) if each)
+        return
+    country = migrant.observed(migrant.object, "usage_location")
+    with suppress(InvalidNumber):
+        yield parse_number(attribute_of(migrant, options.numbers) or "", str(country) if country else None).e164
 
 
 def _bare(line: str | None) -> str:

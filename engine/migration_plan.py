@@ -1,11 +1,12 @@
 """Plan a wave of users who move to Teams: look, judge, choose numbers, store the plan. Nothing outside is written.
 
-Choosing and storing are one transaction, so that a wave claims its numbers as a whole or not at all.
+A block of a pool is claimed for the whole wave at once. Numbers that are named are claimed some at a time, so that no
+transaction is long; when planning fails, every claim is given back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -13,15 +14,15 @@ from sqlalchemy import Connection
 
 from config.errors import InputRefused
 from config.site_policy import SitePolicy
-from datasets.batches import BatchOptions
+from datasets.batches import BatchNumbers, BatchOptions
 from datasets.preflight import Concern
 from datasets.users import NumberAssignment
-from engine import plan_store
+from engine import inventory, plan_store
 from engine.change import Change
 from engine.locations import Locations
 from engine.migration import Goal, Migrant, plan_user
 from engine.migration_look import facts_of, goal_of, look
-from engine.migration_numbers import Choice, template_of
+from engine.migration_numbers import Choice, candidates, template_of
 from engine.migration_terms import WaveTerms
 from engine.plan import Line, LineState, Plan
 from engine.pool_terms import PoolTerms, pool_terms
@@ -32,6 +33,7 @@ from engine.runtime import Runtime
 from engine.site_pools import define_site
 
 SUCCESS = "migrated"
+_AT_ONCE = 20  # claims of named numbers in one transaction
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,47 @@ def plan_wave(
 
     Raises InputRefused for a pool that nobody defined, and what the connectors raise.
     """
-    seen = see(runtime, site, options, user_ids, terms)
-    if seen.goal.gives_numbers:
-        learn_assigned(runtime, seen.held)
-    plan_id, now = new_id("p"), runtime.now()
+    seen, plan_id = see(runtime, site, options, user_ids, terms), new_id("p")
+    learn(runtime, seen)
     with runtime.database.write() as connection:
         define_site(connection, site)
-        choice = Choice(connection, seen.goal, seen.locations, plan_id, now + terms.claim, now)
-        lines = tuple(map(_line, decide(seen, choice)))
-        plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=lines), now)
+    try:
+        lines = tuple(
+            _line(each) for some in parts(judge(seen), options) for each in _chosen(runtime, seen, plan_id, some)
+        )
+        with runtime.database.write() as connection:
+            plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=lines), runtime.now())
+    except Exception:
+        with runtime.database.write() as connection:
+            inventory.give_back_plan(connection, plan_id, runtime.now())
+        raise
     return plan_id
+
+
+def _chosen(runtime: Runtime, seen: Seen, plan_id: str, some: Sequence[Decided]) -> list[Decided]:
+    now = runtime.now()
+    with runtime.database.write() as connection:
+        choice = Choice(connection, seen.goal, seen.locations, plan_id, now + seen.facts.terms.claim, now)
+        return choose(seen.goal, some, choice)
+
+
+def parts(judged: Sequence[Decided], options: BatchOptions) -> Iterator[Sequence[Decided]]:
+    """Cut a wave into what is chosen in one transaction: all of it where a block is claimed."""
+    size = len(judged) or 1
+    if options.numbers is not BatchNumbers.NUMBER_RANGE:
+        size = _AT_ONCE
+    return (judged[start : start + size] for start in range(0, len(judged), size))
+
+
+def learn(runtime: Runtime, seen: Seen) -> None:
+    """Record who holds the numbers that this wave may choose from: all of them where a pool offers its lowest."""
+    if not seen.goal.gives_numbers:
+        return
+    rows = seen.held
+    if seen.goal.options.numbers is not BatchNumbers.NUMBER_RANGE:
+        wanted = {number for migrant in seen.migrants for number in candidates(migrant, seen.goal.options)}
+        rows = tuple(row for row in rows if row.telephone_number in wanted)
+    learn_assigned(runtime, rows)
 
 
 def see(runtime: Runtime, site: SitePolicy, options: BatchOptions, user_ids: Sequence[str], terms: WaveTerms) -> Seen:
@@ -103,12 +136,16 @@ def _known_pools(connection: Connection, site: SitePolicy, options: BatchOptions
     return known
 
 
-def decide(seen: Seen, choice: Choice) -> list[Decided]:
-    """Judge every user, choose numbers for those who may go on, and plan them."""
+def judge(seen: Seen) -> list[Decided]:
+    """Judge every user, numbers apart."""
     supply = Supply()
-    judged = [Decided(each, tuple(concerns(each, seen.goal, seen.facts, supply))) for each in seen.migrants]
+    return [Decided(each, tuple(concerns(each, seen.goal, seen.facts, supply))) for each in seen.migrants]
+
+
+def choose(goal: Goal, judged: Sequence[Decided], choice: Choice) -> list[Decided]:
+    """Choose numbers for those who may go on, and plan them."""
     chosen = iter(choice.numbers([each.migrant for each in judged if not each.blocked]))
-    return [each if each.blocked else _planned(seen.goal, next(chosen), each.concerns) for each in judged]
+    return [each if each.blocked else _planned(goal, next(chosen), each.concerns) for each in judged]
 
 
 def _planned(goal: Goal, migrant: Migrant, known: tuple[Concern, ...]) -> Decided:

@@ -13,10 +13,9 @@ from datasets.preflight import Check, Concern, Examined, Preflight
 from engine import inventory
 from engine.migration_estimate import estimate
 from engine.migration_numbers import Choice
-from engine.migration_plan import Decided, Seen, decide, see
+from engine.migration_plan import Decided, Seen, choose, judge, learn, parts, see
 from engine.migration_terms import WaveTerms
 from engine.requests import new_id
-from engine.resolve import learn_assigned
 from engine.runtime import Runtime
 from engine.service_times import service_times
 from engine.site_pools import define_site
@@ -36,10 +35,10 @@ def examine(
     left = 0
     for start in range(0, max(1, len(user_ids)), _SLICE):
         seen = see(runtime, site, options, user_ids[start : start + _SLICE], terms)
-        if seen.goal.gives_numbers and start == 0:
-            learn_assigned(runtime, seen.held)
-        found, left = _tried(runtime, site, seen, terms)
-        decided += found
+        learn(runtime, seen)
+        for some in parts(judge(seen), options):
+            found, left = _tried(runtime, site, seen, some)
+            decided += found
         unchecked = seen.facts.unchecked
     decided = [*_over_all(options, decided, left)]
     users = tuple(_examined(each, options) for each in decided)
@@ -49,15 +48,15 @@ def examine(
     return Preflight(users=users, estimate=estimate(changes, terms.sessions, measured), unchecked=unchecked)
 
 
-def _tried(runtime: Runtime, site: SitePolicy, seen: Seen, terms: WaveTerms) -> tuple[list[Decided], int]:
+def _tried(runtime: Runtime, site: SitePolicy, seen: Seen, some: Sequence[Decided]) -> tuple[list[Decided], int]:
     """Decide on trial; gives how many numbers the pool of the batch has free, too."""
     now = runtime.now()
     with runtime.database.write() as connection:
         trial = connection.begin_nested()
         define_site(connection, site)
         left = _free(connection, seen.goal.options)
-        choice = Choice(connection, seen.goal, seen.locations, new_id("p"), now + terms.claim, now)
-        found = decide(seen, choice)
+        choice = Choice(connection, seen.goal, seen.locations, new_id("p"), now + seen.facts.terms.claim, now)
+        found = choose(seen.goal, some, choice)
         trial.rollback()
     return found, left
 

@@ -35,6 +35,7 @@ from engine.runtime import Runtime
 from engine.site_pools import define_site
 
 _SLICE = 500
+_AT_ONCE = 50  # numbers recorded in one transaction
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def learn_assigned(runtime: Runtime, rows: Iterable[NumberAssignment] | None = N
     warnings: list[str] = []
     listed = runtime.systems.teams.numbers() if rows is None else rows
     held = (row for row in listed if row.assignment_target_id)
-    while some := list(islice(held, _SLICE)):
+    while some := list(islice(held, _AT_ONCE)):
         with runtime.database.write() as connection:
             warnings += [said for row in some if (said := _learn(connection, row, runtime.now()))]
     return warnings[:_SLICE]

@@ -17,6 +17,7 @@ from datasets.hybrid import PHONE_SYSTEM_PLAN, SKYPE_ONLINE_PLAN_2, TEAMS_PLAN
 from datasets.numbering import PhoneNumber
 from datasets.preflight import Check, Examined
 from engine import inventory
+from engine.migration_plan import plan_wave
 from engine.migration_terms import WaveTerms
 from engine.plan import LineState
 from engine.preflight import examine
@@ -292,3 +293,22 @@ def test_a_licence_of_the_batch_is_enough(site: Deployment) -> None:
     assert line.state == LineState.VERIFIED
     assert [name for name, _ in site.tenant.writes()][:2] == ["assign_licence", "move_user"]
     assert (user.skus, user.number) == ((SKU,), NUMBER)
+
+
+def test_a_wave_that_cannot_be_stored_keeps_no_number(site: Deployment) -> None:
+    """When planning fails after the numbers were claimed, every claim is given back."""
+    with pytest.raises(Exception, match=r"(?i)foreign key"):
+        plan_wave(site.runtime, site.site, KEEP, ["id-1", "id-2"], "r-nobody", site.terms)
+    assert site.state_of(NUMBER) == "assigned"
+
+
+def test_a_wave_is_claimed_in_short_transactions(sqlite: Database) -> None:
+    """Forty-five kept numbers are claimed some at a time; each user has exactly one line, in order."""
+    site = deployment(sqlite, users=45)
+    ids = [f"id-{n}" for n in range(1, 46)]
+    for number, user_id in enumerate(ids):
+        site.skype.home(user_id, f"tel:+4312345{number:03}")
+    plan_id = site.plan(KEEP, *ids)
+    assert [line.object for line in site.lines(plan_id)] == [f"user:{user_id}" for user_id in ids]
+    with site.runtime.database.read() as connection:
+        assert len(inventory.claimed_by(connection, plan_id)) == 45
