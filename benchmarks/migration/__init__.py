@@ -1,0 +1,1 @@
+"""The benchmark of batch migration: `./callwright bench migration`."""
