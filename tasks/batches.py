@@ -198,7 +198,9 @@ def cut(batch_id: str, plan_id: str) -> list[tuple[str, str, int, int]]:
         start(runtime, plan_id, work.site.approvals)
         with work.database.read() as connection:
             at_once = rows.find(connection, batch_id).options.concurrency
-        return [(batch_id, each.plan_id, each.first, each.last) for each in chunks(runtime, plan_id, at_once)]
+        size = work.settings.chunk
+        cut_up = chunks(runtime, plan_id, at_once, smallest=size.smallest, largest=size.largest)
+        return [(batch_id, each.plan_id, each.first, each.last) for each in cut_up]
 
 
 @stage(READ)

@@ -20,9 +20,9 @@ from datetime import datetime
 from typing import Any
 
 from benchmarks.migration.estate import Call, Estate, estate
+from benchmarks.migration.worker import SESSIONS
 from benchmarks.report import Goal, report, wants_json
 
-SESSIONS = 3
 OF_SESSIONS = ("Get-CsUser", "Set-CsUser", "Move-CsUser")
 OF_GRAPH = ("userConfigurations.get", "numberAssignments.*", "operations.get", "policy.*", "users.*")
 WRITES = ("move_to_teams", "clear_on_premises_line", "assign_number", "set_policies", "assign_licence")
@@ -30,7 +30,7 @@ LATENCY_S, QUICK_S = 1.0, 0.2
 SPREAD, LONGEST_S = 0.8, 6.0
 RATE_PER_S, RETRY_AFTER_S = 15.0, 2.0
 LEASE_S = 185.0  # a process that was killed holds its users for so long
-WAVE, PART = 260, 60
+WAVE, PART = 260, 40
 SMALL_WAVE, SMALL_PART = 24, 12
 
 Latency = Callable[[str], float]
@@ -106,7 +106,7 @@ def timed_wave(place: Estate, users: Sequence[int], latency: Latency) -> Measure
     for name in names:
         place.add_fault("latency", "|".join(OF_SESSIONS), target=f"{name}|sip:{name}@*", seconds=latency(name))
     before = place.last_call()
-    done = place.answer_of("apply", wave["plan_id"])
+    done = place.answer_of("apply", wave["batch_id"])
     place.remove_faults()
     calls = [call for call in place.calls(before) if call["protocol"] != "token"]
     return measured(names, calls, done, latency)
@@ -134,7 +134,7 @@ def resumed(place: Estate, users: Sequence[int]) -> tuple[int, int]:
     wanted = sum(wave["changes"].get(kind, 0) for kind in WRITES)
     place.add_fault("latency", "|".join((*OF_SESSIONS, *OF_GRAPH)), seconds=QUICK_S)
     before = place.last_call()
-    worker = place.worker("apply", wave["plan_id"])
+    worker = place.worker("apply", wave["batch_id"])
     while (written := writes_since(place, before)) < wanted // 2 and worker.poll() is None:
         time.sleep(0.2)
     worker.send_signal(signal.SIGKILL)
@@ -142,7 +142,7 @@ def resumed(place: Estate, users: Sequence[int]) -> tuple[int, int]:
     in_flight = place.answer_of("in-flight", wave["plan_id"])["in_flight"]
     time.sleep(LEASE_S)
     place.remove_faults()
-    counts = place.answer_of("apply", wave["plan_id"])["summary"]["counts"]
+    counts = place.answer_of("apply", wave["batch_id"])["summary"]["counts"]
     print(json.dumps({"resumed": counts, "in_flight": in_flight}), file=sys.stderr)
     return writes_since(place, before) - wanted - in_flight, written
 
@@ -155,9 +155,8 @@ def writes_since(place: Estate, seq: int) -> int:
 def storm(place: Estate, slices: Sequence[Sequence[int]]) -> tuple[int, int]:
     """Apply two waves in two processes while the tenant throttles; gives calls in a pause, and refusals."""
     waves = [place.answer_of("plan", *map(str, users)) for users in slices]
-    limits = {"rate_per_s": RATE_PER_S, "burst": 5, "retry_after_s": RETRY_AFTER_S}
-    place.add_fault("throttle", "|".join(OF_GRAPH), **limits)
-    workers = [place.worker("apply", wave["plan_id"]) for wave in waves]
+    place.add_fault("throttle", "|".join(OF_GRAPH), rate_per_s=RATE_PER_S, burst=5, retry_after_s=RETRY_AFTER_S)
+    workers = [place.worker("apply", wave["batch_id"]) for wave in waves]
     for worker in workers:
         said = worker.communicate()[0]
         print(said.splitlines()[-1][:300], file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What the benchmark has done in processes of their own: plan a wave, apply it as a flow run, count what hangs."""
+"""What the benchmark has done in processes of their own: plan a batch, move it in a flow run, count what hangs."""
 
 from __future__ import annotations
 
@@ -11,44 +11,50 @@ from sqlalchemy import select
 
 from datasets.batches import BatchNumbers, BatchOptions
 from datasets.tables.journal import journal
-from engine import plan_store, requests
-from engine.migration_plan import plan_wave
-from engine.migration_terms import WaveTerms
+from engine import batches, plan_store
+from engine.batches import Member
+from engine.plan import LineState
 from engine.requests import Actor
 from engine.runtime import utc_now
-from flows.plan_apply import PlanApplyRequest, apply_stored
+from flows.migration import BatchRequest, run_batch, run_story
+from tasks.stage import InProcess
 from tasks.work import open_work
 
+SESSIONS, LARGEST_WAVE = 3, 5000
 POOL = "vienna"
 POLICIES: dict[str, str | None] = {"OnlineVoiceRoutingPolicy": "VRP-Vienna", "TenantDialPlan": "DP-Vienna"}
 
 
 def plan(first: int, last: int) -> dict[str, object]:
-    """Plan the users of these places who have something to move, and give the plan with its open lines."""
-    options = BatchOptions(numbers=BatchNumbers.NUMBER_RANGE, pool=POOL, policies=POLICIES)
+    """Make a batch of the users of these places and plan its wave; gives what is to be done."""
+    options = BatchOptions(
+        numbers=BatchNumbers.NUMBER_RANGE, pool=POOL, policies=POLICIES, wave_size=LARGEST_WAVE, concurrency=SESSIONS
+    )
     with open_work() as work, work.runtime() as runtime:
         people = (user for page in runtime.systems.graph.users_delta() for user in page.changes)
         ids = sorted(user.id for user in people)[first:last]
+        members = [Member(row, user, user, user) for row, user in enumerate(ids, start=1)]
         with work.database.write() as connection:
-            actor = Actor(kind="os_user", name="benchmark")
-            request = requests.open_request(
-                connection, "migration", actor, parameters={}, flow_run_id=None, now=utc_now()
+            batch_id = batches.create(
+                connection, f"users {first} to {last}", {}, options, members, by="benchmark", now=utc_now()
             )
-        plan_id = plan_wave(runtime, work.site, options, ids, request, WaveTerms.of(work.settings))
+        request = BatchRequest(batch=batch_id, dry_run=True, requested_by="benchmark")
+        run_story(request, InProcess(), Actor(kind="os_user", name="benchmark"))
         with work.database.read() as connection:
+            plan_id = str(batches.standings(connection, batch_id, limit=1)[0].plan_id)
             lines = plan_store.load_lines(connection, plan_id)
-    planned = [line for line in lines if line.state.value == "planned"]
+    planned = [line for line in lines if line.state == LineState.PLANNED]
     return {
+        "batch_id": batch_id,
         "plan_id": plan_id,
         "users": [line.label for line in planned],
-        "states": Counter(line.state.value for line in lines),
         "changes": Counter(each.change.kind for line in planned for each in line.changes),
     }
 
 
-def apply(plan_id: str) -> dict[str, object]:
-    """Apply a plan as a flow run; gives its counts and what it took of the processor and the memory."""
-    summary = apply_stored(PlanApplyRequest(plan_id=plan_id, requested_by="benchmark"))
+def apply(batch_id: str) -> dict[str, object]:
+    """Move a batch in a flow run; gives its counts and what it took of the processor and the memory."""
+    summary = run_batch(BatchRequest(batch=batch_id, requested_by="benchmark"))
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {"summary": summary, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}
 
