@@ -25,9 +25,12 @@ KEEP = ("--set", "numbers=Keep", "--set", "canary_size=0")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HybridLab]:
     """Run one hybrid lab for the module."""
     folder = tmp_path_factory.mktemp("hybrid")
-    with closing(sqlite_database(folder)) as database, pytest.MonkeyPatch.context() as patch:
-        with hybrid_lab(folder, database, patch) as made:
-            yield made
+    with (
+        closing(sqlite_database(folder)) as database,
+        pytest.MonkeyPatch.context() as patch,
+        hybrid_lab(folder, database, patch) as made,
+    ):
+        yield made
 
 
 @pytest.fixture
