@@ -2,7 +2,7 @@
 
 ConnectorError
 ├── Retryable        try again          Unreachable · Throttled(retry_after_s) · Busy
-├── Refused          stop and tell      NotAllowed · Invalid · Unsupported · Incomplete
+├── Refused          stop and tell      NotAllowed · Invalid (OnPremisesNumber) · Unsupported · Incomplete
 ├── Settled          nothing to do      NotFound · AlreadyThere
 └── Ambiguous        read, then decide  the write may or may not have happened
 """
@@ -48,6 +48,10 @@ class NotAllowed(Refused):
 
 class Invalid(Refused):
     """The system rejected the content of the request."""
+
+
+class OnPremisesNumber(Invalid):
+    """The local directory still owns the user's number: nothing can be assigned until that has been synchronised."""
 
 
 class Unsupported(Refused):

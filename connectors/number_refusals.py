@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from connectors.errors import AlreadyThere, Busy, ConnectorError, Invalid, NotFound
+from connectors.errors import AlreadyThere, Busy, ConnectorError, Invalid, NotFound, OnPremisesNumber
 
 # Patterns collected from issues of the module's documentation; the code beside them is often a plain BadRequest.
 _MEANINGS: tuple[tuple[re.Pattern[str], type[ConnectorError]], ...] = tuple(
@@ -15,7 +15,7 @@ _MEANINGS: tuple[tuple[re.Pattern[str], type[ConnectorError]], ...] = tuple(
         (r"is not found from tenant", NotFound),
         (r"request error, status: notfound", NotFound),
         (r"lacks appropriate licenses", Invalid),
-        (r"already has a telephone number set in the on-premises", Invalid),
+        (r"already has a telephone number set in the on-premises", OnPremisesNumber),
     )
 )
 
@@ -23,7 +23,8 @@ _REMEDIES: dict[type[ConnectorError], str] = {
     AlreadyThere: "run number-sync, then choose another number or free this one",
     Busy: "it is tried again",
     NotFound: "check that the number is in the inventory with this number type, and that the user has synchronised",
-    Invalid: "correct the user's licence or on-premises number, then plan again",
+    Invalid: "correct the user's licence, then plan again",
+    OnPremisesNumber: "clear the line on the Skype for Business Server and synchronise, then plan again",
 }
 
 

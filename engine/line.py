@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from connectors.errors import AlreadyThere, Busy, NotFound, Refused, Throttled, Unreachable
+from connectors.errors import AlreadyThere, Busy, NotFound, OnPremisesNumber, Refused, Throttled, Unreachable
 from engine import claims, gates
 from engine.change import Effect
-from engine.conditions import CONDITIONS
+from engine.conditions import CONDITIONS, LINE_RELEASED
 from engine.journal import Stream
 from engine.kinds import kind_of
 from engine.leases import Lease
@@ -147,10 +147,22 @@ class LineWork:
                 return self._record.verified(change, "verified", str(error))
             if change.change.kind == "assign_number":
                 return self._held_by_other(change, observed)
+        if isinstance(error, OnPremisesNumber) and self._clears_a_line():
+            return self._wait_for_release(change, error)
         if isinstance(error, (Refused, NotFound, AlreadyThere)):
             return self._record.end(change, LineState.FAILED, str(error), Observed())
         self._record.outcome(change, ChangeState.UNKNOWN, "unknown", f"{type(error).__name__}: {error}")
         return self._settle(change)
+
+    def _clears_a_line(self) -> bool:
+        return any(each.change.kind == "await_line_release" for each in self.line.changes)
+
+    def _wait_for_release(self, change: StoredChange, error: OnPremisesNumber) -> bool:
+        """Wait on: the list of numbers has heard of the cleared line, and the part of Teams that assigns has not."""
+        self._record.not_done(change, str(error))
+        condition = CONDITIONS[LINE_RELEASED]
+        give_up_s = condition.give_up(self._runtime.limits)
+        return self._record.wait(LINE_RELEASED, condition.says, give_up_s, remedy=condition.remedy)
 
     # ---- after sending
 

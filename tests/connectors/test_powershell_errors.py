@@ -13,6 +13,7 @@ from connectors.errors import (
     Invalid,
     NotAllowed,
     NotFound,
+    OnPremisesNumber,
     Throttled,
     Unsupported,
 )
@@ -35,7 +36,12 @@ from connectors.shell_errors import (
         ("Telephone Number '+1' is not found from tenant 't'", "BadRequest", "", NotFound),
         ("The server responded with a Request Error, Status: NotFound", "NotFound,Set_Set", "", NotFound),
         ("Cannot find an object with identity: 'ada'", "", "ADIdentityNotFoundException", NotFound),
-        ("The user 'u' already has a telephone number set in the on-premises Active Directory", "", "", Invalid),
+        (
+            "The user 'u' already has a telephone number set in the on-premises Active Directory",
+            "",
+            "",
+            OnPremisesNumber,
+        ),
         ("A parameter cannot be found that matches 'Notify'", "NamedParameterNotFound,Set-X", "", Unsupported),
         ("Cannot bind argument", "ParameterArgumentTransformationError", "ParameterBindingException", Invalid),
         ("The term 'Set-X' is not recognized", "CommandNotFoundException", "", Unsupported),

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from connectors.database import Database
+from connectors.errors import OnPremisesNumber
 from datasets.batches import BatchNumbers, BatchOptions
 from engine import inventory, plan_store
 from engine.apply import discard
@@ -218,6 +219,22 @@ def test_a_waiting_line_reads_only_what_it_waits_for(sqlite: Database) -> None:
     first = len(site.tenant.calls)
     site.apply(plan_id)
     assert [name for name, _, _ in site.tenant.calls[first:]] == ["teams.voice_user"]
+
+
+def test_a_number_that_teams_has_not_let_go_of_everywhere_is_waited_for(site: Deployment) -> None:
+    """The list of numbers shows the release before the assignment heard of it: the refusal is waited out (#9347)."""
+    refusals = iter((True, True))
+
+    def refuse(name: str, _target: str) -> None:
+        if name == "assign_number" and next(refusals, False):
+            raise OnPremisesNumber("The user already has a telephone number set in the on-premises Active Directory")
+
+    site.tenant.before = refuse
+    plan_id = site.plan(KEEP, "id-1")
+    (line,) = site.apply(plan_id)
+    assert (line.state, line.condition) == (LineState.WAITING, "line_released")
+    assert site.settle(plan_id)[0].state == LineState.VERIFIED
+    assert user(site).number == NUMBER
 
 
 def test_one_user_of_many_fails_and_the_others_are_moved(site: Deployment) -> None:

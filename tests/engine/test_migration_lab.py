@@ -116,6 +116,17 @@ def test_users_without_a_line_get_numbers_of_a_range(estate: HybridLab) -> None:
     assert all("+4319346" in number for number in numbers)
 
 
+def test_a_refusal_by_a_line_that_lags_is_waited_out(estate: HybridLab) -> None:
+    """Teams still says that the local directory has a line (#9347); the next visit assigns the number."""
+    (user,) = estate.homed(1)
+    added = estate.lab.faults.add({"name": "on_premises_number", "match": {"target": user.id}, "times": 1})
+    plan_id = estate.plan(KEEP, user)
+    (line,) = estate.visit(plan_id)
+    assert (line.state, line.condition) == (LineState.WAITING, "line_released")
+    assert estate.settle(plan_id)[0].state == LineState.VERIFIED
+    estate.lab.faults.remove(added)
+
+
 @pytest.mark.parametrize(
     ("source", "attribute", "number"),
     [
