@@ -15,6 +15,7 @@ from cli import (
     doctor,
     hr_events,
     inventory,
+    lifecycle,
     number_flows,
     onboarding,
     plan_acts,
@@ -52,6 +53,7 @@ def _assemble() -> None:
     app.add_typer(audit.app, name="audit")
     number_flows.add_to(inventory.app)
     app.add_typer(inventory.app, name="numbers")
+    lifecycle.add_to(app, users.app)
     app.add_typer(users.app, name="users")
     app.command("doctor")(doctor.doctor)
     app.add_typer(database.app, name="database")

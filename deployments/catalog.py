@@ -53,6 +53,34 @@ NIGHTLY = Deployed(
     collision="CANCEL_NEW",
 )
 
+LIFECYCLE = Deployed(
+    name="lifecycle",
+    flow="flows.lifecycle:live",
+    description="Carry out what a feed says of joiners, movers, leaves of absence and leavers; with *dry run* it stops "
+    "after the plan. One run at a time, the next one waits.",
+    tags=("voice", "lifecycle"),
+)
+
+LEAVER_STEPS = Deployed(
+    name="leaver-steps",
+    flow="flows.lifecycle:take_steps",
+    description="Take the steps that are due today for everybody who leaves or is being deleted, each only after the "
+    "one before it was seen to be done. It changes what is due: *dry run* is off by default.",
+    tags=("voice", "lifecycle", "nightly"),
+    cron="35 2 * * *",
+    collision="CANCEL_NEW",
+    parameters={"request": {"dry_run": False}},
+)
+
+DELETION = Deployed(
+    name="user-deletion",
+    flow="flows.lifecycle:delete",
+    description="Disable a user now and delete them from the named systems after some days. The form opens as a dry "
+    "run, and the name has to be typed again.",
+    tags=("voice", "lifecycle"),
+)
+
+LIVES = (LIFECYCLE, LEAVER_STEPS, DELETION)
 CONTINUE = Deployed(
     name="continue-waiting",
     flow="flows.continue_waiting:continue_waiting",
@@ -266,6 +294,7 @@ EVERYWHERE = (
     PLAN_APPLY,
     ROLLBACK,
     RESTORE,
+    *LIVES,
     *NUMBERS,
     *USERS,
     *MIGRATION,

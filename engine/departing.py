@@ -37,9 +37,6 @@ def plan_life(situation: Situation, terms: Terms) -> Line | None:
         return hindered(situation, terms) or _leaver(situation, life)
     if person.status == Status.LEAVE:
         return hindered(situation, terms) or _on_leave(situation, life)
-    if person.status == Status.TERMINATED:
-        last = last_day(person, life.departure, life.today)
-        return line_for(situation, LineState.UNCHANGED, f"leaves on {last}")
     return None
 
 

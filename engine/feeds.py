@@ -141,6 +141,11 @@ def accept(connection: Connection, feed_id: str) -> None:
         connection.execute(update(quarantine).where(left).values(state=QuarantineState.SUPERSEDED, at=feed.at))
 
 
+def reject(connection: Connection, feed_id: str) -> None:
+    """Take back that a feed is believed: the next one is compared with the one before it."""
+    connection.execute(update(feeds).where(feeds.c.id == feed_id).values(accepted=False))
+
+
 def previous_feed(connection: Connection, name: str) -> Row[Any] | None:
     """Give the last accepted feed of that name."""
     query = select(feeds).where((feeds.c.name == name) & feeds.c.accepted)

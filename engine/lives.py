@@ -19,11 +19,11 @@ from config.site_lifecycle import LifecycleRules
 from config.site_policy import SitePolicy
 from datasets.feeds import blast_radius
 from datasets.numbering import InvalidNumber, PhoneNumber
-from datasets.people import Status
+from datasets.people import Person, Status
 from datasets.users import DirectoryUser
 from engine import departures, inventory, movers
 from engine.claims import person as person_owner
-from engine.departures import OPEN, Known
+from engine.departures import OPEN, Departure, Known
 from engine.life import Life, Trace, dates, is_gone, last_day, older_than_known
 from engine.observe import Row
 from engine.onboarding import Situation
@@ -79,7 +79,8 @@ class Lives:
                 has_blocks=has_blocks,
                 pool=pools.get(each.number) if each.number else None,
             )
-            made.append(replace(each, life=self._observed(each, self._moved(each, life))))
+            seen_now = replace(each, person=_at_work_until(each.person, life.departure, self._today))
+            made.append(replace(seen_now, life=self._observed(seen_now, self._moved(seen_now, life))))
         return made
 
     def _has_blocks(self) -> bool:
@@ -217,6 +218,14 @@ class TooMuch(InputRefused):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, remedy="nothing was changed: correct the export, or raise the limit under feed")
+
+
+def _at_work_until(person: Person, departure: Departure | None, today: date) -> Person:
+    """Take somebody whom HR calls terminated for one who works until the last day, while that is to come."""
+    last = last_day(person, departure, today)
+    if person.status != Status.TERMINATED or last is None or last <= today:
+        return person
+    return person.model_copy(update={"status": Status.ACTIVE, "termination_date": last})
 
 
 def _forwarding(kind: str) -> dict[str, JsonValue]:

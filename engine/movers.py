@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from engine import number_acts, number_lines
+from engine import number_lines
 from engine.change import Change, Effect
 from engine.readers import CALLING
 
@@ -150,11 +150,10 @@ def taking(situation: Situation, account: DirectoryUser, why: str) -> list[Chang
     assert life is not None
     assert number is not None
     assert voice is not None
-    person = number_acts.Person(account, voice, number)
-    taken = number_acts.unassigning(person, number, life.number_row, life.grace_days)
+    taken = number_lines.unassigning(account.id, voice, number, life.number_row, life.grace_days)
     changes = [taken.model_copy(update={"reason": f"{why}, {taken.reason}"})]
     if life.has_blocks and life.grace_days and life.block in (None, number_lines.NOT_BLOCKED):
-        days = min(life.grace_days, number_acts.LONGEST_BLOCK)
+        days = min(life.grace_days, number_lines.LONGEST_BLOCK)
         changes.append(number_lines.blocking(number, days, taken.reason, before=life.block))
     return changes
 

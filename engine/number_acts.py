@@ -28,7 +28,6 @@ from engine.pool_terms import pool_terms
 from engine.requests import new_id
 from engine.runtime import Runtime
 
-LONGEST_BLOCK = 365  # days, Teams' own limit
 _TRIES = 20  # numbers of a pool that Teams turns out to have given away
 
 
@@ -105,7 +104,10 @@ def plan_release(
     if row is not None and row.number_source == ON_PREMISES:
         remedy = "clear it there (Set-CsUser -LineUri $null), wait for the directory sync, then run this again"
         raise InputRefused(f"{wanted} of {person.account.user_principal_name} is owned on-premises", remedy=remedy)
-    changes = [unassigning(person, wanted, row, grace_days), *_blocking(runtime, wanted, grace_days)]
+    changes = [
+        number_lines.unassigning(person.account.id, person.voice, wanted, row, grace_days),
+        *blocking(runtime, wanted, grace_days),
+    ]
     changes += number_write_back.taken_away(runtime, site, person.account, wanted)
     return _store(runtime, new_id("p"), request_id, person.line(changes, success="released"))
 
@@ -285,26 +287,7 @@ def _kind(runtime: Runtime, chosen: _Chosen) -> str:
     return expected
 
 
-def unassigning(person: Person, number: str, row: NumberAssignment | None, grace_days: int) -> Change:
-    """Give the change that takes a number from a user and lets it rest."""
-    obj, user_id = person.object, person.account.id
-    effects = [Effect(object=f"number:{number}", attribute="owner", before=user_id)]
-    if person.voice.telephone_numbers in ((number,), ()):
-        effects.append(Effect(object=obj, attribute="number", before=number))
-        if person.voice.is_enterprise_voice_enabled:
-            effects.append(Effect(object=obj, attribute="enterprise_voice", before=True, after=False))
-    parameters: dict[str, JsonValue] = {
-        "user_id": user_id,
-        "number": number,
-        "number_type": row.number_type if row else DIRECT_ROUTING,
-        "location_id": row.location_id if row else None,
-        "grace_days": grace_days,
-    }
-    reason = f"rests for {grace_days} days" if grace_days else "free at once"
-    return Change(kind="unassign_number", target=obj, parameters=parameters, effects=tuple(effects), reason=reason)
-
-
-def _blocking(runtime: Runtime, number: str, grace_days: int) -> list[Change]:
+def blocking(runtime: Runtime, number: str, grace_days: int) -> list[Change]:
     """Write the grace period through to Teams' own block, where the module has it."""
     numbering = runtime.systems.numbering
     if grace_days < 1 or numbering is None or not numbering.has_blocks():
@@ -312,5 +295,5 @@ def _blocking(runtime: Runtime, number: str, grace_days: int) -> list[Change]:
     before = numbering.block_of(number)
     if before not in (None, number_lines.NOT_BLOCKED):
         return []
-    days = min(grace_days, LONGEST_BLOCK)
+    days = min(grace_days, number_lines.LONGEST_BLOCK)
     return [number_lines.blocking(number, days, f"rests for {grace_days} days", before=before)]

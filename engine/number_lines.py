@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterable, Mapping
 from pydantic import JsonValue
 
 from datasets.inventory import NumberState, Taken
-from datasets.users import AdUser
+from datasets.number_types import DIRECT_ROUTING
+from datasets.users import AdUser, NumberAssignment, VoiceUser
 from engine.change import Change, Effect
 from engine.compare import compare
 from engine.plan import Line
 from engine.readers import Observed
 
+LONGEST_BLOCK = 365  # days, Teams' own limit
 NOT_BLOCKED, BLOCKED = "NotBlocked", "BlockedUntil"
 _ENDINGS = {
     NumberState.RESERVED: ("end_reservation", "reserved_for", "the reservation ended"),
@@ -74,3 +76,22 @@ def blocking(number: str, days: int, reason: str, *, before: str | None = NOT_BL
     effect = Effect(object=obj, attribute="block", before=before, after=BLOCKED)
     parameters = {"number": number, "days": days}
     return Change(kind="block_number", target=obj, parameters=dict(parameters), effects=(effect,), reason=reason)
+
+
+def unassigning(user_id: str, voice: VoiceUser, number: str, row: NumberAssignment | None, grace_days: int) -> Change:
+    """Give the change that takes a number from a user and lets it rest."""
+    obj = f"user:{user_id}"
+    effects = [Effect(object=f"number:{number}", attribute="owner", before=user_id)]
+    if voice.telephone_numbers in ((number,), ()):
+        effects.append(Effect(object=obj, attribute="number", before=number))
+        if voice.is_enterprise_voice_enabled:
+            effects.append(Effect(object=obj, attribute="enterprise_voice", before=True, after=False))
+    parameters: dict[str, JsonValue] = {
+        "user_id": user_id,
+        "number": number,
+        "number_type": row.number_type if row else DIRECT_ROUTING,
+        "location_id": row.location_id if row else None,
+        "grace_days": grace_days,
+    }
+    reason = f"rests for {grace_days} days" if grace_days else "free at once"
+    return Change(kind="unassign_number", target=obj, parameters=parameters, effects=tuple(effects), reason=reason)

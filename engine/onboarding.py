@@ -146,7 +146,8 @@ def line_for(
     name = person.upn or person.display_name or f"{person.given_name} {person.surname}".strip()
     label = account.user_principal_name if account else name or person.employee_id
     named = {"template": situation.template.name} if situation.template else {}
-    source = {**situation.source, **named, **(more or {})}
+    life = {} if situation.life is None else {"life": True}
+    source = {**situation.source, **named, **life, **(more or {})}
     values = {"object": obj, "label": label, "source": source, "state": state, "reason": reason}
     return Line.model_validate(values | fields)
 

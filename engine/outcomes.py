@@ -36,6 +36,9 @@ _OUTCOMES = {
 LOOK_AT = (LineState.FAILED, LineState.REFUSED, LineState.UNKNOWN, LineState.WAITING)
 
 
+DONE = ("onboarded", "planned_ahead", "moved", "returned", "on_leave", "leaving", "left")
+
+
 class Trouble(NamedTuple):
     """A line that is not done, for people."""
 
@@ -162,7 +165,7 @@ def _refresh(connection: Connection, feed_id: str, now: datetime) -> None:
         return
     counts = feeds.outcome_counts(connection, feed_id)
     summary = dict(requests.load(connection, request_id).summary or {}) | {"counts": dict(counts)}
-    summary["verified"] = counts["onboarded"] + counts["planned_ahead"]
+    summary["verified"] = sum(counts[name] for name in DONE)
     requests.close_request(connection, request_id, _state(counts), summary, now)
 
 

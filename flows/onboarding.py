@@ -20,7 +20,7 @@ from engine.requests import Actor
 from flows import presentation
 from tasks import onboarding as stages
 from tasks.stage import AT_ONCE as CHUNKS_AT_ONCE
-from tasks.stage import InPrefect, Run
+from tasks.stage import InPrefect, Run, Stage
 from tasks.work import systems_open
 
 KIND = "onboarding"
@@ -49,18 +49,25 @@ class OnboardingRequest(BaseModel):
 
 def story(request: OnboardingRequest, run: Run, actor: Actor) -> dict[str, Any]:
     """Read, check, plan, apply, record. Raises InputRefused or ConnectorError once the request says why."""
+    return of_feed(KIND, request, run, actor, stages.plan_onboarding)
+
+
+def of_feed(
+    kind: str, request: OnboardingRequest, run: Run, actor: Actor, plan: Stage[[str, str, bool], str]
+) -> dict[str, Any]:
+    """Tell the story of a feed; `plan` is the stage that says what follows from it."""
     asked = request.model_dump(mode="json")
-    request_id = run(stages.open_request, KIND, actor, asked, presentation.flow_run_id())
+    request_id = run(stages.open_request, kind, actor, asked, presentation.flow_run_id())
     try:
         feed_id = run(stages.read_feed, request_id, request.feed, request.mapping)
         run(stages.check_feed, request_id, feed_id)
-        plan_id = run(stages.plan_onboarding, request_id, feed_id, dry_run=request.dry_run)
-        errors = [] if request.dry_run else apply_plan(plan_id, run, KIND)
+        plan_id = run(plan, request_id, feed_id, request.dry_run)
+        errors = [] if request.dry_run else apply_plan(plan_id, run, kind)
         summary = run(stages.record, request_id, feed_id, [plan_id]) | {"dry_run": request.dry_run}
     except (InputRefused, ConnectorError) as error:
-        give_up(KIND, run, request_id, error)
+        give_up(kind, run, request_id, error)
         raise
-    return told(KIND, run, summary, [plan_id], errors)
+    return told(kind, run, summary, [plan_id], errors)
 
 
 def apply_plan(plan_id: str, run: Run, kind: str) -> list[Exception]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from datasets.feeds import BadRow, GoodRow, blast_radius, count_leavers, count_n
 from datasets.people import Person
 from engine import feeds, outcomes, plan_store, requests
 from engine.apply import Chunk, apply_chunk, chunks, start
+from engine.lives import Lives
 from engine.observe import Row
+from engine.plan_store import StoredLine
 from engine.requests import Actor
 from engine.resolve import resolve
-from engine.runtime import utc_now
+from engine.runtime import Runtime, utc_now
 from tasks.presets import CHUNK, READ
 from tasks.quality import check_people
 from tasks.stage import stage
@@ -111,7 +113,7 @@ def _by_id(people: Iterable[tuple[int, Person]]) -> Iterator[tuple[str, Person]]
 
 
 @stage(READ)
-def plan_onboarding(request_id: str, feed_id: str, *, dry_run: bool) -> str:
+def plan_onboarding(request_id: str, feed_id: str, dry_run: bool) -> str:
     """Plan everybody of a feed and store the plan; gives its id."""
     with open_work() as work, work.runtime() as runtime:
         with work.database.read() as connection:
@@ -166,15 +168,28 @@ def replan(request_id: str) -> list[str]:
             outcomes.end_what_expired(connection, utc_now())
         with work.database.read() as connection:
             waiting = plan_store.lines_to_replan(connection, utc_now())
-            rows = [outcomes.row_of(connection, line) for line in waiting]
-        if not rows:
+        if not waiting:
             return []
         with work.runtime() as runtime:
-            resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, closing=waiting)
-        with work.database.write() as connection:
-            outcomes.unchanged(connection, resolved.unchanged)
-            requests.warn(connection, request_id, resolved.warnings)
-    return [resolved.plan_id]
+            parts = [_replanned(work, runtime, request_id, waiting, is_life=is_life) for is_life in (False, True)]
+    return [plan_id for plan_id in parts if plan_id is not None]
+
+
+def _replanned(
+    work: Work, runtime: Runtime, request_id: str, waiting: Sequence[StoredLine], *, is_life: bool
+) -> str | None:
+    """Plan waiting lines anew, those of lifecycle feeds with what is known of the people's lives."""
+    mine = [line for line in waiting if bool(line.source.get("life")) is is_life]
+    if not mine:
+        return None
+    with work.database.read() as connection:
+        rows = [outcomes.row_of(connection, line) for line in mine]
+    lives = Lives(runtime, work.site, grace_days=work.settings.wait.grace_days) if is_life else None
+    resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, closing=mine, lives=lives)
+    with work.database.write() as connection:
+        outcomes.unchanged(connection, resolved.unchanged)
+        requests.warn(connection, request_id, resolved.warnings)
+    return resolved.plan_id
 
 
 @stage(READ)

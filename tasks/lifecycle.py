@@ -1,0 +1,80 @@
+"""The stages of people's lives: plan a feed of joiners, movers and leavers, take due steps, delete users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine import deleting, departures, feeds, outcomes, requests
+from engine.lives import Guard, Lives, TooMuch, newest_rows
+from engine.observe import Row
+from engine.resolve import resolve
+from engine.runtime import Runtime, utc_now
+from tasks.presets import READ
+from tasks.stage import stage
+from tasks.work import Work, open_work
+
+
+@stage(READ)
+def plan_lifecycle(request_id: str, feed_id: str, dry_run: bool) -> str:
+    """Plan joiners, movers and leavers of a feed and store the plan; gives its id.
+
+    A feed that would do more than the limits allow raises an alert and InputRefused; nothing is written.
+    """
+    with open_work() as work, work.runtime() as runtime:
+        with work.database.read() as connection:
+            feed = feeds.load(connection, feed_id)
+            rows = [Row(feed_id, line, person) for line, person in feeds.people_of(connection, feed_id)]
+        newest, older = newest_rows(rows)
+        guard = Guard(work.settings.feed, feed.rows, feed.kind)
+        try:
+            plan_id = _planned(work, runtime, request_id, newest, guard=guard, dry_run=dry_run)
+        except TooMuch as error:
+            _disbelieve(work, request_id, feed_id, str(error))
+            raise
+        with work.database.write() as connection:
+            outcomes.unchanged(connection, older)
+    return plan_id
+
+
+def _planned(
+    work: Work,
+    runtime: Runtime,
+    request_id: str,
+    rows: Sequence[Row],
+    *,
+    guard: Guard | None = None,
+    dry_run: bool = False,
+) -> str:
+    lives = Lives(runtime, work.site, grace_days=work.settings.wait.grace_days, guard=guard)
+    resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, dry_run=dry_run, lives=lives)
+    with work.database.write() as connection:
+        outcomes.unchanged(connection, resolved.unchanged)
+        requests.warn(connection, request_id, resolved.warnings)
+    return resolved.plan_id
+
+
+def _disbelieve(work: Work, request_id: str, feed_id: str, message: str) -> None:
+    """Take back that a feed was accepted, and raise the alert that a feed refused at once raises."""
+    with work.database.write() as connection:
+        feeds.reject(connection, feed_id)
+        cause = f"feed refused: {feeds.load(connection, feed_id).name}"
+        is_new = requests.raise_alert(connection, cause, message, request_id, utc_now())
+        requests.note(connection, request_id, alert={"cause": cause, "state": "raised" if is_new else "stands"})
+
+
+@stage(READ)
+def plan_steps(request_id: str) -> list[str]:
+    """Plan what is due today for everybody who leaves, and the deletions whose days are over; gives the plans."""
+    with open_work() as work, work.runtime() as runtime:
+        with work.database.read() as connection:
+            rows = [Row(each.feed_id, each.line, each.person) for each in departures.people_leaving(connection)]
+        return [_planned(work, runtime, request_id, rows), deleting.plan_due(runtime, request_id)]
+
+
+@stage(READ)
+def plan_deletion(request_id: str, user: str, targets: list[str], after_days: int) -> str:
+    """Plan the first step of a deletion and remember the second; gives the plan's id."""
+    with open_work() as work, work.runtime() as runtime:
+        named = () if "all" in targets else tuple(targets)
+        asked = deleting.Deletion(user, named, after_days, work.settings.wait.grace_days)
+        return deleting.plan_deletion(runtime, request_id, asked)

@@ -1,0 +1,125 @@
+"""Deleting a user on request: two steps, named systems, the number rests first, and nothing goes out of order."""
+
+from __future__ import annotations
+
+import pytest
+
+from config.errors import InputRefused
+from connectors.database import Database
+from datasets.numbering import PhoneNumber
+from engine import deleting, departures, gates, inventory
+from engine.change import Change, Effect
+from engine.deleting import Deletion
+from engine.plan import Line, Plan
+from engine.plan_store import load_lines, save
+from tests.fakes.company import Company, company
+from tests.fakes.fake_skype import FakeSkype
+from tests.fakes.plans import runtime_on
+from tests.fakes.tenant import SKU
+
+
+def employed(database: Database) -> Company:
+    """Give a company with one telephone user."""
+    firm = company(database)
+    firm.feed(firm.person(1))
+    firm.days(1)
+    return firm
+
+
+def carried_out(firm: Company, plan_id: str) -> list[tuple[str, str]]:
+    """Carry a plan out and give state and kind of each change."""
+    firm.carry_out(plan_id)
+    with firm.runtime.database.read() as connection:
+        lines = load_lines(connection, plan_id)
+    return [(str(stored.state), stored.change.kind) for line in lines for stored in line.changes]
+
+
+def test_a_user_is_disabled_first_and_deleted_after_the_days(sqlite: Database) -> None:
+    """M82: step one lets the number rest and disables the account; step two deletes it when its days are over."""
+    firm = employed(sqlite)
+    number = str(firm.number_of(1))
+    asked = Deletion("user1@lab.test", ("entra",), after_days=10)
+    first = deleting.plan_deletion(firm.runtime, firm.request(), asked)
+    assert [kind for _, kind in carried_out(firm, first)] == [
+        "unassign_number",
+        "block_number",
+        "set_account_enabled",
+    ]
+    assert firm.inventory() == {number: "grace"}
+    firm.days(9)
+    assert carried_out(firm, deleting.plan_due(firm.runtime, firm.request())) == []
+    firm.days(1)
+    second = deleting.plan_due(firm.runtime, firm.request())
+    assert carried_out(firm, second) == [("verified", "delete_user")]
+    assert list(firm.tenant.deleted) == ["id-1"]
+    carried_out(firm, deleting.plan_due(firm.runtime, firm.request()))
+    assert firm.departure_states() == ["done"]
+
+
+def test_skype_only_leaves_the_directory(sqlite: Database) -> None:
+    """M82: deleted on the Skype server alone, account and cloud stay, and the line's number rests first."""
+    firm = employed(sqlite)
+    server = FakeSkype(firm.tenant)
+    firm.tenant.skype = server
+    server.home("id-2", "tel:+431234520")
+    with sqlite.write() as connection:
+        number = PhoneNumber.from_e164("+431234520")
+        inventory.record_assigned(connection, number, owner="user:id-2", now=firm.runtime.now())
+    firm.runtime = runtime = runtime_on(sqlite, firm.tenant)
+    first = deleting.plan_deletion(runtime, firm.request(), Deletion("id-2", ("skype",), after_days=5))
+    assert carried_out(firm, first) == [("verified", "clear_on_premises_line"), ("verified", "let_rest")]
+    assert firm.inventory()["+431234520"] == "grace"
+    firm.days(5)
+    assert carried_out(firm, deleting.plan_due(runtime, firm.request())) == [("verified", "disable_skype_user")]
+    assert server.people == {}
+    assert firm.tenant.users["id-2"].enabled
+
+
+def test_somebody_who_is_enabled_again_is_not_deleted(sqlite: Database) -> None:
+    """Whoever enabled the account meanwhile had a reason: the deletion is refused by name, and may be withdrawn."""
+    firm = employed(sqlite)
+    carried_out(firm, deleting.plan_deletion(firm.runtime, firm.request(), Deletion("id-1", ("entra",), 1)))
+    firm.tenant.users["id-1"].enabled = True
+    firm.days(2)
+    assert carried_out(firm, deleting.plan_due(firm.runtime, firm.request())) == [("failed", "delete_user")]
+    assert "id-1" in firm.tenant.users
+    assert deleting.withdraw(sqlite, "user1@lab.test") == "user1@lab.test"
+    assert firm.departure_states() == ["withdrawn"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [(("skype",), "no user of the Skype"), (("mars",), "no system to delete from")],
+    ids=["not there", "no system"],
+)
+def test_systems_without_the_user_are_refused(sqlite: Database, targets: tuple[str, ...], words: str) -> None:
+    """A system where the user is not, and one that there is not, are refused; nothing is remembered."""
+    firm = employed(sqlite)
+    with pytest.raises(InputRefused, match=words):
+        deleting.plan_deletion(firm.runtime, firm.request(), Deletion("id-1", targets))
+    with sqlite.read() as connection:
+        assert departures.listed(connection) == []
+
+
+def test_a_licence_is_not_taken_while_a_number_hangs_on_it(sqlite: Database) -> None:
+    """Rank 5: out of order the licence would free the number in silence; the change is refused when it is sent."""
+    firm = employed(sqlite)
+    effect = Effect(object="user:id-1", attribute=f"licence:{SKU}", before=True, after=False)
+    taking = Change(
+        kind="remove_licence",
+        target="user:id-1",
+        parameters={"user_id": "id-1", "sku_id": SKU},
+        effects=(effect,),
+    )
+    request_id = firm.request()
+    with sqlite.write() as connection:
+        line = Line(object="user:id-1", label="user1", changes=(taking,))
+        save(connection, Plan(id="p-early", request_id=request_id, lines=(line,)), firm.runtime.now())
+    assert carried_out(firm, "p-early") == [("failed", "remove_licence")]
+    assert firm.number_of(1)
+    assert firm.tenant.users["id-1"].skus == (SKU,)
+
+
+def test_every_deletion_has_a_gate() -> None:
+    """Whatever deletes an account looks first whether the steps before were taken."""
+    assert {"delete_user", "delete_ad_user", "remove_licence"} <= set(gates.GATES)
