@@ -58,7 +58,7 @@ def leaving(at_site: FlowSite) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _generous(monkeypatch: pytest.MonkeyPatch) -> None:
+def _generous(at_site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small feeds do much."""
     monkeypatch.setenv("CALLWRIGHT_FEED__LEAVERS_PERCENT", "100")
 
