@@ -210,6 +210,17 @@ def _create_here(request: Mapping[str, Any]) -> dict[str, Any]:
     return create_story(CreateRequest(**request), InProcess(), actor())
 
 
+def start_here(act: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Do one act of a rehearsal in this process, whatever servers there are."""
+    asked = {**request, "requested_by": "rehearsal"}
+    match act:
+        case "preflight":
+            return _preflight_here(asked)
+        case "resume":
+            return _control_here({**asked, "act": "resume"})
+    return _run_here(asked)
+
+
 def _preflight_here(request: Mapping[str, Any]) -> dict[str, Any]:
     from flows.migration import PreflightRequest, preflight_story
     from tasks.stage import InProcess

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import batch_acts, opened, output
+from cli import batch_acts, opened, output, rehearsal
 from config.errors import InputRefused
 
 app = typer.Typer(help="Move many users to Teams: who, how, in which waves.", no_args_is_help=True)
@@ -136,3 +136,4 @@ def discard(
 
 
 batch_acts.add_to(app)
+app.command("rehearse")(rehearsal.rehearse)

@@ -145,3 +145,16 @@ def test_what_cannot_be_meant_is_refused(hybrid: HybridLab, run: Run) -> None:
         ran = run(*words)
         assert (ran.code, len(ran.err.splitlines())) == (2, 1), ran.err
         assert " ; " in ran.err
+
+
+def test_a_batch_is_rehearsed_in_a_lab_of_a_snapshot(hybrid: HybridLab, run: Run, folder: Path) -> None:
+    """The rehearsal says who would be done, who would not and why, and for how long; the tenant sees no write."""
+    users = hybrid.homed(2)
+    make(run, users)
+    assert run("snapshot", str(folder / "tenant.jsonl")).code == 0
+    before = len(hybrid.lab.calls.since())
+    ran = run("batch", "rehearse", "b", "--snapshot", str(folder / "tenant.jsonl"), "--json")
+    assert ran.json["counts"] == {"migrated": 2}, ran.json
+    assert ran.json["eta_s"] > 0
+    assert not [call for call in hybrid.lab.calls.since(before) if call["write"]]
+    assert run("batch", "show", "b", "--json").json["counts"] == {"ready": 2}
