@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, select, tuple_
+from sqlalchemy import Connection, Select, select, tuple_
 
-from datasets.inventory import NumberState, Position, Taken, UnknownPool
+from datasets.inventory import NumberState, Position, Run, Taken, UnknownPool
 from datasets.numbering import PhoneNumber
 from datasets.tables.inventory import pools, ranges, taken
 from engine import inventory_taken as numbers
 
 PAGE = 1000
+NARROW, TOGETHER = 16, 200
 _KEY: tuple[Any, ...] = (taken.c.space, taken.c.width, taken.c.n)
 
 
@@ -26,28 +27,53 @@ def taken_page(
     limit: int = PAGE,
 ) -> list[Taken]:
     """List taken numbers that come after one, lowest first; plain numbers before extensions. Raises UnknownPool."""
-    query = page_query(None if pool is None else _pool_id(connection, pool), after).limit(limit)
-    if state is not None:
-        query = query.where(taken.c.state == state.value)
-    if owner is not None:
-        query = query.where(taken.c.owner == owner)
-    return [numbers.read(row) for row in connection.execute(query)]
+    found: list[Taken] = []
+    wanted = [] if state is None else [taken.c.state == state.value]
+    wanted += [] if owner is None else [taken.c.owner == owner]
+    for query in page_queries(connection, pool, after):
+        page = query.where(*wanted).order_by(*_KEY).limit(limit - len(found))
+        found += [numbers.read(row) for row in connection.execute(page)]
+        if len(found) == limit:
+            break
+    return found
 
 
-def page_query(pool_id: int | None = None, after: PhoneNumber | None = None) -> Select[Any]:
-    """Select taken numbers in order; those of a pool through its ranges, so that only they are looked at."""
-    key, query = _KEY, numbers.rows()
-    if pool_id is not None:
-        inside = taken.c.n.between(ranges.c.first, ranges.c.last)
-        same = and_(ranges.c.space == taken.c.space, ranges.c.width == taken.c.width, inside)
-        query = query.join(ranges, same).where(ranges.c.pool_id == pool_id)
-        key = (ranges.c.space, ranges.c.width, ranges.c.first, taken.c.n)
-    if after is not None:
-        position = Position.of(after)
-        query = query.where(tuple_(*_KEY) > tuple_(*position))
-        if pool_id is not None:
-            query = query.where(tuple_(ranges.c.space, ranges.c.width, ranges.c.last) > tuple_(*position))
-    return query.order_by(*key)
+def page_queries(
+    connection: Connection, pool: str | None = None, after: PhoneNumber | None = None
+) -> Iterator[Select[Any]]:
+    """Give what to ask one after the other for taken numbers in order: of a pool only inside its ranges.
+
+    A wide range is a search of its own, which ends with the page; narrow ones are asked for together by their numbers.
+    Raises UnknownPool.
+    """
+    if pool is None:
+        beyond = [] if after is None else [tuple_(*_KEY) > tuple_(*Position.of(after))]
+        yield numbers.rows().where(*beyond)
+        return
+    narrow: list[Position] = []
+    for run in _runs_beyond(connection, _pool_id(connection, pool), after):
+        if run.size <= NARROW:
+            narrow += run.positions()
+        if narrow and (run.size > NARROW or len(narrow) > TOGETHER):
+            yield numbers.among(narrow)
+            narrow = []
+        if run.size > NARROW:
+            c = taken.c
+            yield numbers.rows().where(c.space == run.space, c.width == run.width, c.n.between(run.first, run.last))
+    if narrow:
+        yield numbers.among(narrow)
+
+
+def _runs_beyond(connection: Connection, pool_id: int, after: PhoneNumber | None) -> Iterator[Run]:
+    c = ranges.c
+    query = select(c.space, c.width, c.first, c.last).where(c.pool_id == pool_id).order_by(c.space, c.width, c.first)
+    position = None if after is None else Position.of(after)
+    if position is not None:
+        query = query.where(tuple_(c.space, c.width, c.last) > tuple_(*position))
+    for row in connection.execute(query):
+        run = Run(*row)
+        is_begun = position is not None and run[:2] == position[:2] and run.first <= position.n
+        yield run._replace(first=position.n + 1) if position is not None and is_begun else run
 
 
 def every_taken(connection: Connection, pool: str | None = None) -> Iterator[Taken]:

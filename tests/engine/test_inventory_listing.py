@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, Select, insert, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from connectors.database import Database
@@ -13,12 +15,15 @@ from datasets.inventory import Pool, Position, Span
 from datasets.numbering import PhoneNumber
 from datasets.tables.inventory import taken
 from engine import inventory
-from engine.inventory_listing import every_taken, page_query, taken_page
+from engine.inventory_listing import every_taken, page_queries, taken_page
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SMALL = Pool(
     name="small",
     spans=(Span.read("+43900", "+43909"), Span.read("+43100"), Span.read("+43500;ext=10", "+43500;ext=19")),
+)
+MIXED = Pool(
+    name="mixed", spans=(Span.read("+44100"), Span.read("+44200"), Span.read("+44300", "+44399"), Span.read("+44500"))
 )
 MINE = ("+43100", "+43900", "+43905", "+43500;ext=11")
 
@@ -29,6 +34,7 @@ def filled(database: Database) -> Database:
     with database.write() as connection:
         inventory.define_pool(connection, Pool(name="large", spans=(Span.read("+4910000", "+4919999"),)))
         inventory.define_pool(connection, SMALL)
+        inventory.define_pool(connection, MIXED)
         for e164 in (*MINE, "+43800", "+43500;ext=99"):
             inventory.record_assigned(connection, PhoneNumber.from_e164(e164), owner="user:a", now=NOW)
         row = {"pool_id": 1, "state": "assigned", "owner": "user:b", "reason": "", "since": NOW}
@@ -37,31 +43,30 @@ def filled(database: Database) -> Database:
     return database
 
 
-def explained(connection: Connection) -> str:
-    """Give the plan of the database for a page of the small pool, with every number written out."""
-    pool_id = connection.execute(text("SELECT id FROM pools WHERE name = 'small'")).scalar_one()
-    query = page_query(pool_id, PhoneNumber.from_e164("+43100")).limit(50)
+def explained(connection: Connection, query: Select[Any]) -> str:
+    """Give the database's plan for a page, with every value written out."""
     is_sqlite = connection.dialect.name == "sqlite"
     dialect = sqlite.dialect() if is_sqlite else postgresql.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy's
-    written = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-    if not is_sqlite:
-        connection.execute(text("ANALYZE taken"))
-        connection.execute(text("ANALYZE ranges"))
-        return "\n".join(connection.execute(text(f"EXPLAIN {written}")).scalars())
-    return "\n".join(row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {written}")))
+    asked = query.order_by(taken.c.space, taken.c.width, taken.c.n).limit(50)
+    written = str(asked.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    if is_sqlite:
+        return "\n".join(row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {written}"))
+    connection.execute(text("ANALYZE taken"))
+    return "\n".join(connection.exec_driver_sql(f"EXPLAIN {written}").scalars())
 
 
-def test_a_pools_page_looks_at_its_ranges_only(filled: Database) -> None:
-    """The plan searches numbers by their key inside the pool's ranges; it reads no table of numbers from end to end."""
+@pytest.mark.parametrize(
+    ("pool", "after", "asked"), [("small", "+43100", 1), ("large", "+4912000", 1), ("mixed", "+43100", 3)]
+)
+def test_a_pools_page_looks_at_its_ranges_only(filled: Database, pool: str, after: str, asked: int) -> None:
+    """The plans search numbers by their key inside the pool's ranges; none reads the table from end to end."""
     with filled.write() as connection:
-        plan = explained(connection)
-    if filled.is_sqlite:
-        assert "SEARCH ranges USING" in plan, plan
-        assert "SEARCH taken USING PRIMARY KEY (space=? AND width=? AND n>? AND n<?)" in plan, plan
-        assert "SCAN taken" not in plan
-    else:
-        assert "Seq Scan on taken" not in plan, plan
-        assert "Index Scan using pk_taken on taken" in plan, plan
+        plans = [explained(connection, each) for each in page_queries(connection, pool, PhoneNumber.from_e164(after))]
+    assert len(plans) == asked
+    for plan in plans:
+        is_by_key = "SEARCH taken USING PRIMARY KEY (space=? AND width=? AND n" in plan
+        assert is_by_key or "Index Scan using pk_taken on taken" in plan, plan
+        assert not re.search("SCAN taken|Seq Scan on taken", plan), plan
 
 
 def test_a_pools_pages_are_its_numbers_in_order(filled: Database) -> None:
