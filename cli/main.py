@@ -15,6 +15,7 @@ from cli import (
     doctor,
     hr_events,
     inventory,
+    jobs,
     lifecycle,
     number_flows,
     onboarding,
@@ -54,7 +55,9 @@ def _assemble() -> None:
     number_flows.add_to(inventory.app)
     app.add_typer(inventory.app, name="numbers")
     lifecycle.add_to(app, users.app)
+    users.app.command("edit")(jobs.edit)
     app.add_typer(users.app, name="users")
+    app.add_typer(jobs.app, name="jobs")
     app.command("doctor")(doctor.doctor)
     app.add_typer(database.app, name="database")
     app.add_typer(settings.app, name="settings")

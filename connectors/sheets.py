@@ -9,6 +9,7 @@ from pathlib import Path
 
 from config.errors import InputRefused
 from connectors import xlsx
+from connectors.xlsx_cells import text_of_number
 
 Cell = str | float
 Row = tuple[int, dict[str, Cell]]
@@ -40,6 +41,12 @@ def write_sheet(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]
     if path.suffix.casefold() == ".xlsx":
         return _attempt(path, lambda: xlsx.write(path, [columns, *rows]) - 1)
     return _attempt(path, lambda: _write_csv(path, columns, rows))
+
+
+def rows_of(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Give every row of a sheet as text, numbers as digits. Raises InputRefused for a file that is none."""
+    for line, cells in _rows(path):
+        yield line, [text_of_number(cell) if isinstance(cell, float) else cell for cell in cells]
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Sequence[Cell]]]:

@@ -229,7 +229,15 @@ CACHE_REFRESH = Deployed(
     parameters={"request": {"only_touched": True, "requested_by": "schedule"}},
 )
 
-USERS = (CACHE_SYNC, CACHE_REFRESH)
+BULK_EDIT = Deployed(
+    name="bulk-edit",
+    flow="flows.bulk_edit:edit_users",
+    description="Set policies, licences, location, numbers or telephone attributes of many users: of a saved filter, a "
+    "text, a list or a sheet. The form opens as a dry run; the plan is then reviewed and applied.",
+    tags=("users", "plan"),
+)
+
+USERS = (CACHE_SYNC, CACHE_REFRESH, BULK_EDIT)
 
 BATCH_CREATE = Deployed(
     name="batch-create",

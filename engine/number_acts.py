@@ -81,14 +81,30 @@ def plan_assignment(
     if person.number is not None:
         return _store(runtime, plan_id, request_id, person.line(unchanged=_kept(runtime, person, asked)))
     try:
-        number = _Choice(runtime, plan_id, person, asked, claim).number()
-        changes = _assigning(runtime, site, person, number)
-        changes += number_write_back.assigned(runtime, site, person.account, number.number.e164)
+        changes = assigning(runtime, site, plan_id, Recipient(person, asked), claim=claim)
         return _store(runtime, plan_id, request_id, person.line(changes))
     except Exception:
         with runtime.database.write() as connection:
             inventory.give_back_plan(connection, plan_id, runtime.now())
         raise
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """A user who has no number, and which one they are to get."""
+
+    person: Person
+    asked: Asked
+
+
+def assigning(
+    runtime: Runtime, site: SitePolicy, plan_id: str, recipient: Recipient, *, claim: timedelta
+) -> list[Change]:
+    """Claim a number for a plan and give the changes that give it to its user. Raises InputRefused."""
+    person = recipient.person
+    number = _Choice(runtime, plan_id, person, recipient.asked, claim).number()
+    changes = _assigning(runtime, site, person, number)
+    return [*changes, *number_write_back.assigned(runtime, site, person.account, number.number.e164)]
 
 
 def plan_release(
@@ -100,16 +116,21 @@ def plan_release(
     if wanted is None or (wanted not in person.voice.telephone_numbers and wanted != person.number):
         what = "has no number" if wanted is None else f"does not have {wanted}"
         return _store(runtime, new_id("p"), request_id, person.line(success="released", unchanged=what))
-    row = runtime.systems.teams.number(wanted)
+    changes = releasing(runtime, site, person, wanted, grace_days=grace_days)
+    return _store(runtime, new_id("p"), request_id, person.line(changes, success="released"))
+
+
+def releasing(runtime: Runtime, site: SitePolicy, person: Person, number: str, *, grace_days: int) -> list[Change]:
+    """Give the changes that take a number away and let it rest. Raises InputRefused for one owned on-premises."""
+    row = runtime.systems.teams.number(number)
     if row is not None and row.number_source == ON_PREMISES:
         remedy = "clear it there (Set-CsUser -LineUri $null), wait for the directory sync, then run this again"
-        raise InputRefused(f"{wanted} of {person.account.user_principal_name} is owned on-premises", remedy=remedy)
+        raise InputRefused(f"{number} of {person.account.user_principal_name} is owned on-premises", remedy=remedy)
     changes = [
-        number_lines.unassigning(person.account.id, person.voice, wanted, row, grace_days),
-        *blocking(runtime, wanted, grace_days),
+        number_lines.unassigning(person.account.id, person.voice, number, row, grace_days),
+        *blocking(runtime, number, grace_days),
     ]
-    changes += number_write_back.taken_away(runtime, site, person.account, wanted)
-    return _store(runtime, new_id("p"), request_id, person.line(changes, success="released"))
+    return [*changes, *number_write_back.taken_away(runtime, site, person.account, number)]
 
 
 def read_person(runtime: Runtime, user: str) -> Person:

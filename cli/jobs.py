@@ -1,0 +1,145 @@
+"""Bulk edits on the command line: plan one, and list, look at, cancel or delete such jobs."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli import opened, output, plan_acts, plans, prefect_runs
+from cli.onboarding import quietly, whole_path
+from config.errors import InputRefused
+
+if TYPE_CHECKING:
+    from engine.jobs import Job
+
+DEPLOYMENT = "bulk-edit"
+LISTED = ("id", "at", "by", "asked", "state", "users", "counts", "plan_id")
+app = typer.Typer(help="Look at bulk edits, cancel or delete one.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+JobId = Annotated[str, typer.Argument(help="The job's id (its request), or its plan's.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def edit(
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="What they get: attribute=value; - clears; may be repeated.")
+    ] = None,
+    saved: Annotated[str, typer.Option("--filter", help="Users whom this saved filter finds.")] = "",
+    text: Annotated[str, typer.Option(help="Users with this text in any column.")] = "",
+    user: Annotated[list[str] | None, typer.Option(help="This user; may be repeated.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="A sheet, .csv or .xlsx: a column user, others by attribute.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Set policies, licences, location, numbers or phone attributes of many users: see the plan, then apply it."""
+    if file is not None and not file.is_file():
+        raise InputRefused(f"{file} is no file", where="--file", remedy="give the path of an existing file")
+    who = {"filter": saved, "text": text, "file": whole_path(file) if file else "", "users": user or []}
+    request = {**who, "set": assignments or [], "dry_run": True, "requested_by": getpass.getuser()}
+    summary = prefect_runs.run(DEPLOYMENT, request) if prefect_runs.server_url() else _edit_here(request)
+    plan_acts.preview_and_apply(summary, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def _edit_here(request: Mapping[str, Any]) -> dict[str, Any]:
+    from engine.requests import Actor
+    from flows.bulk_edit import BulkEditRequest, story
+    from tasks.stage import InProcess
+
+    with quietly():
+        return story(BulkEditRequest(**request), InProcess(), Actor(kind="os_user", name=str(request["requested_by"])))
+
+
+@app.command("list")
+def list_jobs(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List bulk edits, newest first: who asked for what, how it stands, for how many users."""
+    from engine import jobs
+
+    with opened.database() as database, database.read() as connection:
+        rows = [each._asdict() for each in jobs.latest(connection, limit)]
+    output.show(rows, LISTED, json_wanted=as_json, empty="no job yet ; start with: ./callwright users edit")
+
+
+@app.command("show")
+def show(job: JobId, as_json: Json = False) -> None:
+    """Show one bulk edit and its plan, line by line."""
+    found = _load(job)
+    if as_json:
+        output.as_json(found._asdict())
+        return
+    output.pairs(found._asdict())
+    if found.plan_id:
+        plans.show_plan(found.plan_id)
+
+
+@app.command("cancel")
+def cancel(job: JobId, yes: Yes = False, as_json: Json = False) -> None:
+    """Give up a bulk edit that was not applied; the numbers it claimed are free again."""
+    found = _load(job)
+    _refuse_begun(found, "cancelled")
+    if not output.confirmed(f"cancel job {found.id}: {_what(found)}?", yes=yes):
+        raise typer.Exit(1)
+    freed = _discard(found)
+    told = {"job": found.id, "state": "discarded", "numbers_given_back": freed}
+    output.as_json(told) if as_json else output.say(f"job {found.id} is cancelled ; {freed} numbers are free again")
+
+
+@app.command("delete")
+def delete(job: JobId, yes: Yes = False, as_json: Json = False) -> None:
+    """Take a bulk edit off the list; what it changed stays, and so does its record."""
+    from engine import jobs
+
+    found = _load(job)
+    if found.state == "applying":
+        _refuse_begun(found, "deleted")
+    if not output.confirmed(f"delete job {found.id}: {_what(found)}? {_consequence(found)}", yes=yes):
+        raise typer.Exit(1)
+    freed = _discard(found) if found.state == "planned" else 0
+    with opened.database() as database, database.write() as connection:
+        jobs.hide(connection, found.id)
+    told = {"job": found.id, "state": "deleted", "numbers_given_back": freed}
+    output.as_json(told) if as_json else output.say(f"job {found.id} is deleted ; {freed} numbers are free again")
+
+
+def _load(job: str) -> Job:
+    from engine import jobs
+
+    with opened.database() as database, database.read() as connection:
+        return jobs.load(connection, job)
+
+
+def _discard(found: Job) -> int:
+    from datetime import UTC, datetime
+
+    from engine import apply
+
+    with opened.database() as database:
+        return apply.discard(database, found.plan_id, datetime.now(UTC))
+
+
+def _what(found: Job) -> str:
+    return f"{found.asked} for {found.users} users, by {found.by}, {found.state}"
+
+
+def _consequence(found: Job) -> str:
+    if found.state == "planned":
+        return "It was not applied: it is given up, and the numbers it claimed are free again"
+    changed = found.counts.get("edited", 0)
+    return (
+        f"It changed {changed} users: that stays, as does its record ; take it back with ./callwright undo {found.id}"
+    )
+
+
+def _refuse_begun(found: Job, act: str) -> None:
+    if found.state != "planned":
+        remedy = f"take it back with ./callwright undo {found.id}" if found.state != "discarded" else "nothing is to do"
+        raise InputRefused(f"job {found.id} is {found.state} and cannot be {act}", remedy=remedy)
