@@ -11,6 +11,8 @@ from datasets.batches import BatchNumbers, BatchOptions
 from engine import inventory
 from engine.plan import LineState
 from engine.proof import verify
+from engine.restore import Whose, plan_restore
+from engine.rollback import Terms
 from tests.fakes.migration_site import LINE, NUMBER, POLICIES, Deployment, deployment
 
 SOURCES = [
@@ -61,6 +63,17 @@ def test_the_undo_can_be_undone(site: Deployment) -> None:
     assert [line.state for line in lines] == [LineState.VERIFIED]
     assert site.snapshot() == after
     assert site.state_of(NUMBER) == "assigned"
+
+
+def test_the_moment_before_a_wave_can_be_restored(site: Deployment) -> None:
+    """Restore goes the same way as undo: the user is on the pool again, with line, number and policies."""
+    before, moment = copy.deepcopy(site.snapshot()), site.runtime.now()
+    site.tenant.clock.sleep(60)
+    site.migrate(BatchOptions(policies=POLICIES), "id-1")
+    site.tenant.clock.sleep(3600)
+    plan_id = plan_restore(site.runtime, site.request(), Whose(("id-1",)), moment, Terms())
+    assert [line.state for line in site.settle(plan_id)] == [LineState.VERIFIED]
+    assert site.snapshot() == before
 
 
 def test_a_number_that_changed_since_keeps_the_user_in_teams(site: Deployment) -> None:
