@@ -13,6 +13,7 @@ from cli import (
     children,
     database,
     doctor,
+    drift,
     hr_events,
     inventory,
     jobs,
@@ -24,6 +25,7 @@ from cli import (
     quarantine,
     settings,
     snapshot,
+    templates,
     users,
 )
 from cli.exits import INPUT, INTERRUPTED, guarded, tell
@@ -58,6 +60,8 @@ def _assemble() -> None:
     users.app.command("edit")(jobs.edit)
     app.add_typer(users.app, name="users")
     app.add_typer(jobs.app, name="jobs")
+    app.command("drift")(drift.drift)
+    app.add_typer(templates.app, name="templates")
     app.command("doctor")(doctor.doctor)
     app.add_typer(database.app, name="database")
     app.add_typer(settings.app, name="settings")

@@ -125,6 +125,16 @@ class CacheLimits(_Section):
     removed_percent: Percent = Field(10, description="the same in percent, if that is more")
 
 
+class DriftLimits(_Section):
+    """How far the nightly comparison of templates and users may go."""
+
+    apply: bool = Field(False, description="apply the nightly plan of what may converge; else a person does")
+    most_users: NonNegativeInt = Field(100, description="users changed at once; with more nothing is planned")
+    most_percent: Percent = Field(20, description="users changed at once, in percent of those onboarded")
+    shrink_percent: Percent = Field(20, description="onboarded users missing in an answer, in percent: not believed")
+    alert_users: NonNegativeInt = Field(25, description="users who differ until an alert is raised")
+
+
 class ChunkLimits(_Section):
     """How many lines one task works on."""
 

@@ -28,6 +28,7 @@ from config.sections import (
     AuditSettings,
     CacheLimits,
     ChunkLimits,
+    DriftLimits,
     FeedLimits,
     ListenSettings,
     PowerShellSettings,
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     powershell: PowerShellSettings | None = Field(None, description="the management host")
     ocs_powershell: SkypeSettings | None = Field(None, description="Skype for Business Server's endpoint")
     feed: FeedLimits = Field(FeedLimits(), description="when a feed is not believed")
+    drift: DriftLimits = Field(DriftLimits(), description="how far the nightly comparison with templates may go")
     chunk: ChunkLimits = Field(ChunkLimits(), description="lines per task")
     audit: AuditSettings = Field(AuditSettings(), description="retention and exported heads")
     cache: CacheLimits = Field(CacheLimits(), description="when an answer for the cache is not believed")

@@ -73,6 +73,13 @@ class PoolRule(SitePart):
 RULE_ATTRIBUTES = ("usage_location", "location", "department", "company", "worker_type")
 
 
+class OnLeave(SitePart):
+    """What is taken back from somebody whom no template is for any more; a number never is."""
+
+    policies: bool = Field(False, description="revoke the policies that templates granted")
+    licences: bool = Field(False, description="remove the licences that templates gave, but not from under a number")
+
+
 class LifecycleTemplate(SitePart):
     """What a person matched by it gets: a number from somewhere, licences, policies and directory attributes."""
 
@@ -91,6 +98,7 @@ class LifecycleTemplate(SitePart):
         "never", description="a move that changes a live number: to another country, or to another site"
     )
     policies_converge: bool = Field(True, description="drift repair grants these policies again")
+    on_leave: OnLeave = Field(OnLeave(), description="what drift takes back when no template is theirs any more")
     calling: Calling = Field(Calling(), description="forwarding and unanswered calls")
     emergency_location: str | None = Field(None, description="id or description; default: that of the pool")
     write_back: tuple[WriteBack, ...] = Field((), description="directory attributes that receive the number")

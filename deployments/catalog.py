@@ -237,7 +237,19 @@ BULK_EDIT = Deployed(
     tags=("users", "plan"),
 )
 
-USERS = (CACHE_SYNC, CACHE_REFRESH, BULK_EDIT)
+DRIFT = Deployed(
+    name="drift",
+    flow="flows.drift:compare",
+    description="Compare onboarded users with their templates every night, report what differs, and plan what "
+    "may converge: policies, calling settings and licences, never a number. Applied only if `drift.apply` says so.",
+    tags=("users", "nightly"),
+    cron="20 3 * * *",
+    collision="CANCEL_NEW",
+    parameters={"request": {"requested_by": "schedule"}},
+)
+
+
+USERS = (CACHE_SYNC, CACHE_REFRESH, BULK_EDIT, DRIFT)
 
 BATCH_CREATE = Deployed(
     name="batch-create",

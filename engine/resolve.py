@@ -18,7 +18,7 @@ from config.site_templates import LifecycleTemplate
 from datasets.inventory import NumberUnavailable
 from datasets.numbering import InvalidNumber, PhoneNumber, parse_number
 from datasets.users import NumberAssignment
-from engine import inventory, leases, movers, plan_store
+from engine import inventory, leases, movers, plan_store, template_versions
 from engine.claims import person as person_owner
 from engine.claims import settle_undone
 from engine.claims import user as user_owner
@@ -85,6 +85,7 @@ def resolve(
     plan_id = new_id("p")
     with runtime.database.write() as connection:
         define_site(connection, site)
+        versions = template_versions.keep(connection, site, runtime.now())
         seen = _take_over(connection, runtime, seen, plan_id, closing, dry_run=dry_run)
         seen = [_with_reservation(connection, each, runtime.now()) for each in seen]
         if lives is not None and not dry_run:
@@ -94,7 +95,7 @@ def resolve(
         if lives is not None:
             lives.refuse_excess(lines)
             lives.finish(connection, seen, lines)
-        kept = [line for line in lines if line.state != LineState.UNCHANGED]
+        kept = [template_versions.stamped(line, versions) for line in lines if line.state != LineState.UNCHANGED]
         _give_back_unused(connection, plan_id, kept, runtime.now())
         plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=tuple(kept)), runtime.now())
     pairs = zip(rows, lines, strict=True)

@@ -160,6 +160,17 @@ def show_differences(kind: str, rows: Sequence[Mapping[str, JsonValue]], total: 
         create_table_artifact(table, key=f"{kind}-differences", description=f"What differs, and what to do.{more}")
 
 
+def show_drift(kind: str, report: Mapping[str, JsonValue]) -> None:
+    """Show which users are not as their templates want them; nothing when all are."""
+    rows, total = report.get("found"), report.get("differences")
+    if not isinstance(rows, list) or not rows or not _is_seen():
+        return
+    names = ("label", "template", "attribute", "live", "wanted", "then", "why")
+    table = [{name: str(row.get(name)) for name in names} for row in rows[:MOST_FAILURES] if isinstance(row, dict)]
+    with _view_only():
+        create_table_artifact(table, key=f"{kind}-differences", description=f"What differs ({total}), and what to do.")
+
+
 def then_of(row: Mapping[str, JsonValue]) -> str:
     """Say what happens about a difference: what is fixed by itself, and the steps for a person in their order."""
     remedy = row["remedy"] if isinstance(row["remedy"], list) else []

@@ -14,7 +14,7 @@ from connectors import hr
 from datasets.checks import rules_for
 from datasets.feeds import BadRow, GoodRow, blast_radius, count_leavers, count_number_changes
 from datasets.people import Person
-from engine import feeds, outcomes, plan_store, requests
+from engine import feeds, outcomes, plan_store, requests, template_versions
 from engine.apply import Chunk, apply_chunk, chunks, start
 from engine.lives import Lives
 from engine.observe import Row
@@ -129,6 +129,8 @@ def plan_onboarding(request_id: str, feed_id: str, dry_run: bool) -> str:
 def cut(plan_id: str) -> list[tuple[str, int, int]]:
     """Start a plan and cut what is due into chunks."""
     with open_work() as work, work.runtime() as runtime:
+        with work.database.read() as connection:
+            template_versions.refuse_moved(connection, plan_id, work.site.templates)
         start(runtime, plan_id, work.site.approvals)
         sessions = work.settings.powershell.sessions if work.settings.powershell else 3
         size = work.settings.chunk
