@@ -26,6 +26,7 @@ from cli import (
     settings,
     snapshot,
     templates,
+    user_explain,
     users,
 )
 from cli.exits import INPUT, INTERRUPTED, guarded, tell
@@ -58,6 +59,7 @@ def _assemble() -> None:
     app.add_typer(inventory.app, name="numbers")
     lifecycle.add_to(app, users.app)
     users.app.command("edit")(jobs.edit)
+    users.app.command("explain")(user_explain.explain)
     app.add_typer(users.app, name="users")
     app.add_typer(jobs.app, name="jobs")
     app.command("drift")(drift.drift)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import opened, output
+from cli.onboarding import quietly
 
 if TYPE_CHECKING:
     from config.site_policy import SitePolicy
+    from engine.template_preview import Join
 
 app = typer.Typer(help="Look at lifecycle templates and their versions.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -97,6 +100,47 @@ def diff(
         after = template_versions.find(connection, name, until).body if until else _now(name)
     rows = template_versions.differences(before.body, after)
     output.show(rows, ("key", "before", "after"), json_wanted=as_json, empty=f"nothing differs since {before.version}")
+
+
+@app.command("preview")
+def preview(
+    file: Annotated[
+        Path | None, typer.Argument(help="The changed file of templates; default: that of the site.")
+    ] = None,
+    join: Annotated[
+        list[str] | None, typer.Option(help="GROUP=OTHER: as if all of GROUP were in OTHER; may be repeated.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many rows to show.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Show what changed templates, or joining groups, would do to whom; nothing is changed."""
+    from config.site_policy import read_templates
+    from engine import template_preview
+    from tasks.work import open_work
+
+    with quietly(), open_work() as work, work.runtime() as runtime:
+        site = work.site
+        after = site if file is None else site.model_copy(update={"templates": read_templates(file)})
+        found = template_preview.preview(runtime, site, after, [_join(each) for each in join or ()])
+    values = template_preview.as_values(found, limit)
+    if as_json:
+        output.as_json(values)
+        return
+    output.say(f"{found.users} of {found.people} people would change")
+    output.pairs({"what": found.counts, "templates": found.moves})
+    output.show(values["rows"], ("label", "template", "attribute", "live", "wanted"), json_wanted=False, empty="nobody")  # type: ignore[arg-type] # JSON
+    for note in found.notes:
+        output.note(note)
+
+
+def _join(text: str) -> Join:
+    from config.errors import InputRefused
+    from engine.template_preview import Join
+
+    group, is_pair, into = text.partition("=")
+    if not (is_pair and group and into):
+        raise InputRefused(f"{text!r} is no pair of groups", where="--join", remedy="write GROUP=OTHER")
+    return Join(group, into)
 
 
 def _now(name: str) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def voice_user(raw: Json) -> VoiceUser:
         is_enterprise_voice_enabled=bool(raw.get("isEnterpriseVoiceEnabled")),
         feature_types=tuple(raw.get("featureTypes") or ()),
         telephone_numbers=_numbers(raw.get("telephoneNumbers") or []),
-        policies=_direct_policies(raw.get("effectivePolicyAssignments") or []),
+        policies=_policies(raw.get("effectivePolicyAssignments") or [], "direct"),
+        inherited=_policies(raw.get("effectivePolicyAssignments") or [], "group"),
     )
 
 
@@ -52,9 +53,9 @@ def _numbers(entries: list[Json]) -> tuple[str, ...]:
     return tuple(entry["telephoneNumber"] for entry in in_order)
 
 
-def _direct_policies(entries: list[Json]) -> dict[str, str]:
+def _policies(entries: list[Json], given: str) -> dict[str, str]:
     pairs = ((entry["policyType"], entry.get("policyAssignment") or {}) for entry in entries)
-    return {kind: policy["displayName"] for kind, policy in pairs if policy.get("assignmentType") == "direct"}
+    return {kind: policy["displayName"] for kind, policy in pairs if policy.get("assignmentType") == given}
 
 
 def number_operation(raw: Json) -> NumberOperation:

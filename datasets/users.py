@@ -52,7 +52,11 @@ class SubscribedSku(Record):
 
 
 class VoiceUser(Record):
-    """A `teamsUserConfiguration`: what Teams Phone knows about a user. Policies: type → name, direct ones only."""
+    """A `teamsUserConfiguration`: what Teams Phone knows about a user.
+
+    Policies: type → name, direct ones only. `inherited` are those that a group gives; they are no part of the user, so
+    that a copy of the user does not hold them.
+    """
 
     identity: ClassVar[tuple[str, ...]] = ("id",)
 
@@ -63,6 +67,7 @@ class VoiceUser(Record):
     feature_types: tuple[str, ...] = ()
     telephone_numbers: tuple[str, ...] = ()
     policies: dict[str, str] = Field(default_factory=dict)
+    inherited: dict[str, str] = Field(default_factory=dict, exclude=True)
 
     @property
     def number(self) -> str | None:

@@ -82,7 +82,7 @@ def plan_drift(runtime: Runtime, site: SitePolicy, request_id: str, rules: Rules
         raise Incomplete(
             f"the answers are not believed: {'; '.join(doubts)} ; nothing was changed, run drift again", system="Teams"
         )
-    terms = _terms(runtime, seen)
+    terms = terms_of(runtime, seen)
     checked = [check(each, terms, site) for each in seen if not is_future(each.person, runtime.now())]
     with runtime.database.write() as connection:
         versions = template_versions.keep(connection, site, runtime.now())
@@ -224,7 +224,8 @@ def _busy(connection: Connection, objects: Sequence[str]) -> set[str]:
     return busy
 
 
-def _terms(runtime: Runtime, seen: Sequence[Situation]) -> Terms:
+def terms_of(runtime: Runtime, seen: Sequence[Situation]) -> Terms:
+    """Give what holds for everybody: licences of the tenant, and policies that do not exist."""
     wanted = {pair for each in seen if each.template for pair in each.template.policies.items()}
     missing = {pair for pair in sorted(wanted) if runtime.systems.teams.policy_id(*pair) is None}
     skus = {sku.sku_part_number: sku for sku in runtime.systems.graph.subscribed_skus()} if seen else {}

@@ -38,6 +38,13 @@ def newest(connection: Connection, employee_ids: Collection[str]) -> list[tuple[
     return [found[name] for name in names if name in found]
 
 
+def everybody(connection: Connection) -> list[tuple[str, int, Person]]:
+    """Give everybody whom a believed feed brought, as the newest one says, with feed and line."""
+    query = select(feed_rows.c.employee_id).join(feeds, feeds.c.id == feed_rows.c.feed_id).distinct()
+    ids = connection.execute(query.where(feeds.c.accepted, feed_rows.c.person.is_not(None))).scalars()
+    return newest(connection, {name for name in ids if name})
+
+
 def hires_of_pool(connection: Connection, site: SitePolicy, pool: str, today: date) -> dict[date, int]:
     """Count by day who will start later and take a number of a pool, by the feeds and templates there are.
 

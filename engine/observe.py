@@ -88,7 +88,7 @@ def _needs_directory(template: LifecycleTemplate) -> bool:
     return bool(template.write_back) or template.number_source not in ("NumberRange", "none")
 
 
-def _calling(
+def calling_of(
     runtime: Runtime, template: LifecycleTemplate | None, voice: VoiceUser | None
 ) -> dict[CallingGroup, Settings] | None:
     """Read the calling settings of somebody whose template sets them; it takes a call of its own."""
@@ -120,7 +120,7 @@ def _situation(
         accounts=tuple(accounts),
         voice=voices.get(only.id) if only else None,
         ad=ad.get(sam) if sam else None,
-        calling=_calling(runtime, template, voices.get(only.id) if only else None),
+        calling=calling_of(runtime, template, voices.get(only.id) if only else None),
         recent=recent,
         waiting_since=row.waiting_since,
     )

@@ -20,6 +20,7 @@ from engine.drift import Rules, plan_drift
 from engine.observe import Row
 from engine.resolve import Waits, resolve
 from engine.runtime import Runtime
+from engine.template_preview import Join, preview
 from tests.fakes.plans import fresh, runtime_on
 from tests.fakes.sites import PHONES, site
 from tests.fakes.tenant import START, FakeTenant
@@ -206,3 +207,35 @@ def test_m52_without_on_leave_leaving_is_only_reported(runtime: Runtime, tenant:
     plan_id, report = compare(runtime, site(silent))
     assert changes(runtime, plan_id) == []
     assert {each["attribute"] for each in report["found"]} == {"template"}
+
+
+def test_m103_a_preview_says_what_joining_a_group_would_do(runtime: Runtime, tenant: FakeTenant) -> None:
+    """M103, M53: adding a group to a template's group changes two users' policies, and writes nothing."""
+    tenant.groups = {"Phones": set(), "Berlin": {"id-1", "id-2"}}
+    policy = site(PHONES, GROUP)
+    onboard(runtime, policy)
+    before = tenant.writes()
+    found = preview(runtime, policy, policy, [Join("Berlin", "Phones")])
+    assert (found.people, found.users, found.moves) == (USERS, 2, {"phones → members": 2})
+    assert {each.attribute: each.wanted for each in found.rows} == {"policy:OnlineVoiceRoutingPolicy": None}
+    tenant.policy_ids["TenantDialPlan", "DE"] = "p-de"
+    german = site(PHONES, GROUP.model_copy(update={"policies": {"TenantDialPlan": "DE"}}))
+    found = preview(runtime, policy, german, [Join("Berlin", "Phones")])
+    assert (found.users, found.counts) == (2, {"policy": 2})
+    assert {(each.user, each.wanted) for each in found.rows if each.attribute == "policy:TenantDialPlan"} == {
+        ("id-1", "DE"),
+        ("id-2", "DE"),
+    }
+    assert preview(runtime, policy, policy).rows == []
+    assert tenant.writes() == before
+
+
+def test_more_groups_than_teams_takes_are_named(runtime: Runtime, tenant: FakeTenant) -> None:
+    """Sixty-five groups that decide on one policy type are a note: Teams assigns to sixty-four."""
+    names = tuple(f"Group {number}" for number in range(65))
+    tenant.groups = {name: set() for name in names}
+    onboard(runtime, site())
+    many = site(PHONES, GROUP.model_copy(update={"match": Match(groups=names)}))
+    assert "65 groups decide on TenantDialPlan" in preview(runtime, site(), many).notes[0]
+    some = site(PHONES, GROUP.model_copy(update={"match": Match(groups=names[:64])}))
+    assert preview(runtime, site(), some).notes == []

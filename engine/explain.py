@@ -1,0 +1,256 @@
+"""Explain a user: for every value of their voice state, where it comes from, and why one that is wanted is not there.
+
+Reading only. What Callwright set is told from the journal, down to feed row, template version and plan; what it did
+not set is called that, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import JsonValue
+from sqlalchemy import Connection, and_, select
+
+from config.errors import InputRefused
+from config.site_policy import SitePolicy
+from config.site_templates import LifecycleTemplate, NumberSource
+from datasets.calling_settings import GROUPS
+from datasets.people import Person
+from datasets.tables.journal import journal, journal_effects
+from datasets.tables.plans import plan_changes, plan_lines, plans
+from datasets.tables.requests import requests
+from datasets.templates import Choice, choose_template
+from datasets.users import DirectoryUser, VoiceUser
+from engine import feed_people
+from engine.claims import person as person_owner
+from engine.group_members import members_of
+from engine.plan import LineState
+from engine.readers import CALLING, directory_value, voice_value
+from engine.runtime import Runtime
+from engine.template_versions import NAME, VERSION
+
+_STUCK = (LineState.REFUSED, LineState.FAILED, LineState.WAITING, LineState.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The last verified change of a value: what it left, and the run, plan and request behind it."""
+
+    at: datetime
+    after: JsonValue
+    plan_id: str
+    plan_hash: str
+    line: int
+    reason: str
+    source: Mapping[str, Any]
+    request: str
+    request_kind: str
+    actor: str
+    flow_run_id: str | None
+
+    @property
+    def told(self) -> str:
+        """Say in words what asked for it."""
+        name, version = self.source.get(NAME), self.source.get(VERSION)
+        if "feed_id" not in self.source:
+            return f"{self.request_kind} by {self.actor}"
+        row = f"HR feed {self.source['feed_id']} row {self.source.get('feed_line')}"
+        if self.reason == "HR feed" or not name:
+            return row
+        of = f" version {version}" if version else ""
+        return f"{'drift repair of ' if self.source.get('drift') else ''}template {name}{of} for {row}"
+
+
+@dataclass(frozen=True)
+class Why:
+    """One value and where it comes from; `wanted` is what the template wants now, if it says anything."""
+
+    attribute: str
+    value: JsonValue
+    comes_from: str
+    wanted: JsonValue = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A user: the template that is theirs and why, those that matched and lost, and every value."""
+
+    user: str
+    label: str
+    template: str | None
+    priority: int | None
+    version: str | None
+    why: str
+    lost: tuple[dict[str, JsonValue], ...] = ()
+    values: tuple[Why, ...] = ()
+    stuck: tuple[dict[str, JsonValue], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was read of one user."""
+
+    account: DirectoryUser
+    voice: VoiceUser | None
+    calling: Mapping[str, JsonValue]
+    wanted: Mapping[str, JsonValue]
+    origins: Mapping[str, Origin]
+    products: Mapping[str, str] = field(default_factory=dict)
+
+
+def explain(runtime: Runtime, site: SitePolicy, name: str, versions: Mapping[str, str]) -> Explained:
+    """Explain one user by object id or UPN. Raises InputRefused for somebody who does not exist."""
+    account = runtime.systems.graph.user(name)
+    if account is None:
+        raise InputRefused(f"there is no user {name}", remedy="./callwright users search finds parts of names")
+    with runtime.database.read() as connection:
+        person = feed_people.latest(connection, account.employee_id) if account.employee_id else None
+        origins = _origins(connection, f"user:{account.id}")
+        stuck = tuple(_stuck(connection, account))
+    choice = _choice(runtime, site, account, person)
+    seen = _look(runtime, account, choice.template, origins)
+    template = choice.template
+    return Explained(
+        user=account.id,
+        label=account.user_principal_name,
+        template=template.name if template else None,
+        priority=template.priority if template else None,
+        version=versions.get(template.name) if template else None,
+        why=choice.why,
+        lost=tuple({"name": each.name, "priority": each.priority} for each in choice.lost),
+        values=tuple(_values(seen, person, template, stuck)),
+        stuck=stuck,
+    )
+
+
+def _choice(runtime: Runtime, site: SitePolicy, account: DirectoryUser, person: Person | None) -> Choice:
+    if person is None:
+        return Choice(None, "no feed has this user: nothing here is wanted by HR or a template")
+    members = members_of(runtime, {group for each in site.templates for group in each.match.groups})
+    groups = [name for name, inside in members.items() if account.id in inside]
+    return choose_template(person, groups, site.templates)
+
+
+def _look(
+    runtime: Runtime, account: DirectoryUser, template: LifecycleTemplate | None, origins: Mapping[str, Origin]
+) -> _Seen:
+    systems = runtime.systems
+    voice = systems.teams.voice_user(account.id)
+    settings = systems.calling.settings(account.id) if systems.calling and voice else None
+    calling: dict[str, JsonValue] = {f"{CALLING}{group}": settings[group] for group in GROUPS} if settings else {}
+    products = {sku.sku_id: sku.sku_part_number for sku in systems.graph.subscribed_skus()}
+    return _Seen(account, voice, calling, _wanted(template, products), origins, products)
+
+
+def _wanted(template: LifecycleTemplate | None, products: Mapping[str, str]) -> dict[str, JsonValue]:
+    if template is None:
+        return {}
+    skus = {part: sku for sku, part in products.items()}
+    found: dict[str, JsonValue] = {f"policy:{kind}": name for kind, name in template.policies.items()}
+    found |= {f"licence:{skus.get(part, part)}": True for part in template.licences}
+    found |= {f"{CALLING}{group}": settings for group, settings in template.calling.groups().items()}
+    if template.number_source != NumberSource.NONE:
+        found["number"] = f"from {template.number_source}" + (f" pool {template.pool}" if template.pool else "")
+    return found
+
+
+def _values(
+    seen: _Seen, person: Person | None, template: LifecycleTemplate | None, stuck: tuple[dict[str, JsonValue], ...]
+) -> Iterator[Why]:
+    """Give every value in order: number and voice, place, licences, policies, calling settings."""
+    inherited = seen.voice.inherited if seen.voice else {}
+    direct = seen.voice.policies if seen.voice else {}
+    kinds = sorted({*direct, *inherited, *(template.policies if template else {})})
+    licences = sorted({*seen.account.sku_ids, *(n.removeprefix("licence:") for n in seen.wanted if "licence:" in n)})
+    for name in ("number", "enterprise_voice"):
+        value = voice_value(seen.voice, name)
+        yield _why(seen, name, value, _why_no_number(stuck, template) if name == "number" and value is None else "")
+    yield _why(seen, "usage_location", seen.account.usage_location, "", person.usage_location if person else None)
+    for sku in licences:
+        yield _why(seen, f"licence:{sku}", directory_value(seen.account, f"licence:{sku}"), "")
+    for kind in kinds:
+        group = f"group policy '{inherited[kind]}'" if kind in inherited else "the global policy of the tenant"
+        value = direct.get(kind)
+        yield _why(seen, f"policy:{kind}", value or inherited.get(kind), "" if value else group)
+    for name, settings in seen.calling.items():
+        yield _why(seen, name, settings, "")
+
+
+def _why_no_number(stuck: tuple[dict[str, JsonValue], ...], template: LifecycleTemplate | None) -> str:
+    if stuck:
+        return f"no number: {stuck[0]['state']}: {stuck[0]['reason']}"
+    if template is None or template.number_source == NumberSource.NONE:
+        return "no number is wanted"
+    return "no number yet: the next run of the feed gives one"
+
+
+def _why(seen: _Seen, attribute: str, value: JsonValue, otherwise: str, wanted: JsonValue = None) -> Why:
+    origin = seen.origins.get(attribute)
+    shown = f"licence:{seen.products.get(sku, sku)}" if (sku := attribute.removeprefix("licence:")) != attribute else ""
+    is_ours = origin is not None and origin.after == value
+    told = origin.told if origin and is_ours else _not_ours(origin, value, otherwise)
+    return Why(shown or attribute, value, told, wanted or seen.wanted.get(attribute), origin)
+
+
+def _not_ours(origin: Origin | None, value: JsonValue, otherwise: str) -> str:
+    changed = ""
+    if origin is not None:
+        changed = f"changed outside Callwright since plan {origin.plan_id} left {origin.after!r}"
+    if otherwise:
+        return f"{otherwise} ; {changed}" if changed else otherwise
+    if changed:
+        return f"not ours: {changed}"
+    return "nobody set it" if value in (None, False, "") else "not ours: nothing in the journal set it"
+
+
+def _origins(connection: Connection, obj: str) -> dict[str, Origin]:
+    """Give the last verified change of every value of an object."""
+    e, j = journal_effects.c, journal.c
+    query = (
+        select(e.attribute, e.after, j.at, j.plan_id, j.line, plans.c.hash, plan_lines.c.source, plan_changes.c.reason)
+        .add_columns(requests.c.id, requests.c.kind, requests.c.actor_name, requests.c.flow_run_id)
+        .join(journal, and_(j.stream_id == e.stream_id, j.seq == e.seq))
+        .join(plans, plans.c.id == j.plan_id)
+        .join(requests, requests.c.id == plans.c.request_id)
+        .join(plan_lines, and_(plan_lines.c.plan_id == j.plan_id, plan_lines.c.line == j.line))
+        .join(
+            plan_changes,
+            and_(plan_changes.c.plan_id == j.plan_id, plan_changes.c.line == j.line, plan_changes.c.seq == j.change),
+        )
+        .where(e.object == obj, j.result == "verified")
+    )
+    found = {}
+    for row in connection.execute(query.order_by(j.at, e.stream_id, e.seq)):
+        found[row.attribute] = Origin(
+            at=row.at,
+            after=row.after,
+            plan_id=row.plan_id,
+            plan_hash=row.hash,
+            line=row.line,
+            reason=row.reason,
+            source=row.source or {},
+            request=row.id,
+            request_kind=row.kind,
+            actor=row.actor_name,
+            flow_run_id=row.flow_run_id,
+        )
+    return found
+
+
+def _stuck(connection: Connection, account: DirectoryUser) -> Iterator[dict[str, JsonValue]]:
+    """Give the newest line of this user if it did not come to its end, with the reason."""
+    names = [f"user:{account.id}", *([person_owner(account.employee_id)] if account.employee_id else [])]
+    query = (
+        select(plan_lines.c.state, plan_lines.c.reason, plan_lines.c.plan_id, plan_lines.c.line)
+        .join(plans, plans.c.id == plan_lines.c.plan_id)
+        .where(plan_lines.c.object.in_(names), plan_lines.c.state != LineState.SUPERSEDED)
+        .order_by(plans.c.created_at.desc(), plan_lines.c.line)
+        .limit(1)
+    )
+    for row in connection.execute(query):
+        if row.state in _STUCK:
+            yield {"state": str(row.state), "reason": row.reason, "plan": row.plan_id, "line": row.line}

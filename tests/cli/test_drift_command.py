@@ -1,0 +1,51 @@
+"""Drift and explanations from the command line, against a lab over the real protocols."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.onboarding_site import Site, hire
+
+pytestmark = pytest.mark.slow
+
+
+def test_drift_is_found_explained_and_mended(site: Site) -> None:
+    """M53: what HR, a template, a group and somebody else gave is told apart; drift mends the policy and no number."""
+    one, other = site.some(2)
+    site.onboard(site.feed(hire(one), hire(other)))
+    site.go_on()
+    clean = site.run("drift", "--json")
+    assert (clean.code, clean.json["differences"], clean.json["read"]) == (0, 0, {"users": 2}), clean.err
+    site.lab.tenant.grant_policy(one.id, "TenantDialPlan", "DP-Berlin")
+    found = site.run("drift", "--file", "drift.csv", "--json").json
+    assert [(each["user"], each["attribute"], each["live"], each["wanted"]) for each in found["found"]] == [
+        (one.id, "policy:TenantDialPlan", "DP-Berlin", "DP-Vienna")
+    ]
+    assert "DP-Berlin" in Path("drift.csv").read_text("utf-8-sig")
+    told = site.run("users", "explain", one.id, "--json").json
+    values = {each["attribute"]: each for each in told["values"]}
+    assert told["template"] == "vienna"
+    assert "template vienna version" in values["number"]["comes_from"]
+    assert values["usage_location"]["comes_from"].startswith("HR feed f-")
+    assert "changed outside Callwright" in values["policy:TenantDialPlan"]["comes_from"]
+    assert "template vienna version" in values["policy:OnlineVoiceRoutingPolicy"]["comes_from"]
+    before = site.numbers()
+    assert site.run("plan", "apply", found["plan_id"], "--yes").code == 0
+    assert site.numbers() == before
+    mended = site.run("users", "explain", one.id, "--attribute", "dial", "--json").json["values"]
+    assert [(each["value"], each["comes_from"][:12]) for each in mended] == [("DP-Vienna", "drift repair")]
+
+
+def test_somebody_without_a_number_is_told_why(site: Site) -> None:
+    """Why not: the state and the reason of the line that would have given the number."""
+    (one,) = site.some(1)
+    ran = site.onboard(site.feed(hire(one, Country="Narnia")))
+    assert ran.code in (0, 1, 2)
+    told = site.run("users", "explain", one.id, "--json").json
+    number = next(each for each in told["values"] if each["attribute"] == "number")
+    assert number["value"] is None
+    assert number["comes_from"].startswith("no number")
+    refused = site.run("users", "explain", "nobody@nowhere.example")
+    assert (refused.code, len(refused.err.splitlines())) == (2, 1)
