@@ -10,7 +10,8 @@ import orjson
 
 from datasets.record import Record
 
-SOURCES = ("licences", "users", "voice", "numbers", "directory")
+ON_PREMISES = ("directory", "skype")
+SOURCES = ("licences", "users", "voice", "numbers", *ON_PREMISES)
 """The outside systems that are cached, in the order they are read in: later ones refer to earlier ones."""
 
 COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -38,6 +39,8 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "mobile": ("directory", "mobile"),
     "home_phone": ("directory", "home_phone"),
     "skype_line": ("directory", "msrtcsip_line"),
+    "skype_home": ("skype", "home"),
+    "skype_number": ("skype", "line_uri"),
 }
 """Every column that a search can show, in order: which source it comes from, and which value of it."""
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from connectors.errors import NotAllowed, NotFound
-from datasets.cached import SOURCES, Document, canonical, document
+from datasets.cached import ON_PREMISES, SOURCES, Document, canonical, document
 from datasets.directory import DeltaPage
+from datasets.hybrid import SkypeUser
 from datasets.users import AdUser, DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
 from engine import cache
 from engine.cache_sync import Gone, Reading
 from engine.runtime import Runtime
-from engine.systems import DirectorySystem
+from engine.systems import DirectorySystem, SkypeSystem
 
 _SLOWEST_DIRECTORY_S = 1800.0
 
@@ -116,6 +117,12 @@ def of_account(account: AdUser) -> Document:
     return document(account)._replace(key=account.sam_account_name.casefold())
 
 
+def of_server_user(user: SkypeUser) -> Document:
+    """Make a document of a user of the server, under the account's name: where homed, with which line."""
+    kept = {"sip_address": user.sip_address, "home": user.home, "line_uri": user.line_uri}
+    return Document(user.sam_account_name.casefold(), canonical(kept))
+
+
 @dataclass(frozen=True)
 class Unanswered:
     """A source that cannot even be asked: credentials are missing or wrong."""
@@ -133,12 +140,14 @@ class Unanswered:
 
 def everything(runtime: Runtime, *, link: str = "") -> list[Reading]:
     """Give every source that this site has; users since `link`, or all of them."""
-    return [*of_tenant(runtime, link), *of_directory(runtime.systems.directory)]
+    systems = runtime.systems
+    return [*of_tenant(runtime, link), *of_directory(systems.directory), *of_servers(systems.skype)]
 
 
-def without_tenant(directory: DirectorySystem | None, reason: str) -> list[Reading]:
+def without_tenant(directory: DirectorySystem | None, skype: SkypeSystem | None, reason: str) -> list[Reading]:
     """Give what can be read when the tenant cannot be asked, and the reason for the rest."""
-    return [*(Unanswered(name, reason) for name in SOURCES if name != "directory"), *of_directory(directory)]
+    unanswered = (Unanswered(name, reason) for name in SOURCES if name not in ON_PREMISES)
+    return [*unanswered, *of_directory(directory), *of_servers(skype)]
 
 
 def of_tenant(runtime: Runtime, link: str) -> list[Reading]:
@@ -158,6 +167,14 @@ def of_directory(directory: DirectorySystem | None) -> list[Reading]:
         return []
     everybody = directory.everybody
     return [Whole("directory", lambda: map(of_account, everybody(deadline_s=_SLOWEST_DIRECTORY_S)))]
+
+
+def of_servers(skype: SkypeSystem | None) -> list[Reading]:
+    """Give the users of Skype for Business Server, where the site has one."""
+    if skype is None:
+        return []
+    everybody = skype.everybody
+    return [Whole("skype", lambda: map(of_server_user, everybody(deadline_s=_SLOWEST_DIRECTORY_S)))]
 
 
 def some_users(runtime: Runtime, ids: Sequence[str], accounts: Sequence[str] = ()) -> list[Reading]:

@@ -69,11 +69,13 @@ def _everything_of(
     primary = {key: next(iter(body["telephone_numbers"]), "") for key, body in voice.items()}
     numbers = cache.bodies(connection, "numbers", coming, [number for number in primary.values() if number])
     directory = cache.bodies(connection, "directory", coming, [name for name in accounts.values() if name])
+    skype = cache.bodies(connection, "skype", coming, [name for name in accounts.values() if name])
     for key, body in users.items():
         parts = {
             "users": body,
             "voice": voice.get(key),
             "numbers": numbers.get(primary.get(key, "")),
             "directory": directory.get(accounts[key]),
+            "skype": skype.get(accounts[key]),
         }
         yield key, {name: part for name, part in parts.items() if part is not None}

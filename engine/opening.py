@@ -114,6 +114,19 @@ def _move_options(host: SkypeSettings, tokens: Tokens) -> MoveOptions:
 
 
 @contextmanager
+def open_servers(settings: Settings, database: Database) -> Iterator[SkypeServer | None]:
+    """Open the Skype for Business Server alone, to be read without the tenant; None where no endpoint is set."""
+    if settings.ocs_powershell is None:
+        yield None
+        return
+    with ExitStack() as stack:
+        host = endpoint(settings.ocs_powershell, "ocs_powershell", allows_scripts=False)
+        quota = _quota(stack, database, host, settings.ocs_powershell.sessions)
+        shell = PowerShell(host, sessions=1, quota=quota, hold=SharedPauses(database)(host.account, SYSTEM))
+        yield stack.enter_context(SkypeServer(shell))
+
+
+@contextmanager
 def open_directory(settings: Settings, database: Database) -> Iterator[Directory | None]:
     """Open Active Directory alone, for what can be done without the tenant; None where no management host is set."""
     if settings.powershell is None:

@@ -164,6 +164,9 @@ class SkypeSystem(Protocol):
     def users(self, sam_account_names: Iterable[str]) -> dict[str, SkypeUser]:
         """Read several users by sAMAccountName."""
 
+    def everybody(self, *, deadline_s: float) -> Iterator[SkypeUser]:
+        """Read every enabled user as they come."""
+
     def unassigned_ranges(self) -> list[UnassignedRange]:
         """Read the ranges whose unassigned numbers the servers answer."""
 

@@ -11,7 +11,7 @@ from engine import cache, cache_touched, requests
 from engine.cache import DatabaseOnly, Keeper
 from engine.cache_sources import everything, some_users, without_tenant
 from engine.cache_sync import Reading, Removals, SyncResult, sync
-from engine.opening import open_directory
+from engine.opening import open_directory, open_servers
 from engine.runtime import utc_now
 from tasks.presets import READ
 from tasks.stage import stage
@@ -55,7 +55,8 @@ def _asked(work: Work, *, full: bool) -> Iterator[tuple[Keeper, list[Reading]]]:
             readings = everything(runtime, link="" if full else links.get("users", ""))
         except InputRefused as error:
             directory = stack.enter_context(open_directory(work.settings, work.database))
-            readings = without_tenant(directory, str(error))
+            skype = stack.enter_context(open_servers(work.settings, work.database))
+            readings = without_tenant(directory, skype, str(error))
             keeper = DatabaseOnly(work.database, work.limits)
         yield keeper, readings
 

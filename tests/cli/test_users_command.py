@@ -14,7 +14,7 @@ from connectors import xlsx
 from lab.records import Json
 from lab.server import Lab
 from tests.fakes.command_line import Run
-from tests.fakes.lab_environment import environment_of
+from tests.fakes.lab_environment import environment_of, skype_environment_of
 
 pytestmark = pytest.mark.slow
 
@@ -80,6 +80,20 @@ def test_a_tenant_that_cannot_be_asked_leaves_the_directory_synced(
         assert sources(ran.json, "read")["directory"] >= 40
     states = {each["source"]: each["state"] for each in run("users", "freshness", "--json").json}
     assert (states["users"], states["directory"]) == ("absent", "fresh")
+
+
+def test_the_servers_are_read_without_the_tenant(
+    site: Path, lab: Lab, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M100: a missing secret leaves directory and Skype for Business Server synced, and says what is degraded."""
+    for name, value in skype_environment_of(lab.endpoints).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CALLWRIGHT_TENANT__CLIENT_SECRET", "env:NOWHERE_AT_ALL")
+    ran = run("users", "sync", "--json")
+    assert (ran.code, ran.json["degraded"]) == (1, ["licences", "users", "voice", "numbers"])
+    states = {each["source"]: each["state"] for each in run("users", "freshness", "--json").json}
+    assert (states["directory"], states["skype"]) == ("fresh", "fresh")
+    assert ran.json["sources"]["skype"]["trouble"] == ""
 
 
 def test_a_source_that_is_down_is_degraded_and_well_again_later(site: Path, lab: Lab, run: Run) -> None:

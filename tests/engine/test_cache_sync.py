@@ -14,10 +14,11 @@ from connectors.errors import NotFound, Unreachable
 from datasets.cached import Document, canonical
 from datasets.tables.cache import cache_documents, user_views
 from engine import cache, cache_touched, user_search
-from engine.cache_sources import everything, some_users
+from engine.cache_sources import everything, of_servers, some_users
 from engine.cache_sync import Gone, Reading, Removals, SyncResult, sync
 from engine.leases import LeaseHeld
 from engine.runtime import Runtime
+from tests.fakes.fake_skype import POOL, FakeSkype
 from tests.fakes.plans import continue_until_settled, define_pool, fresh, runtime_on, store_plan
 from tests.fakes.tenant import SKU, FakeTenant
 
@@ -320,3 +321,21 @@ def test_no_transaction_of_a_sync_is_large(runtime: Runtime) -> None:
         assert not result.is_degraded
     assert sum(counting.transactions) > 10_000
     assert max(counting.transactions) <= 1_000
+
+
+def test_users_of_the_servers_are_shown_with_their_home(runtime: Runtime, tenant: FakeTenant) -> None:
+    """Home and line on-premises can be searched for; servers that are out are degraded, and what was known stays."""
+    server = FakeSkype(tenant)
+    server.home("id-3", "tel:+4312345678")
+    run(runtime, *everything(runtime), *of_servers(server))
+    (found,) = shown(runtime, POOL).values()
+    assert (found["skype_home"], found["skype_number"]) == (POOL.casefold(), "tel:+4312345678")
+
+    def fail(name: str, target: str) -> None:
+        if name.startswith("skype."):
+            raise Unreachable("the servers do not answer")
+
+    tenant.before = fail
+    result = run(runtime, *everything(runtime), *of_servers(server))
+    assert [each.source for each in result.sources if each.trouble] == ["skype"]
+    assert len(shown(runtime, POOL)) == 1

@@ -6,7 +6,7 @@ blocks a number of the cloud until it is cleared and synchronised.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -90,6 +90,11 @@ class FakeSkype:
         self._tenant.read("skype.users", "")
         by_sam = {user.sam_account_name: user for user in self.people.values()}
         return {name: by_sam[name] for name in sam_account_names if name in by_sam}
+
+    def everybody(self, *, deadline_s: float) -> Iterator[SkypeUser]:
+        """Read everybody."""
+        self._tenant.read("skype.everybody", "")
+        return iter(list(self.people.values()))
 
     def disable_skype_user(self, sip_address: str) -> None:
         """Take a user from the server."""
