@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from config.errors import InputRefused
 from config.site_policy import SitePolicy
+from config.user_types import UserType, inapplicable, observed_type
 from datasets.bulk_edits import Edits
 from datasets.users import AdUser, DirectoryUser, VoiceUser
 from engine import inventory, plan_store
@@ -151,7 +152,7 @@ class _Planner:
             )
         obj = f"user:{account.id}"
         label = account.user_principal_name
-        if reason := self._hindrance(account):
+        if reason := self._hindrance(account) or self._inapplicable(account, edits):
             return _line(obj, label, "refused", reason)
         try:
             changes, problems = self._changes(account, edits)
@@ -171,6 +172,13 @@ class _Planner:
         if account.id not in self._seen.voices:
             return "Teams does not know this user yet ; give a licence with Teams and wait until it has replicated"
         return ""
+
+    def _inapplicable(self, account: DirectoryUser, edits: Edits) -> str:
+        """Say which policies have no effect on this user; taking one away always may."""
+        given = [name.partition(":")[2] for name, value in edits.items() if name.startswith("policy:") and value]
+        user_type = observed_type(UserType.ENTERPRISE, self._seen.voices[account.id].account_type)
+        said = inapplicable(user_type, given)
+        return f"{said} ; move the user first, or leave the policy out" if said else ""
 
     def _changes(self, account: DirectoryUser, edits: Edits) -> tuple[list[Change], list[str]]:
         obj, live = f"user:{account.id}", self._live(account, edits)

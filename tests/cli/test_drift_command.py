@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from config.settings import read_settings
 from tests.fakes.onboarding_site import Site, hire
 
 pytestmark = pytest.mark.slow
@@ -49,3 +50,21 @@ def test_somebody_without_a_number_is_told_why(site: Site) -> None:
     assert number["comes_from"].startswith("no number")
     refused = site.run("users", "explain", "nobody@nowhere.example")
     assert (refused.code, len(refused.err.splitlines())) == (2, 1)
+
+
+def test_m103_a_preview_counts_before_anyone_is_added(site: Site) -> None:
+    """M103: a changed file and a group put into another are shown with counts and rows; the tenant sees no write."""
+    one, other = site.some(2)
+    site.onboard(site.feed(hire(one), hire(other)))
+    site.go_on()
+    before = len(site.writes())
+    text = (Path(read_settings().site) / "templates.toml").read_text("utf-8")
+    Path("new.toml").write_text(text.replace("DP-Vienna", "DP-Berlin"), "utf-8")
+    found = site.run("templates", "preview", "new.toml", "--json").json
+    assert (found["people"], found["users"], found["counts"], found["moves"]) == (2, 2, {"policy": 2}, {})
+    assert {(each["attribute"], each["wanted"]) for each in found["rows"]} == {("policy:TenantDialPlan", "DP-Berlin")}
+    shown = site.run("templates", "preview", "new.toml")
+    assert "2 of 2 people would change" in shown.out
+    assert site.run("templates", "preview", "--join", "Nowhere=Neither").code == 2
+    assert site.run("templates", "preview", "--join", "Nowhere").code == 2
+    assert len(site.writes()) == before
