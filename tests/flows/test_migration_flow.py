@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,9 @@ def test_nothing_begins_outside_of_the_window(at_server: BatchSite) -> None:
 
 
 def test_the_end_of_the_window_lets_the_line_in_flight_finish(at_site: FlowSite) -> None:
-    """The window ends while the first user is being moved: that one is finished, nobody else begins."""
-    site = many(at_site, 4)
-    site.create(window_end=(datetime.now(UTC) + timedelta(hours=1)).isoformat(), **OPTIONS)
+    """The window ends while the first users are being moved: they are finished, nobody else begins."""
+    site = many(at_site, 40)
+    site.create(window_end=(datetime.now(UTC) + timedelta(hours=1)).isoformat(), numbers="none")
     ended = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
 
     def end(name: str, _target: str) -> None:
@@ -109,7 +110,7 @@ def test_the_end_of_the_window_lets_the_line_in_flight_finish(at_site: FlowSite)
 
     site.tenant.after = end
     counts = site.run()["counts"]
-    assert counts["migrated"] + counts["planned"] == 4
+    assert counts["migrated"] + counts["planned"] == 40
     assert counts["migrated"] == sum(site.moved().values())
     assert counts["planned"] > 0
 
@@ -145,6 +146,19 @@ def test_rows_that_are_nobody_are_told_and_lose_nothing(at_server: BatchSite) ->
     assert at_server.run()["counts"] == {"migrated": 2, "not_found": 1, "duplicate": 1}
 
 
+def test_a_wave_is_taken_back(at_server: BatchSite) -> None:
+    """Undo of the first wave brings its users back to the server as they were, and only those."""
+    before = dict(at_server.skype.people)
+    at_server.create(wave_size=3, **OPTIONS)
+    at_server.run()
+    at_server.undo(1)
+    at_server.go_on()
+    assert [each.state for each in at_server.standings()] == ["undone"] * 3 + ["migrated"] * 3
+    assert [at_server.skype.people[f"user{n}@lab.test"] == before[f"user{n}@lab.test"] for n in (1, 2, 3, 4)] == [
+        True, True, True, False
+    ]  # fmt: skip
+
+
 def test_what_waits_for_replication_does_not_hold_the_next_wave(at_site: FlowSite) -> None:
     """Users who are moved and wait for the directory synchronisation let the next wave begin; a canary does not."""
     site = batch_site(at_site.folder, 4, sync_delay_s=3600)
@@ -173,6 +187,17 @@ def test_preflight_reports_everybody(at_server: BatchSite, tmp_path: Path) -> No
     assert reason["remedy"]
     assert len(file.read_text(encoding="utf-8").splitlines()) == 7
     assert at_server.tenant.writes() == []
+
+
+def test_a_range_gives_each_number_once_and_the_rest_is_told(at_site: FlowSite) -> None:
+    """Twelve users want a number of a range of ten: ten have one each, two are refused with the reason (M44)."""
+    site = many(at_site, 12)
+    site.create(wave_size=5, numbers="NumberRange", pool="vienna", then=Then.LAUNCH)
+    assert site.standings("refused")
+    assert Counter(each.state for each in site.standings()) == {"migrated": 10, "refused": 2}
+    numbers = [user.number for user in site.tenant.users.values() if user.number_source == "online" and user.number]
+    assert len(set(numbers)) == len(numbers) == 10
+    assert all("no free number" in each.reason for each in site.standings("refused"))
 
 
 def test_a_batch_can_be_launched_from_its_form(at_server: BatchSite) -> None:

@@ -1,0 +1,131 @@
+"""Processes that move one batch at the same time, and die: nobody is moved twice, nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from connectors.database import Database
+from datasets.tables.leases import leases
+from engine import inventory
+from engine.proof import verify
+from lab.records import User
+from tests.fakes.checkout import ROOT
+from tests.fakes.command_line import Run
+from tests.fakes.databases import sqlite_database
+from tests.fakes.hybrid_lab import HybridLab, hybrid_lab
+from tests.fakes.lab_environment import environment_of, skype_environment_of
+
+pytestmark = pytest.mark.slow
+MOVE = "Move-CsUser"
+PEOPLE = 6
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HybridLab]:
+    """Run one hybrid lab for the module."""
+    folder = tmp_path_factory.mktemp("hybrid")
+    with (
+        closing(sqlite_database(folder)) as database,
+        pytest.MonkeyPatch.context() as patch,
+        hybrid_lab(folder, database, patch) as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def hybrid(running: HybridLab, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HybridLab]:
+    """Point the settings at the lab; each move takes a while, so that the processes meet."""
+    endpoints = running.lab.endpoints
+    for name, value in (environment_of(endpoints, folder) | skype_environment_of(endpoints)).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CALLWRIGHT_WAIT__POLL_S", "0.05")
+    monkeypatch.setenv("CALLWRIGHT_WAIT__LAG_WINDOW_S", "0.1")
+    slow = running.lab.faults.add({"name": "latency", "match": {"operation": MOVE, "target": "*"}, "seconds": 0.4})
+    yield running
+    running.lab.faults.remove(slow)
+
+
+def make(run: Run, users: list[User]) -> None:
+    """Make a batch of users and plan its wave."""
+    named = [word for user in users for word in ("--users", user.upn)]
+    run("batch", "create", "b", "--from", "users", *named, "--set", "canary_size=0", "--set", "concurrency=2")
+    assert run("batch", "plan", "b").code == 0
+
+
+def mover(folder: Path) -> subprocess.Popen[bytes]:
+    """Start a process that runs the batch."""
+    command = [sys.executable, "-P", "-m", "cli", "batch", "run", "b"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def moved(hybrid: HybridLab, since: int) -> Counter[str]:
+    """Count how often a move changed each user."""
+    calls = hybrid.lab.calls.since(since)
+    return Counter(str(call["target"]) for call in calls if call["operation"] == MOVE and call["effects"])
+
+
+def until(question: Callable[[], bool]) -> None:
+    """Ask until the answer is yes."""
+    give_up_at = time.monotonic() + 120
+    while not question():
+        assert time.monotonic() < give_up_at, "waited in vain"
+        time.sleep(0.02)
+
+
+def finish(run: Run) -> dict[str, int]:
+    """Run the batch until it waits for nothing; gives its users by state."""
+    for _ in range(40):
+        found = run("batch", "run", "b", "--json").json
+        if found["state"] == "finished":
+            break
+        time.sleep(0.06)
+    counts: dict[str, int] = found["counts"]
+    return counts
+
+
+def check_books(folder: Path) -> None:
+    """Fail unless inventory and journal are sound."""
+    with closing(Database(f"sqlite:///{folder / 'callwright.db'}")) as database, database.read() as connection:
+        assert inventory.violations(connection) == []
+        assert list(verify(connection).faults) == []
+
+
+def test_two_processes_move_one_batch(hybrid: HybridLab, run: Run, folder: Path) -> None:
+    """Both are at work at once; everybody is moved once, and the wave has one plan (M41)."""
+    make(run, hybrid.homed(PEOPLE))
+    before = len(hybrid.lab.calls.since())
+    movers = [mover(folder) for _ in range(2)]
+    for each in movers:
+        each.wait(timeout=120)
+    assert finish(run) == {"migrated": PEOPLE}
+    assert list(moved(hybrid, before).values()) == [1] * PEOPLE
+    check_books(folder)
+
+
+def test_a_killed_process_is_taken_over(hybrid: HybridLab, run: Run, folder: Path) -> None:
+    """A process dies in the middle; when its leases are over others finish, and nobody moves twice (M41)."""
+    make(run, hybrid.homed(PEOPLE))
+    before = len(hybrid.lab.calls.since())
+    victim = mover(folder)
+    until(lambda: len(moved(hybrid, before)) >= 2)
+    victim.kill()
+    victim.wait(timeout=30)
+    time.sleep(0.5)  # what was on its way when it died arrives
+    with closing(Database(f"sqlite:///{folder / 'callwright.db'}")) as database, database.write() as connection:
+        connection.execute(update(leases).values(expires=datetime.now(UTC)))
+    assert victim.returncode == -9
+    assert finish(run) == {"migrated": PEOPLE}
+    assert list(moved(hybrid, before).values()) == [1] * PEOPLE
+    check_books(folder)

@@ -1,0 +1,66 @@
+"""What a batch does next, from how its waves stand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from datasets.batch_steps import Wave, eta_s, next_step
+from datasets.batches import BatchOptions
+
+NOW = datetime(2026, 3, 7, 20, 0, tzinfo=UTC)
+OPTIONS, CANARY = BatchOptions(), BatchOptions(canary_size=1)
+READY = Wave(2, {"ready": 3})
+SETTLED = Wave(1, {"migrated": 3}, "p-1", "settled")
+WAITING = Wave(1, {"waiting": 3}, "p-1", "applying")
+
+
+def step(*waves: Wave, options: BatchOptions = OPTIONS, control: str = "go", tried: tuple[str, ...] = ()) -> str:
+    """Give the next act and its wave."""
+    found = next_step(control, "", options, waves, tried, NOW)
+    return f"{found.act} {found.wave or ''}".strip()
+
+
+@pytest.mark.parametrize(
+    ("waves", "options", "expected"),
+    [
+        pytest.param((Wave(1, {"ready": 3}), READY), OPTIONS, "plan 1", id="first wave"),
+        pytest.param((Wave(1, {"planned": 3}, "p-1", "planned"), READY), OPTIONS, "apply 1", id="planned"),
+        pytest.param((SETTLED, READY), OPTIONS, "plan 2", id="settled"),
+        pytest.param((WAITING, READY), OPTIONS, "plan 2", id="waiting lets the next begin"),
+        pytest.param((WAITING, READY), CANARY, "wait 1", id="a canary does not"),
+        pytest.param((SETTLED,), OPTIONS, "done", id="all settled"),
+        pytest.param((WAITING,), OPTIONS, "wait", id="last wave waits"),
+        pytest.param((Wave(1, {"discarded": 3}, "p-1", "discarded"),), OPTIONS, "hold 1", id="plan discarded"),
+    ],
+)
+def test_the_next_step_follows_from_the_waves(waves: tuple[Wave, ...], options: BatchOptions, expected: str) -> None:
+    """Waves go in order; one that is settled enough lets the next begin."""
+    assert step(*waves, options=options) == expected
+
+
+def test_a_plan_is_applied_once_in_a_run() -> None:
+    """What was tried and is not done waits for the next run, and so does everything behind it."""
+    assert step(Wave(1, {"planned": 3}, "p-1", "applying", is_due=True), READY, tried=("p-1",)) == "wait 1"
+
+
+@pytest.mark.parametrize("control", ["new", "paused", "cancelled"])
+def test_a_batch_that_is_held_does_nothing(control: str) -> None:
+    """Nothing is planned or applied unless the batch goes on."""
+    assert step(READY, control=control) == "hold"
+
+
+def test_the_window_holds_what_has_not_begun() -> None:
+    """Before and after its window no wave is planned; a plan being applied is visited for the lines in flight."""
+    later = BatchOptions(window_start=NOW + timedelta(hours=1))
+    over = BatchOptions(window_end=NOW)
+    begun = Wave(1, {"waiting": 3}, "p-1", "applying", is_due=True)
+    assert [step(READY, options=options) for options in (later, over)] == ["hold 2", "hold 2"]
+    assert step(begun, options=over) == "apply 1"
+
+
+def test_the_time_that_is_left_follows_the_rate_of_the_run() -> None:
+    """Thirty users in a minute leave two minutes for sixty more; nothing done says nothing."""
+    assert eta_s(10, 40, 60, 60) == 120
+    assert eta_s(10, 10, 60, 60) is None
