@@ -117,7 +117,8 @@ def export(
         query, shown = _wanted(connection, text, columns, saved)
         everybody = user_search.everybody(connection, query, shown=shown)
         written = user_export.write(path, everybody, user_search.check_columns(shown))
-    output.note(f"{written} users are in {path}")
+        fresh = _freshness(connection)
+    output.note(f"{written} users are in {path}, {_as_of(fresh)}")
 
 
 @app.command("freshness")
@@ -193,10 +194,11 @@ def _row(each: Found, shown: Sequence[str]) -> dict[str, object]:
 
 
 def _freshness(connection: Connection) -> dict[str, object]:
-    """Give when each source was read; one in trouble says what."""
+    """Give the generation that is shown, and when each source was read; one in trouble says what."""
     from engine import cache
 
-    return {each.source: each.message or each.synced_at for each in cache.freshness(connection)}
+    found: dict[str, object] = {each.source: each.message or each.synced_at for each in cache.freshness(connection)}
+    return {"generation": cache.generation(connection), **found} if found else found
 
 
 def _as_of(fresh: dict[str, object]) -> str:

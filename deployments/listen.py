@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from threading import Event, Thread
@@ -73,6 +74,9 @@ def _serve(uvicorn: Any, app: Any, mine: Any, port: int) -> None:
     )
     scheme = "https" if mine.certificate else "http"
     logging.getLogger("callwright.listen").info("listening at %s://%s:%s", scheme, mine.host, port)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        # The server stops by them, and sends them once more when it has: by then there is nothing left to stop.
+        signal.signal(each, lambda *_: None)
     uvicorn.Server(config).run()
 
 

@@ -47,6 +47,8 @@ def test_a_sync_shows_who_is_there_and_a_second_one_writes_nothing(site: Path, r
     assert first.json["users_changed"] >= 40
     found = run("users", "search", "--json").json
     assert found["count"] == first.json["users_changed"]
+    assert found["as_of"]["generation"] == first.json["generation"]
+    assert f"generation {first.json['generation']} · " in run("users", "search").out
     second = run("users", "sync", "--json").json
     assert set(sources(second, "written").values()) == {0}
     assert sources(second, "read")["users"] == 0

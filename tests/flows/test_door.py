@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,16 @@ def test_a_door_that_is_not_safe_stays_shut(
     monkeypatch.setenv(f"CALLWRIGHT_LISTEN__{name}", value)
     with pytest.raises(InputRefused, match=words):
         secret_of(read_settings().listen)
+
+
+def test_the_program_says_why_it_does_not_start(
+    site: FlowSite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a secret the program ends with code 2 and one line."""
+    monkeypatch.setenv("CALLWRIGHT_LISTEN__SECRET", "")
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    assert main([]) == 2
+    assert "nobody may come in" in capsys.readouterr().err
 
 
 def test_other_machines_need_tls(site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> None:
