@@ -39,10 +39,14 @@ class Deletion:
     targets: tuple[str, ...] = ()
     after_days: int = 30
     grace_days: int = 30
+    dry_run: bool = False
 
 
 def plan_deletion(runtime: Runtime, request_id: str, asked: Deletion) -> str:
-    """Store the plan of the first step and remember the second; gives the plan's id. Raises InputRefused."""
+    """Store the plan of the first step and remember the second, which a dry run does not; gives the plan's id.
+
+    Raises InputRefused.
+    """
     account = runtime.systems.graph.user(asked.user)
     if account is None:
         raise InputRefused(f"no user {asked.user}", remedy="give a user principal name or an object id")
@@ -56,7 +60,9 @@ def plan_deletion(runtime: Runtime, request_id: str, asked: Deletion) -> str:
         known = departures.latest(connection, [subject]).get(subject)
         if known is not None and known.state == departures.OPEN:
             raise InputRefused(f"{label} is being deleted already", remedy="see ./callwright users departures")
-        made = departures.begin_deletion(connection, (subject, label), targets, asked.after_days, request_id, now)
+        made = "dry run"
+        if not asked.dry_run:
+            made = departures.begin_deletion(connection, (subject, label), targets, asked.after_days, request_id, now)
         lines = (_line(account, changes, made, "disabled", "nothing has to be taken away first"),)
         plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=lines), now)
     return plan_id

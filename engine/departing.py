@@ -132,23 +132,16 @@ def _licences(situation: Situation, account: DirectoryUser) -> list[Change]:
     return [movers.licence_away(account, sku, "has left") for sku in held]
 
 
-def _is_enabled(situation: Situation, account: DirectoryUser) -> bool:
-    switch = movers.switching(account, enabled=False).effects[0]
-    if switch.object.startswith("ad:") and switch.key_pair in situation.recent:
-        return bool(situation.recent[switch.key_pair])
-    return bool(situation.observed(f"user:{account.id}", "account_enabled"))
-
-
 def _disable(situation: Situation, account: DirectoryUser) -> list[Change]:
-    return [movers.switching(account, enabled=False)] if _is_enabled(situation, account) else []
+    return [movers.switching(account, enabled=False)] if movers.is_enabled(situation, account) else []
 
 
 def _delete(situation: Situation, account: DirectoryUser) -> list[Change]:
     """Delete an account that has been disabled for as long as lies between the two steps, however late HR told us."""
     life = situation.life
     assert life is not None
-    if _is_enabled(situation, account):
-        return []
+    if movers.is_enabled(situation, account) is not False:
+        return []  # disabled first; one that is gone from its directory disappears from the cloud by itself
     trace = life.traces.get(movers.switching(account, enabled=False).effects[0].key_pair)
     since = trace.at.date() if trace else life.departure.created_at.date() if life.departure else life.today
     rules = life.rules.leaver

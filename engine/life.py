@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from config.site_lifecycle import LeaverRules, LifecycleRules
 from datasets.people import Person, Status
-from datasets.users import NumberAssignment, SubscribedSku
+from datasets.users import AdUser, NumberAssignment, SubscribedSku
 from engine.departures import DONE, OPEN, Departure, Known
 
 
@@ -57,6 +57,7 @@ class Life:
     forwarding: JsonValue = None
     forward_to: JsonValue = None
     refusal: str | None = None
+    ad: AdUser | None = None
     number_row: NumberAssignment | None = None
     block: str | None = None
     has_blocks: bool = False

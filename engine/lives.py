@@ -104,6 +104,9 @@ class Lives:
         if account is None or not self._is_special(situation, life):
             return life
         number, obj = situation.number, f"user:{account.id}"
+        sam = account.on_premises_sam_account_name
+        if account.is_synced and sam and systems.directory is not None:
+            life = replace(life, ad=systems.directory.user(sam))
         if number is not None:
             numbering = systems.numbering
             block = numbering.block_of(number) if numbering is not None and life.has_blocks else None
@@ -119,7 +122,8 @@ class Lives:
         assert account is not None
         was_forwarded = (f"user:{account.id}", movers.FORWARDING) in life.traces
         is_away = person.status != Status.ACTIVE or is_gone(person, life.departure, self._today)
-        return is_away or was_forwarded or life.changed_country or life.changed_site
+        was_disabled = any(name == "enabled" and trace.after is False for (_, name), trace in life.traces.items())
+        return is_away or was_forwarded or was_disabled or life.changed_country or life.changed_site
 
     def _forwarded(self, situation: Situation, life: Life) -> Life:
         """Find where the calls of somebody who is away shall go."""

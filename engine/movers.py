@@ -36,14 +36,23 @@ def wants_new_number(situation: Situation) -> bool:
 
 def account_back(situation: Situation, account: DirectoryUser) -> list[Change]:
     """Enable the account again that a departure disabled."""
-    life, obj = situation.life, f"user:{account.id}"
+    life = situation.life
     if life is None:
         return []
     at_home = switching(account, enabled=True)
     trace = life.traces.get(at_home.effects[0].key_pair)
     was_ours = trace is not None and trace.after is False and trace.is_of_a_feed
-    is_off = situation.observed(obj, "account_enabled") is False
-    return [at_home] if was_ours and is_off else []
+    return [at_home] if was_ours and is_enabled(situation, account) is False else []
+
+
+def is_enabled(situation: Situation, account: DirectoryUser) -> bool | None:
+    """Tell whether an account may sign in, as the directory says that owns it; None for one that is gone from there."""
+    life, switch = situation.life, switching(account, enabled=False).effects[0]
+    if not switch.object.startswith("ad:"):
+        return bool(situation.observed(switch.object, "account_enabled"))
+    if life is None or life.ad is None:
+        return None
+    return bool(situation.recent.get(switch.key_pair, life.ad.enabled))
 
 
 def switching(account: DirectoryUser, *, enabled: bool) -> Change:

@@ -74,7 +74,8 @@ def deletion_story(request: DeletionRequest, run: Run, actor: Actor) -> dict[str
         if request.confirm.casefold() != request.user.casefold():
             what = f"{request.confirm!r} is not {request.user}"
             raise InputRefused(what, where="confirm", remedy="type the user's name again")
-        return run(lifecycle.plan_deletion, request_id, request.user, list(request.targets), request.after_days)
+        targets, dry_run = [str(each) for each in request.targets], request.dry_run
+        return run(lifecycle.plan_deletion, request_id, request.user, targets, request.after_days, dry_run=dry_run)
 
     return acting.act(DELETION, request, run, actor, plan)[0]
 

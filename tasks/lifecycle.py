@@ -72,9 +72,9 @@ def plan_steps(request_id: str) -> list[str]:
 
 
 @stage(READ)
-def plan_deletion(request_id: str, user: str, targets: list[str], after_days: int) -> str:
+def plan_deletion(request_id: str, user: str, targets: list[str], after_days: int, *, dry_run: bool) -> str:
     """Plan the first step of a deletion and remember the second; gives the plan's id."""
     with open_work() as work, work.runtime() as runtime:
         named = () if "all" in targets else tuple(targets)
-        asked = deleting.Deletion(user, named, after_days, work.settings.wait.grace_days)
+        asked = deleting.Deletion(user, named, after_days, work.settings.wait.grace_days, dry_run)
         return deleting.plan_deletion(runtime, request_id, asked)
