@@ -41,6 +41,7 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "skype_line": ("directory", "msrtcsip_line"),
     "skype_home": ("skype", "home"),
     "skype_number": ("skype", "line_uri"),
+    "groups": ("groups", "groups"),
 }
 """Every column that a search can show, in order: which source it comes from, and which value of it."""
 
@@ -85,6 +86,8 @@ def _value(body: Body | None, field: str, licences: Mapping[str, str]) -> str:
     if field.startswith("policy:"):
         return str(body["policies"].get(field.removeprefix("policy:"), ""))
     value = body.get(field)
+    if isinstance(value, list):
+        return _clean(", ".join(map(str, value)))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else _clean(str(value))

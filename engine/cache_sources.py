@@ -177,6 +177,25 @@ def of_servers(skype: SkypeSystem | None) -> list[Reading]:
     return [Whole("skype", lambda: map(of_server_user, everybody(deadline_s=_SLOWEST_DIRECTORY_S)))]
 
 
+def of_groups(runtime: Runtime, groups: Collection[str]) -> list[Reading]:
+    """Give who is in these groups, nested ones expanded; nothing when no group is of interest."""
+    return [Whole("groups", lambda: _members(runtime, groups))] if groups else []
+
+
+def _members(runtime: Runtime, groups: Collection[str]) -> Iterator[Document]:
+    """Give the groups of each member, and a document that is always there. Raises NotFound for an unknown group."""
+    found: dict[str, list[str]] = {}
+    for group in sorted(groups):
+        members = runtime.systems.graph.member_ids(group)
+        if members is None:
+            raise NotFound(f"no group {group} in the tenant ; create it or correct templates.toml")
+        for user_id in members:
+            found.setdefault(user_id, []).append(group)
+    yield Document("(groups)", canonical({"groups": sorted(groups)}))
+    for user_id, names in sorted(found.items()):
+        yield Document(user_id, canonical({"groups": names}))
+
+
 def some_users(runtime: Runtime, ids: Sequence[str], accounts: Sequence[str] = ()) -> list[Reading]:
     """Give what the sources say of a few users whom we changed, and of their accounts in the directory."""
     systems = runtime.systems

@@ -9,10 +9,10 @@ from typing import Any
 from config.errors import InputRefused
 from engine import cache, cache_touched, requests
 from engine.cache import DatabaseOnly, Keeper
-from engine.cache_sources import everything, some_users, without_tenant
+from engine.cache_sources import Unanswered, everything, of_groups, some_users, without_tenant
 from engine.cache_sync import Reading, Removals, SyncResult, sync
 from engine.opening import open_directory, open_servers
-from engine.runtime import utc_now
+from engine.runtime import Runtime, utc_now
 from tasks.presets import READ
 from tasks.stage import stage
 from tasks.work import Work, open_work
@@ -52,13 +52,21 @@ def _asked(work: Work, *, full: bool) -> Iterator[tuple[Keeper, list[Reading]]]:
         try:
             keeper: Keeper
             keeper = runtime = stack.enter_context(work.runtime())
-            readings = everything(runtime, link="" if full else links.get("users", ""))
+            readings = everything(runtime, link="" if full else links.get("users", "")) + _groups(work, runtime)
         except InputRefused as error:
             directory = stack.enter_context(open_directory(work.settings, work.database))
             skype = stack.enter_context(open_servers(work.settings, work.database))
             readings = without_tenant(directory, skype, str(error))
             keeper = DatabaseOnly(work.database, work.limits)
         yield keeper, readings
+
+
+def _groups(work: Work, runtime: Runtime) -> list[Reading]:
+    """Give the groups that the site's templates name; a site policy that cannot be read is the source's trouble."""
+    try:
+        return of_groups(runtime, {group for each in work.site.templates for group in each.match.groups})
+    except InputRefused as error:
+        return [Unanswered("groups", str(error))]
 
 
 def _told(work: Work, request_id: str, result: SyncResult) -> dict[str, Any]:

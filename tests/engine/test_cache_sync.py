@@ -14,7 +14,7 @@ from connectors.errors import NotFound, Unreachable
 from datasets.cached import Document, canonical
 from datasets.tables.cache import cache_documents, user_views
 from engine import cache, cache_touched, user_search
-from engine.cache_sources import everything, of_servers, some_users
+from engine.cache_sources import everything, of_groups, of_servers, some_users
 from engine.cache_sync import Gone, Reading, Removals, SyncResult, sync
 from engine.leases import LeaseHeld
 from engine.runtime import Runtime
@@ -339,3 +339,18 @@ def test_users_of_the_servers_are_shown_with_their_home(runtime: Runtime, tenant
     result = run(runtime, *everything(runtime), *of_servers(server))
     assert [each.source for each in result.sources if each.trouble] == ["skype"]
     assert len(shown(runtime, POOL)) == 1
+
+
+def test_groups_of_templates_are_shown_and_an_unknown_one_is_degraded(runtime: Runtime, tenant: FakeTenant) -> None:
+    """Who is in which group can be searched for; who leaves it is no longer found; an unknown group keeps the rest."""
+    tenant.groups |= {"Phones": {"id-3", "id-4"}, "Managers": {"id-3"}}
+    names = {"Phones", "Managers"}
+    run(runtime, *everything(runtime), *of_groups(runtime, names))
+    assert [columns["groups"] for columns in shown(runtime, "managers").values()] == ["Managers, Phones"]
+    tenant.groups["Managers"] = set()
+    run(runtime, *of_groups(runtime, names))
+    assert shown(runtime, "managers") == {}
+    result = run(runtime, *of_groups(runtime, {"Phones", "Nowhere"}))
+    assert "no group Nowhere" in result.sources[0].trouble
+    assert len(shown(runtime, "phones")) == 2
+    assert of_groups(runtime, set()) == []
