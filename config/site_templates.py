@@ -98,6 +98,9 @@ class LifecycleTemplate(SitePart):
         "never", description="a move that changes a live number: to another country, or to another site"
     )
     policies_converge: bool = Field(True, description="drift repair grants these policies again")
+    join_groups: tuple[Annotated[str, Field(min_length=1, max_length=90)], ...] = Field(
+        (), description="groups, by name or id, that people are made members of"
+    )
     on_leave: OnLeave = Field(OnLeave(), description="what drift takes back when no template is theirs any more")
     calling: Calling = Field(Calling(), description="forwarding and unanswered calls")
     emergency_location: str | None = Field(None, description="id or description; default: that of the pool")

@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 import httpx
 
 from connectors import graph_parsing
-from connectors.errors import ConnectorError, Invalid, NotFound, Unreachable
+from connectors.errors import AlreadyThere, ConnectorError, Invalid, NotFound, Unreachable
 from connectors.graph_calls import SYSTEM, Call, Json, literal, parsed, segment
 from connectors.graph_probes import failed, probe_call, probe_permissions, probe_time
 from connectors.rest import GraphEndpoint, Rest
@@ -23,7 +23,7 @@ from datasets.users import DirectoryUser, SubscribedSku
 
 # Graph allows fifteen values in one `in` list.
 IN_LIST = 15
-_READ_GROUPS = "GroupMember.Read.All"
+_READ_GROUPS, _WRITE_GROUPS = "GroupMember.Read.All", "GroupMember.ReadWrite.All"
 _READ_USERS, _WRITE_USERS = "User.Read.All", "User.ReadWrite.All"
 # The cast to users counts as an advanced query.
 _ADVANCED = {"ConsistencyLevel": "eventual"}
@@ -223,6 +223,31 @@ class Graph:
         path = f"directory/deletedItems/{segment(user_id)}/restore"
         doing = f"restore user {user_id}"
         self.rest.send(Call(doing, path, method="POST", what=user_id, body={}, permission=_WRITE_USERS))
+
+    @writes
+    def add_member(self, group: str, user_id: str) -> None:
+        """Make a user a member of a group, by its name or id; raises AlreadyThere for one who is."""
+        doing, path = f"add user {user_id} to group {group}", f"groups/{segment(self._the_group(group))}/members/$ref"
+        body: Json = {"@odata.id": f"{self.rest.endpoint.url.rstrip('/')}/directoryObjects/{segment(user_id)}"}
+        try:
+            self.rest.send(Call(doing, path, method="POST", what=group, body=body, permission=_WRITE_GROUPS))
+        except Invalid as error:
+            if "already exist" in str(error):
+                raise AlreadyThere(str(error), system=SYSTEM, what=group) from error
+            raise
+
+    @writes
+    def remove_member(self, group: str, user_id: str) -> None:
+        """Take a direct member out of a group; raises NotFound for somebody who is none."""
+        doing, group_id = f"take user {user_id} out of group {group}", segment(self._the_group(group))
+        path = f"groups/{group_id}/members/{segment(user_id)}/$ref"
+        self.rest.send(Call(doing, path, method="DELETE", what=group, permission=_WRITE_GROUPS))
+
+    def _the_group(self, group: str) -> str:
+        found = self.group_id(group)
+        if found is None:
+            raise NotFound(f"there is no group {group} ; create it or correct the template", system=SYSTEM, what=group)
+        return found
 
     def probe(self) -> list[Finding]:
         """Tell whether sign-in, time, address and permissions are right; asks no more once nobody answers."""

@@ -17,7 +17,7 @@ from datasets.calling_settings import CallingGroup, in_order
 from engine.change import Change, Effect
 from engine.conditions import PHONE_SYSTEM
 from engine.moving import Journey, journey_of, number_of_line, to_pool, to_teams
-from engine.readers import CALLING, Observed
+from engine.readers import CALLING, GROUP, Observed
 
 DIRECT_ROUTING = "directRouting"
 Key = tuple[str, str]
@@ -81,6 +81,7 @@ def converge(target: Target) -> Way:
         *_enterprise_voice(target),
         *_policies(target),
         *_calling(target),
+        *_groups(target),
         *_directory(target),
         *_licences(target, given=False),
     ]
@@ -98,7 +99,7 @@ def _moved(target: Target, journey: Journey) -> list[Change]:
 
 
 def _unknown(target: Target) -> list[str]:
-    known = ("usage_location", "licence:", "number", "enterprise_voice", "policy:", "teams_only", CALLING)
+    known = ("usage_location", "licence:", "number", "enterprise_voice", "policy:", "teams_only", CALLING, GROUP)
     return [f"{name} cannot be set back by Callwright" for name in target.differing() if not name.startswith(known)]
 
 
@@ -159,6 +160,18 @@ def _of_licences(target: Target, names: Sequence[str], *, given: bool) -> list[C
     kind = "assign_licence" if given else "remove_licence"
     return [
         _change(target, kind, {"sku_id": name.removeprefix("licence:")}, _effects(target, [name])) for name in names
+    ]
+
+
+def _groups(target: Target) -> list[Change]:
+    return [
+        _change(
+            target,
+            "join_group" if target.value(name) else "leave_group",
+            {"group": name.removeprefix(GROUP)},
+            _effects(target, [name]),
+        )
+        for name in target.differing(GROUP)
     ]
 
 

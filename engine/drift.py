@@ -32,7 +32,9 @@ from engine.runtime import Runtime
 KIND = "drift"
 SHOWN = 500
 CONVERGES, REPORTED = "converges", "reported"
-_KINDS = frozenset(["set_policies", "set_calling_settings", "assign_licence", "remove_licence", "set_usage_location"])
+_KINDS = frozenset(
+    ["set_policies", "set_calling_settings", "assign_licence", "remove_licence", "set_usage_location", "join_group"]
+)
 _BY_TEMPLATE = frozenset(["set_policies", "set_calling_settings"])
 _FEW = 5
 _NOTHING = LifecycleTemplate(name="(none)", number_source=NumberSource.NONE, enterprise_voice=False)

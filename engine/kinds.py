@@ -133,6 +133,8 @@ KINDS: dict[str, Kind] = {
         _wait("await_voice", "await_on_premises"),
         Kind("set_account_enabled", True, 60, _invert_enabled, system="Graph"),
         Kind("set_ad_account_enabled", True, 60, _invert_enabled, system="Active Directory"),
+        Kind("join_group", True, 60, _to("leave_group"), system="Graph"),
+        Kind("leave_group", True, 60, _to("join_group"), system="Graph", is_destructive=True),
         Kind("delete_user", True, 60, _to("restore_user"), system="Graph", is_destructive=True),
         Kind("restore_user", True, 60, _to("delete_user"), system="Graph"),
         Kind("delete_ad_user", True, 60, None, _GONE, system="Active Directory", is_destructive=True),

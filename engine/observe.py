@@ -51,15 +51,27 @@ def situations(runtime: Runtime, templates: Sequence[LifecycleTemplate], rows: S
     systems = runtime.systems
     accounts = systems.graph.users_by_employee_ids(row.person.employee_id for row in rows)
     found = [account for several in accounts.values() for account in several]
-    members = members_of(runtime, {group for template in templates for group in template.match.groups})
+    members = members_of(runtime, groups_of(templates))
     chosen = [_choice(row, accounts, members, templates) for row in rows]
     voices, unreadable = read_voices(systems.teams, list(dict.fromkeys(account.id for account in found)))
     ad = _directory_users(runtime, found, chosen)
+    owned = [accounts.get(row.person.employee_id, []) for row in rows]
     made = (
-        _situation(runtime, row, choice, accounts.get(row.person.employee_id, []), voices, ad)
-        for row, choice in zip(rows, chosen, strict=True)
+        replace(_situation(runtime, row, choice, mine, voices, ad), in_groups=in_groups(mine, members))
+        for row, choice, mine in zip(rows, chosen, owned, strict=True)
     )
     return [replace(each, unreadable=unreadable.get(each.account.id) if each.account else None) for each in made]
+
+
+def groups_of(templates: Iterable[LifecycleTemplate]) -> set[str]:
+    """Name the groups that templates look at, or make people members of."""
+    return {group for template in templates for group in (*template.match.groups, *template.join_groups)}
+
+
+def in_groups(accounts: Sequence[DirectoryUser], members: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Name those of the groups that a person is in."""
+    ids = {account.id for account in accounts}
+    return frozenset(name for name, inside in members.items() if ids & inside)
 
 
 def _choice(

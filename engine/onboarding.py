@@ -25,7 +25,7 @@ from engine.conditions import PHONE_SYSTEM
 from engine.life import Life, is_gone
 from engine.number_lines import lifting, writing_back
 from engine.plan import Line, LineState
-from engine.readers import CALLING, Observed, directory_value, is_of_directory, voice_value
+from engine.readers import CALLING, GROUP, Observed, directory_value, is_of_directory, voice_value
 
 # The account is made a working phone one day before the first day, so that licences have replicated by then.
 START_AHEAD = timedelta(days=1)
@@ -81,6 +81,7 @@ class Situation:
     voice: VoiceUser | None = None
     ad: AdUser | None = None
     calling: Mapping[CallingGroup, Settings] | None = None
+    in_groups: frozenset[str] = frozenset()
     recent: Observed = field(default_factory=dict)
     unreadable: str | None = None
     busy_with: str | None = None
@@ -108,6 +109,8 @@ class Situation:
             return self.recent[obj, attribute]
         if is_of_directory(attribute):
             return directory_value(self.account, attribute)
+        if attribute.startswith(GROUP):
+            return attribute.removeprefix(GROUP) in self.in_groups
         if attribute.startswith(CALLING):
             return (self.calling or {}).get(cast(CallingGroup, attribute.removeprefix(CALLING)))
         return voice_value(self.voice, attribute)
@@ -237,6 +240,7 @@ def _full(situation: Situation, terms: Terms) -> Line:
         *_enterprise_voice(situation, template, account),
         *_policies(situation, template, account),
         *template_parts.calling(situation, template, account),
+        *template_parts.groups(situation, template, account),
         *_write_back(situation, template, account),
         *(movers.forwarding_back(situation, account) if template.calling.forwarding is None else []),
         *movers.licences_away(situation, template, account),

@@ -25,6 +25,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 CALLING = "calling:"
+GROUP = "group:"
 _MANY = 20
 _AD_FIELDS = {
     "telephoneNumber": "telephone_number",
@@ -46,6 +47,7 @@ class Reader:
         self._ad: dict[str, AdUser | None] = {}
         self._calling: dict[str, dict[CallingGroup, Settings] | None] = {}
         self._skype: dict[str, SkypeUser | None] = {}
+        self._members: dict[str, frozenset[str] | None] = {}
 
     def observe(self, effects: Iterable[Effect]) -> Observed:
         """Give the current value of each effect's attribute; an object that does not exist has None everywhere."""
@@ -68,6 +70,9 @@ class Reader:
     def _of_user(self, user_id: str, attribute: str) -> JsonValue:
         if is_of_directory(attribute):
             return directory_value(self.directory_user(user_id), attribute)
+        if attribute.startswith(GROUP):
+            group = attribute.removeprefix(GROUP)
+            return user_id in (_once(self._members, group, partial(self._systems.graph.member_ids, group)) or ())
         if attribute.startswith(CALLING):
             calling = self._systems.calling
             found = None if calling is None else _once(self._calling, user_id, partial(calling.settings, user_id))

@@ -63,6 +63,12 @@ class GraphSystem(Protocol):
     def delete_user(self, user_id: str) -> None:
         """Delete a user; restorable for thirty days."""
 
+    def add_member(self, group: str, user_id: str) -> None:
+        """Make a user a member of a group, by its name or id."""
+
+    def remove_member(self, group: str, user_id: str) -> None:
+        """Take a direct member out of a group."""
+
     def restore_user(self, user_id: str) -> None:
         """Bring a deleted user back."""
 

@@ -1,4 +1,4 @@
-"""Parts of what a template wants of a user (pure): policies that apply and exist, and calling settings."""
+"""Parts of what a template wants of a user (pure): policies that apply and exist, calling settings, groups."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from config.user_types import inapplicable, observed_type
-from engine.change import Change
+from engine.change import Change, Effect
 from engine.compare import compare
 from engine.conditions import PHONE_SYSTEM
-from engine.readers import CALLING
+from engine.readers import CALLING, GROUP
 
 if TYPE_CHECKING:
     from config.site_templates import LifecycleTemplate
@@ -52,3 +52,22 @@ def calling(situation: Situation, template: LifecycleTemplate, account: Director
                 )
             )
     return changes
+
+
+def groups(situation: Situation, template: LifecycleTemplate, account: DirectoryUser) -> list[Change]:
+    """Join the groups that a template names; somebody who is in one through another group is in it."""
+    obj = f"user:{account.id}"
+    effects = (
+        Effect(object=obj, attribute=f"{GROUP}{name}", before=False, after=True) for name in template.join_groups
+    )
+    missing = [effect for effect in effects if not situation.observed(obj, effect.attribute)]
+    return [
+        Change(
+            kind="join_group",
+            target=obj,
+            parameters={"user_id": account.id, "group": effect.attribute.removeprefix(GROUP)},
+            effects=(effect,),
+            reason=f"template {template.name}",
+        )
+        for effect in missing
+    ]

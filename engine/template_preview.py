@@ -19,7 +19,7 @@ from engine import feed_people
 from engine.drift import Difference, check, terms_of
 from engine.group_members import members_of
 from engine.lives import Lives
-from engine.observe import Row, calling_of, situations
+from engine.observe import Row, calling_of, groups_of, situations
 from engine.onboarding import Situation
 from engine.pool_terms import pool_terms, refuse_unknown_pools
 from engine.runtime import Runtime
@@ -71,7 +71,7 @@ def preview(runtime: Runtime, site: SitePolicy, after: SitePolicy, joins: Sequen
 
 def _as_after(runtime: Runtime, after: SitePolicy, joins: Sequence[Join], now: Sequence[Situation]) -> list[Situation]:
     """Choose everybody's template anew, as if the groups had been joined already."""
-    named = {group for template in after.templates for group in template.match.groups}
+    named = groups_of(after.templates)
     members = members_of(runtime, {*named, *(name for join in joins for name in (join.group, join.into))})
     for join in joins:
         members[join.into] |= members[join.group]
@@ -81,7 +81,8 @@ def _as_after(runtime: Runtime, after: SitePolicy, joins: Sequence[Join], now: S
         groups = [name for name, inside in members.items() if ids & inside]
         choice = choose_template(each.person, groups, after.templates)
         calling = calling_of(runtime, choice.template, each.voice)
-        found.append(replace(each, template=choice.template, why=choice.why, calling=calling))
+        chosen = replace(each, template=choice.template, why=choice.why, calling=calling)
+        found.append(replace(chosen, in_groups=frozenset(groups)))
     return found
 
 

@@ -158,6 +158,14 @@ def _delete_user(systems: Systems, change: Change, _deadline_s: float) -> None:
     systems.graph.delete_user(_text(change, "user_id"))
 
 
+def _join_group(systems: Systems, change: Change, _deadline_s: float) -> None:
+    systems.graph.add_member(_text(change, "group"), _text(change, "user_id"))
+
+
+def _leave_group(systems: Systems, change: Change, _deadline_s: float) -> None:
+    systems.graph.remove_member(_text(change, "group"), _text(change, "user_id"))
+
+
 def _restore_user(systems: Systems, change: Change, _deadline_s: float) -> None:
     systems.graph.restore_user(_text(change, "user_id"))
 
@@ -209,6 +217,8 @@ _WRITERS: dict[str, Writer] = {
     "set_ad_account_enabled": _set_ad_account_enabled,
     "delete_user": _delete_user,
     "restore_user": _restore_user,
+    "join_group": _join_group,
+    "leave_group": _leave_group,
     "delete_ad_user": _delete_ad_user,
     "disable_skype_user": _disable_skype_user,
     "reserve_number": _nothing,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,23 @@ def test_m103_a_preview_counts_before_anyone_is_added(site: Site) -> None:
     assert site.run("templates", "preview", "--join", "Nowhere=Neither").code == 2
     assert site.run("templates", "preview", "--join", "Nowhere").code == 2
     assert len(site.writes()) == before
+
+
+def test_groups_are_joined_and_left_over_the_real_protocol(site: Site) -> None:
+    """M52: a template makes people members of a group in the tenant; undo takes them out again."""
+    (one,) = site.some(1)
+    folder, policy = Path(read_settings().site), Path("policy")
+    group = next(each for each in site.lab.tenant.groups.values() if one.id not in each.members)
+    shutil.copytree(folder, policy)
+    text = (folder / "templates.toml").read_text("utf-8")
+    joining = text.replace('pool = "vienna"', f'pool = "vienna"\njoin_groups = ["{group.id}"]')
+    (policy / "templates.toml").write_text(joining, "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CALLWRIGHT_SITE", str(policy.resolve()))
+        site.onboard(site.feed(hire(one)))
+        site.go_on()
+        assert one.id in site.lab.tenant.groups[group.id].members
+        plan_id = site.run("plan", "list", "--json").json[-1]["id"]
+        undone = site.run("undo", plan_id, "--attribute", f"group:{group.id}", "--yes", "--json")
+        assert undone.json["counts"] == {"undone": 1}, undone.err
+        assert one.id not in site.lab.tenant.groups[group.id].members

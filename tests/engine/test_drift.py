@@ -17,6 +17,7 @@ from datasets.tables.requests import requests
 from engine import feeds, plan_store
 from engine.apply import apply_chunk, chunks, start
 from engine.drift import Rules, plan_drift
+from engine.invert import invert
 from engine.observe import Row
 from engine.resolve import Waits, resolve
 from engine.runtime import Runtime
@@ -228,6 +229,23 @@ def test_m103_a_preview_says_what_joining_a_group_would_do(runtime: Runtime, ten
     }
     assert preview(runtime, policy, policy).rows == []
     assert tenant.writes() == before
+
+
+def test_groups_of_a_template_are_joined_and_left_again(runtime: Runtime, tenant: FakeTenant) -> None:
+    """M52: people become members once; who was taken out is put back by drift, and the change is taken back as one."""
+    tenant.groups = {"Callers": {"id-1"}}
+    policy = site(PHONES.model_copy(update={"join_groups": ("Callers",)}))
+    onboard(runtime, policy)
+    assert tenant.groups["Callers"] == set(tenant.users)
+    assert ("add_member", "id-1") not in tenant.writes()
+    tenant.groups["Callers"].discard("id-2")
+    plan_id, _ = compare(runtime, policy)
+    assert changes(runtime, plan_id) == [("join_group", "user:id-2")]
+    carry_out(runtime, plan_id)
+    assert tenant.groups["Callers"] == set(tenant.users)
+    with runtime.database.read() as connection:
+        (line,) = plan_store.load_lines(connection, plan_id)
+    assert invert(line.changes[0].change).kind == "leave_group"
 
 
 def test_more_groups_than_teams_takes_are_named(runtime: Runtime, tenant: FakeTenant) -> None:

@@ -266,6 +266,14 @@ class FakeGraph:
         tenant.user(user_id)
         tenant.call("delete_user", user_id, lambda: tenant.deleted.update({user_id: tenant.users.pop(user_id)}))
 
+    def add_member(self, group: str, user_id: str) -> None:
+        """Add a user to a group."""
+        self._tenant.call("add_member", user_id, lambda: self._tenant.groups[group].add(user_id))
+
+    def remove_member(self, group: str, user_id: str) -> None:
+        """Take a user out of a group."""
+        self._tenant.call("remove_member", user_id, lambda: self._tenant.groups[group].discard(user_id))
+
     def restore_user(self, user_id: str) -> None:
         """Bring a deleted user back."""
         tenant = self._tenant
