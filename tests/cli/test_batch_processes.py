@@ -33,12 +33,12 @@ PEOPLE = 6
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HybridLab]:
-    """Run one hybrid lab for the module."""
+    """Run one hybrid lab with room for sessions of the dead: the endpoint keeps them until they are idle for long."""
     folder = tmp_path_factory.mktemp("hybrid")
     with (
         closing(sqlite_database(folder)) as database,
         pytest.MonkeyPatch.context() as patch,
-        hybrid_lab(folder, database, patch) as made,
+        hybrid_lab(folder, database, patch, shells_per_user=20, shells_per_tenant=40) as made,
     ):
         yield made
 
