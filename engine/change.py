@@ -29,6 +29,11 @@ class Effect(Record):
         """Give (object, attribute)."""
         return self.object, self.attribute
 
+    def fits(self, value: JsonValue) -> bool:
+        """Tell whether a value is the one before or the one after; a number that is not listed is not blocked."""
+        ends = (self.before, self.after)
+        return value in ends or (self.attribute == "block" and value is None and "NotBlocked" in ends)
+
     def inverted(self) -> Effect:
         """Swap before and after."""
         return self.model_copy(update={"before": self.after, "after": self.before})

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from datasets.calling_settings import CallingGroup, in_order
 from engine.change import Change, Effect
 from engine.conditions import PHONE_SYSTEM
+from engine.converge_accounts import KNOWN, SWITCH, brought_back, switched_off
 from engine.moving import Journey, journey_of, number_of_line, to_pool, to_teams
 from engine.readers import CALLING, GROUP, Observed
 
@@ -74,7 +75,9 @@ def converge(target: Target) -> Way:
     problems = [*_unknown(target), *_unwanted(target, is_moving=journey is not None)]
     if journey is not None:
         return Way(tuple(_moved(target, journey)), tuple(problems))
+    sides = (target.user_id, target.wanted, target.observed, target.reason)
     changes = [
+        *brought_back(*sides),
         *_usage_location(target),
         *_licences(target, given=True),
         *_number(target),
@@ -84,6 +87,7 @@ def converge(target: Target) -> Way:
         *_groups(target),
         *_directory(target),
         *_licences(target, given=False),
+        *switched_off(*sides),
     ]
     return Way(tuple(changes), tuple(problems))
 
@@ -99,7 +103,17 @@ def _moved(target: Target, journey: Journey) -> list[Change]:
 
 
 def _unknown(target: Target) -> list[str]:
-    known = ("usage_location", "licence:", "number", "enterprise_voice", "policy:", "teams_only", CALLING, GROUP)
+    known = (
+        "usage_location",
+        "licence:",
+        "number",
+        "enterprise_voice",
+        "policy:",
+        "teams_only",
+        CALLING,
+        GROUP,
+        *KNOWN,
+    )
     return [f"{name} cannot be set back by Callwright" for name in target.differing() if not name.startswith(known)]
 
 
@@ -252,6 +266,7 @@ def _directory(target: Target) -> list[Change]:
     made = []
     for obj in sorted({obj for obj, _ in target.wanted if obj.startswith("ad:")}):
         pairs = sorted((a, v) for (o, a), v in target.wanted.items() if o == obj and target.observed.get((o, a)) != v)
+        pairs = [pair for pair in pairs if pair[0] != SWITCH]
         if pairs:
             effects = tuple(
                 Effect(object=obj, attribute=a, before=target.observed.get((obj, a)), after=v) for a, v in pairs

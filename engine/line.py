@@ -72,7 +72,7 @@ class LineWork:
             if effects and all(observed[e.key_pair] == e.after for e in effects):
                 self._record.verified(change, "already", "was already so")
                 continue
-            stale = [e for e in effects if observed[e.key_pair] not in (e.before, e.after)]
+            stale = [e for e in effects if not e.fits(observed[e.key_pair])]
             if stale:
                 return self._stale(change, observed, stale[0].key_pair)
             observed |= {e.key_pair: e.after for e in effects}  # what the next change of this line will find

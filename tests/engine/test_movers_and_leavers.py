@@ -10,6 +10,7 @@ from config.sections import FeedLimits
 from connectors.database import Database
 from datasets.people import Status
 from engine.lives import TooMuch
+from engine.rollback import Choice, Terms, plan_rollback
 from tests.fakes.company import STICKY, company, company_site
 from tests.fakes.tenant import SKU
 
@@ -186,3 +187,30 @@ def test_more_leavers_than_allowed_are_not_believed(sqlite: Database) -> None:
     with pytest.raises(TooMuch, match="2 leavers"):
         firm.feed(*leaving, limits=FeedLimits(leavers=1))
     assert firm.departure_states() == []
+
+
+def test_a_rollback_takes_a_leavers_steps_back(sqlite: Database) -> None:
+    """Each step is reversible until its gate: undoing the runs enables the account, and number and licence are back."""
+    firm = company(sqlite)
+    firm.feed(firm.person(1))
+    number, last = firm.number_of(1), firm.today
+    firm.feed(firm.person(1, termination_date=last))
+    firm.days(13)
+    firm.nights(1)
+    firm.tenant.clock.sleep(3600)
+    plan_id = plan_rollback(firm.runtime, firm.request(), Choice(firm.plan_ids[-1]), Terms())
+    firm.carry_out(plan_id)
+    user = firm.tenant.users["id-1"]
+    assert (user.enabled, user.number, user.skus) == (True, number, (SKU,))
+
+
+def test_a_deleted_account_is_restored_by_a_rollback(sqlite: Database) -> None:
+    """In Entra a deletion is taken back for thirty days; the account comes back as it was deleted."""
+    firm = company(sqlite)
+    firm.feed(firm.person(1))
+    firm.feed(firm.person(1, status=LEFT, termination_date=firm.today - timedelta(days=100)))
+    firm.days(29)
+    assert firm.nights(1) == ["delete_user"]
+    plan_id = plan_rollback(firm.runtime, firm.request(), Choice(firm.plan_ids[-1]), Terms())
+    firm.carry_out(plan_id)
+    assert not firm.tenant.users["id-1"].enabled
