@@ -14,7 +14,7 @@ from connectors.errors import ConnectorError, Retryable
 from engine.requests import Actor
 from flows import presentation
 from flows.onboarding import AT_ONCE, apply_plan, give_up, told
-from tasks import hr_event
+from tasks import hr_event, lifecycle
 from tasks import onboarding as stages
 from tasks.stage import InPrefect, Run
 
@@ -40,7 +40,7 @@ def story(request: HrEventRequest, run: Run, actor: Actor) -> dict[str, Any]:
         feed_id = run(hr_event.read_event, request_id, request.event)
         run(hr_event.check_many_leavers, request_id, feed_id)
         run(stages.check_feed, request_id, feed_id)
-        plan_id = run(stages.plan_onboarding, request_id, feed_id, dry_run=False)
+        plan_id = run(lifecycle.plan_lifecycle, request_id, feed_id, False)
         errors = apply_plan(plan_id, run, KIND)
         summary = run(stages.record, request_id, feed_id, [plan_id]) | {"event": request.event}
     except (InputRefused, ConnectorError) as error:

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from datasets.feeds import Outcome
 from datasets.scim import ScimError, parse_filter, person_of
 from datasets.scim_patch import patched
+from engine import feeds
+from engine.events import feed_of
 from tests.fakes.doors import ENTERPRISE, ENVIRONMENT, OpenDoor, open_door, scim_user
 from tests.fakes.flow_site import FlowSite
 
@@ -189,3 +192,15 @@ def test_the_fields_of_a_person() -> None:
     wanted = {"employee_id": "7", "upn": "a@b.c", "email": "a@b.c", "mobile_phone": "+43660", "usage_location": "AT"}
     assert found == wanted | {"status": "active"}
     assert parse_filter(' externalId EQ "a\\"b" ') == ("externalId", 'a"b')
+
+
+def test_a_leaver_leaves(door: OpenDoor) -> None:
+    """Deactivating somebody starts the steps of a leaver, as a feed would."""
+    user_id = door.scim("POST", "/Users", scim_user("00001")).json()["id"]
+    door.look()
+    door.scim("PATCH", f"/Users/{user_id}", {"Operations": [{"op": "replace", "path": "active", "value": False}]})
+    door.look()
+    assert door.states() == ["finished", "finished"]
+    with door.work.database.read() as connection:
+        (row,) = feeds.rows_with(connection, feed_of(door.events()[-1].id), list(Outcome), 10)
+    assert "next: forward on" in row.reason
