@@ -33,6 +33,7 @@ from sqlalchemy import (
 from connectors.database import Database
 from datasets.tables.feeds import feed_rows, feeds, quarantine
 from datasets.tables.journal import erasures, journal, journal_effects
+from datasets.tables.lifecycle import departures, known_people
 from datasets.tables.number_history import number_history
 from datasets.tables.plans import plan_changes, plan_lines, plans
 from engine.journal import append_manifest
@@ -123,6 +124,8 @@ def _queries(until: datetime) -> dict[str, Select[Any]]:
         "plan lines": select(plan_lines.c.plan_id, plan_lines.c.line).where(lines),
         "feed rows": select(feed_rows.c.feed_id, feed_rows.c.line).where(rows),
         "quarantined rows": select(quarantine.c.id).where(quarantine.c.feed_id.in_(old_feeds)),
+        "known people": select(known_people.c.employee_id).where(known_people.c.at <= until),
+        "departures": select(departures.c.id).where(departures.c.closed_at <= until, departures.c.label != ERASED),
         "number history": select(number_history.c.id).where(number_history.c.at <= until, _tells_of_somebody()),
     }
 
@@ -180,6 +183,16 @@ def _erase_quarantine(connection: Connection, keys: Keys) -> None:
     connection.execute(delete(quarantine).where(quarantine.c.id.in_([key[0] for key in keys])))
 
 
+def _forget_people(connection: Connection, keys: Keys) -> None:
+    """Forget people of whom HR has said nothing for so long; whoever is in a feed was heard of last night."""
+    connection.execute(delete(known_people).where(known_people.c.employee_id.in_([key[0] for key in keys])))
+
+
+def _erase_departures(connection: Connection, keys: Keys) -> None:
+    chosen = departures.c.id.in_([key[0] for key in keys])
+    connection.execute(update(departures).where(chosen).values(subject=ERASED, label=ERASED))
+
+
 def _erase_history(connection: Connection, keys: Keys) -> None:
     c, stays = number_history.c, _is_present()
     owner = case((stays | (c.owner == ""), c.owner), else_=ERASED)
@@ -195,5 +208,7 @@ _ACTS = {
     "plan lines": _erase_lines,
     "feed rows": _erase_feed_rows,
     "quarantined rows": _erase_quarantine,
+    "known people": _forget_people,
+    "departures": _erase_departures,
     "number history": _erase_history,
 }

@@ -9,7 +9,9 @@ import pytest
 from config.sections import FeedLimits
 from connectors.database import Database
 from datasets.people import Status
+from engine import departures
 from engine.lives import TooMuch
+from engine.retention import erase
 from engine.rollback import Choice, Terms, plan_rollback
 from tests.fakes.company import STICKY, company, company_site
 from tests.fakes.tenant import SKU
@@ -214,3 +216,20 @@ def test_a_deleted_account_is_restored_by_a_rollback(sqlite: Database) -> None:
     plan_id = plan_rollback(firm.runtime, firm.request(), Choice(firm.plan_ids[-1]), Terms())
     firm.carry_out(plan_id)
     assert not firm.tenant.users["id-1"].enabled
+
+
+def test_people_who_left_are_forgotten_at_their_date(sqlite: Database) -> None:
+    """Personal data of departures goes with the retention date; that somebody left, and when, stays."""
+    firm = company(sqlite)
+    firm.feed(firm.person(1, status=LEFT, termination_date=firm.today - timedelta(days=100)))
+    firm.days(45)
+    firm.nights(3)
+    firm.days(1)
+    assert firm.departure_states() == ["done"]
+    request_id, now = firm.request(), firm.runtime.now()
+    found = erase(sqlite, now, request_id=request_id, reason="its date", now=now)
+    assert (found["known people"], found["departures"]) == (1, 1)
+    with sqlite.read() as connection:
+        (kept,) = departures.listed(connection, everything=True)
+        assert departures.known(connection, ["00001"]) == {}
+    assert (kept.subject, kept.label, kept.state) == ("erased", "erased", "done")
