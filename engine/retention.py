@@ -1,9 +1,9 @@
 """Retention: personal data is erased at its date, and the record stays provable.
 
-Payloads and effects of journal entries go, the salt with them, and so do the plans, feed rows and quarantined rows of
-that time, and who had which number; who has one still is kept. Who did what kind of thing to which object id, when and
-with what result stays. The erasure itself is a link of the chain, written before anything is erased; each slice is a
-short transaction and may be repeated.
+Payloads and effects of journal entries go, the salt with them, and so do the plans, feed rows, batch rows and
+quarantined rows of that time, and who had which number; who has one still is kept. Who did what kind of thing to which
+object id, when and with what result stays. The erasure itself is a link of the chain, written before anything is
+erased; each slice is a short transaction and may be repeated.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 
 from connectors.database import Database
+from datasets.tables.batches import batch_plans, batch_users, batches
 from datasets.tables.feeds import feed_rows, feeds, quarantine
 from datasets.tables.journal import erasures, journal, journal_effects
 from datasets.tables.lifecycle import departures, known_people
@@ -126,8 +127,16 @@ def _queries(until: datetime) -> dict[str, Select[Any]]:
         "quarantined rows": select(quarantine.c.id).where(quarantine.c.feed_id.in_(old_feeds)),
         "known people": select(known_people.c.employee_id).where(known_people.c.at <= until),
         "departures": select(departures.c.id).where(departures.c.closed_at <= until, departures.c.label != ERASED),
+        "batch rows": select(batch_users.c.batch_id, batch_users.c.row).where(_old_batch(until)),
         "number history": select(number_history.c.id).where(number_history.c.at <= until, _tells_of_somebody()),
     }
+
+
+def _old_batch(until: datetime) -> ColumnElement[bool]:
+    """Match rows of batches of that time of which nothing is open any more."""
+    open_batches = select(batch_plans.c.batch_id).where(batch_plans.c.plan_id.in_(_open_plans()))
+    old = select(batches.c.id).where(batches.c.created_at <= until, batches.c.id.not_in(open_batches))
+    return batch_users.c.batch_id.in_(old) & (batch_users.c.label != ERASED)
 
 
 def _open_plans() -> Select[Any]:
@@ -179,6 +188,13 @@ def _erase_feed_rows(connection: Connection, keys: Keys) -> None:
     _each(connection, emptied, (c.feed_id, c.line), keys)
 
 
+def _erase_batch_rows(connection: Connection, keys: Keys) -> None:
+    c, values = batch_users.c, {"given": ERASED, "label": ERASED, "remark": ""}
+    _each(connection, update(batch_users).values(values), (c.batch_id, c.row), keys)
+    whole = batches.c.id.in_({str(key[0]) for key in keys})
+    connection.execute(update(batches).where(whole).values(source={"kind": ERASED, "text": ""}))
+
+
 def _erase_quarantine(connection: Connection, keys: Keys) -> None:
     connection.execute(delete(quarantine).where(quarantine.c.id.in_([key[0] for key in keys])))
 
@@ -210,5 +226,6 @@ _ACTS = {
     "quarantined rows": _erase_quarantine,
     "known people": _forget_people,
     "departures": _erase_departures,
+    "batch rows": _erase_batch_rows,
     "number history": _erase_history,
 }

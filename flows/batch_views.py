@@ -94,9 +94,10 @@ def for_page(summary: Mapping[str, Any]) -> dict[str, Any]:
     told = [f"Batch **{summary['batch']}** is {summary['state']}{why}."]
     if out["users"]:
         told.append(
-            f"{out['users']} users could not be called for {out['median_s']} s in the middle, {out['longest_s']} s at "
-            f"most; {out['still']} cannot be called at this moment."
+            f"{out['users']} users could not be called: {out['median_s']} s (median), {out['longest_s']} s at most."
         )
+    if out["still"]:
+        told.append(f"{out['still']} users cannot be called at this moment.")
     if summary.get("needs_approval"):
         told.append(str(summary["needs_approval"]))
     shown = {

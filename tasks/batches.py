@@ -180,15 +180,18 @@ def show_plan(plan_id: str) -> Sequence[Mapping[str, Any]]:
     return [
         {
             "user": line.label,
+            "number": _number_of(line),
             "state": line.state.value,
-            "does": ", ".join(stored.change.kind.replace("_", " ") for stored in line.changes),
-            "number": next(
-                (str(c.change.parameters["number"]) for c in line.changes if "number" in c.change.parameters), ""
-            ),
             "reason": line.reason,
+            "does": ", ".join(stored.change.kind.replace("_", " ") for stored in line.changes),
         }
         for line in lines
     ]
+
+
+def _number_of(line: plan_store.StoredLine) -> str:
+    named = (stored.change.parameters.get("number") for stored in line.changes)
+    return next((str(number) for number in named if number), "")
 
 
 @stage(READ)

@@ -6,16 +6,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 from sqlalchemy import event, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from connectors.database import Database
+from datasets.batches import BatchOptions
 from datasets.inventory import Pool, Span
 from datasets.numbering import PhoneNumber
 from datasets.tables.feeds import feed_rows, feeds, quarantine
 from datasets.tables.journal import journal, journal_effects, journal_manifests
 from datasets.tables.plans import plan_changes, plan_lines
-from engine import inventory, retention
+from engine import batches, inventory, retention
 from engine.audit import AuditFilter, log
 from engine.proof import verify
 from tests.fakes.journals import START, without_guards, write_journal
@@ -35,7 +37,7 @@ def test_payloads_and_effects_go_and_the_proof_stays(database: Database) -> None
     write_journal(database, streams=10, changes=2)
     assert erase(database, 4) == {
         "effects": 10, "entries": 20, "plan changes": 0, "plan lines": 0, "feed rows": 0, "quarantined rows": 0,
-        "known people": 0, "departures": 0, "number history": 0,
+        "known people": 0, "departures": 0, "batch rows": 0, "number history": 0,
     }  # fmt: skip
     with database.read() as connection:
         proof = verify(connection)
@@ -161,3 +163,16 @@ def test_every_slice_finds_its_rows_by_an_index(sqlite: Database) -> None:
             ways = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", values)]
         assert any("SEARCH journal" in way for way in ways), (said, ways)
         assert not any(way.startswith("SCAN journal") for way in ways), (said, ways)
+
+
+def test_names_of_a_batch_go_when_nothing_of_it_is_open(database: Database) -> None:
+    """Who was in a batch is forgotten at its date; how many they were and in which wave stays."""
+    members = [batches.Member(1, "ada@lab.test", "id-1", "ada@lab.test")]
+    source: dict[str, JsonValue] = {"kind": "users", "text": "ada@lab.test"}
+    with database.write() as connection:
+        batches.create(connection, "b", source, BatchOptions(), members, by="tests", now=START)
+    assert erase(database, 1)["batch rows"] == 1
+    with database.read() as connection:
+        found = batches.find(connection, "b")
+        assert (found.source["text"], batches.standings(connection, found.id)[0].user) == ("", retention.ERASED)
+    assert erase(database, 1)["batch rows"] == 0

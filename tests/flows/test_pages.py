@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from config.settings import read_settings
 from connectors import schema
@@ -28,18 +27,9 @@ from deployments.stage import site_settings
 from engine.opening import open_systems
 from flows.onboarding import OnboardingRequest
 from lab.server import Lab
-from tests.fakes.databases import require
+from tests.fakes.browser import opened_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 RUN_WITHIN_MS = 120_000
 
 
@@ -102,15 +92,8 @@ def is_registered(url: str) -> bool:
 @pytest.fixture
 def page(site: Site, tmp_path: Path) -> Iterator[Page]:
     """Open a page in headless Chromium; after the site, because Prefect minds a browser's loop."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        require("chromium", "no chromium on the path")
-    with sync_playwright() as player:
-        context = player.chromium.launch_persistent_context(
-            tmp_path / "browser", executable_path=program, args=FLAGS, viewport={"width": 1280, "height": 900}
-        )
-        yield context.new_page()
-        context.close()
+    with opened_page(tmp_path) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("front_end", ["", "/v2"], ids=["V1", "V2"])

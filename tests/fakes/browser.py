@@ -1,0 +1,36 @@
+"""A page in headless Chromium, or the reason why there is none."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from tests.fakes.databases import require
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@contextmanager
+def opened_page(folder: Path) -> Iterator[Page]:
+    """Open a page in a browser whose profile is in the folder."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        require("chromium", "no chromium on the path")
+    with sync_playwright() as player:
+        context = player.chromium.launch_persistent_context(
+            folder / "browser", executable_path=program, args=FLAGS, viewport={"width": 1280, "height": 900}
+        )
+        yield context.new_page()
+        context.close()
