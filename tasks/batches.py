@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from config.errors import InputRefused
 from connectors import sheets
-from datasets.batch_steps import Step
+from datasets.batch_steps import Act, Step
 from datasets.batches import BatchOptions
 from datasets.preflight import Preflight
 from engine import batch_control, batch_gates, batch_sources, journal, leases, plan_store, requests
@@ -123,9 +123,10 @@ def known(batch: str) -> str:
 
 @stage(READ)
 def in_progress() -> list[str]:
-    """List the batches that go on."""
+    """List the batches that were started and have something to do now."""
     with open_work() as work, work.database.read() as connection:
-        return [each.id for each in rows.in_progress(connection)]
+        found = [(each, batch_control.step(connection, each, (), utc_now())) for each in rows.in_progress(connection)]
+    return [batch.id for batch, step in found if step.act in (Act.PLAN, Act.APPLY)]
 
 
 @stage(READ)

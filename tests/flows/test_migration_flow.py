@@ -54,6 +54,7 @@ def test_a_second_run_changes_nothing(at_server: BatchSite) -> None:
     at_server.run()
     before = at_server.tenant.writes()
     assert at_server.run()["state"] == "finished"
+    assert at_server.advance() == {"batches": []}
     assert at_server.tenant.writes() == before
 
 
