@@ -16,9 +16,10 @@ from connectors import sheets
 from datasets.batch_steps import Act, Step
 from datasets.batches import BatchOptions
 from datasets.preflight import Preflight
-from engine import batch_control, batch_gates, batch_sources, journal, leases, plan_store, requests
+from engine import approvals, batch_control, batch_gates, batch_sources, journal, leases, plan_store, requests
 from engine import batches as rows
 from engine.apply import Chunk, apply_chunk, chunks, discard, start
+from engine.approvals import ApprovalMissing
 from engine.batch_sources import Source
 from engine.leases import LeaseHeld
 from engine.migration_plan import plan_wave
@@ -126,7 +127,17 @@ def in_progress() -> list[str]:
     """List the batches that were started and have something to do now."""
     with open_work() as work, work.database.read() as connection:
         found = [(each, batch_control.step(connection, each, (), utc_now())) for each in rows.in_progress(connection)]
-    return [batch.id for batch, step in found if step.act in (Act.PLAN, Act.APPLY)]
+        return [batch.id for batch, step in found if _may_go_on(connection, work, step)]
+
+
+def _may_go_on(connection: Connection, work: Work, step: Step) -> bool:
+    """Tell whether there is something to do that nobody has to approve first."""
+    if step.act is Act.APPLY and step.plan_id and plan_store.header(connection, step.plan_id).state == "planned":
+        try:
+            approvals.require(connection, step.plan_id, work.site.approvals, utc_now())
+        except ApprovalMissing:
+            return False
+    return step.act in (Act.PLAN, Act.APPLY)
 
 
 @stage(READ)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from config.errors import InputRefused
-from engine import requests
+from config.site_policy import read_approvals
+from engine import approvals, plan_store, requests
 from flows.batches import ControlAct, Then
 from tests.fakes.batch_site import NAME, BatchSite, batch_site
 from tests.fakes.flow_site import FlowSite
@@ -188,6 +190,23 @@ def test_preflight_reports_everybody(at_server: BatchSite, tmp_path: Path) -> No
     assert reason["remedy"]
     assert len(file.read_text(encoding="utf-8").splitlines()) == 7
     assert at_server.tenant.writes() == []
+
+
+def test_a_wave_waits_for_its_approval(at_server: BatchSite) -> None:
+    """Where the site wants moves approved nobody moves before; the clock asks nobody, and goes on afterwards."""
+    rules = 'kinds = ["move_to_teams"]\nallow_unverified = true\n'
+    (at_server.folder / "approvals.toml").write_text(rules, encoding="utf-8")
+    at_server.create(**OPTIONS)
+    summary = at_server.run()
+    assert "needs an approval" in summary["needs_approval"]
+    assert (at_server.advance(), at_server.moved()) == ({"batches": []}, {})
+    with closing(at_server.database) as database:
+        with database.read() as connection:
+            seen = plan_store.header(connection, summary["plan_id"]).hash
+        found = read_approvals(at_server.folder)
+        who = approvals.Person("ada", "ada", verified=False)
+        approvals.approve(database, summary["plan_id"], seen, who, reason="x", rules=found, now=datetime.now(UTC))
+    assert at_server.advance()["batches"][0]["counts"] == {"migrated": 6}
 
 
 def test_a_range_gives_each_number_once_and_the_rest_is_told(at_site: FlowSite) -> None:
