@@ -12,6 +12,7 @@ from config.errors import InputRefused
 from config.site_mappings import FeedMapping
 from config.site_policy import read_mapping
 from connectors.hr import reread
+from connectors.hr_json import as_events
 from datasets.feeds import BadRow, GoodRow
 from engine import feeds
 from engine.change import fingerprint
@@ -32,6 +33,8 @@ def read_again(request_id: str, mapping: str, ids: list[int]) -> str:
         rules = read_mapping(Path(mapping), work.settings.site)
         with work.database.write() as connection:
             found = feeds.retry_quarantine(connection, ids, utc_now())
+            if all(row.feed_name.removesuffix(" (again)") == as_events(rules).name for row in found):
+                rules = as_events(rules)  # they came over HTTP, by the same mapping
             _refuse_other_feeds(found, rules)
             rows = [reread(row.row, rules, row.id) for row in found]
             good = [row for row in rows if isinstance(row, GoodRow)]
