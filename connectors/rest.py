@@ -7,7 +7,7 @@ no connection made. Everything else about a write is the engine's decision, from
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -27,6 +27,8 @@ _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 # The pool never makes a call wait that has already passed the pause.
 _LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=15.0)
 _BATCH = 20
+# What httpcore tells a `trace` extension when the connection is open and nothing was written yet.
+_ABOUT_TO_SEND = "http11.send_request_headers.started"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Rest:
             token = self.tokens.token(GRAPH_SCOPE)
             pause.wait(attempt.left_s())
             try:
-                response = self._exchange(call, token)
+                response = self._exchange(call, token, lambda: pause.last_look(attempt.left_s()))
             except httpx.TransportError as error:
                 attempt.after_lost(error)
                 continue
@@ -134,14 +136,20 @@ class Rest:
             raise error
         attempt.again_or(error)
 
-    def _exchange(self, call: Call, token: str) -> httpx.Response:
+    def _exchange(self, call: Call, token: str, last_look: Callable[[], None]) -> httpx.Response:
+        def trace(event: str, _info: object) -> None:
+            if event == _ABOUT_TO_SEND:  # a connection was opened meanwhile, perhaps
+                last_look()
+
         headers = {**(call.headers or {}), "Authorization": f"Bearer {token}", "client-request-id": str(uuid4())}
         if call.body is not None:
             headers["Content-Type"] = "application/json"
         try:
             content = None if call.body is None else orjson.dumps(call.body)
             client, url = self._opened(), self._url(call)
-            request = client.build_request(call.method, url, params=call.params, headers=headers, content=content)
+            request = client.build_request(
+                call.method, url, params=call.params, headers=headers, content=content, extensions={"trace": trace}
+            )
         except (TypeError, UnicodeError, httpx.InvalidURL) as error:  # a lone surrogate, or a byte no address may have
             message = f"could not {call.doing}: a value cannot be sent ({type(error).__name__}) ; correct the value"
             raise Invalid(message, system=SYSTEM, what=call.what) from error

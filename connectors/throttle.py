@@ -32,6 +32,9 @@ class Hold(Protocol):
     def wait(self, within_s: float) -> None:
         """Return when a request may be sent; raises Throttled when that takes longer than `within_s`."""
 
+    def last_look(self, within_s: float) -> None:
+        """Wait out a pause that began since `wait` returned; raises Throttled like it."""
+
     def hold(self, seconds: float) -> None:
         """Let nobody send for so many seconds."""
 
@@ -79,6 +82,10 @@ class Pause:
                 return
             with self._lock:
                 self._pace.unsent()  # a pause began meanwhile: queue again after it
+
+    def last_look(self, within_s: float) -> None:
+        """Wait out a pause that began since `wait` returned: opening a connection takes time. Raises Throttled."""
+        self._wait_for_pause(self._clock.now() + within_s)
 
     def _wait_for_pause(self, give_up_at: float) -> None:
         while (remaining_s := self.remaining_s()) > 0:

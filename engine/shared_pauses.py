@@ -74,6 +74,12 @@ class SharedPause:
             if not has_waited or self._pauses.left_s(self._key) <= 0:
                 return  # while we waited, another process may have been told to
 
+    def last_look(self, within_s: float) -> None:
+        """Wait out a pause that began since `wait` returned, in whatever process. Raises Throttled."""
+        give_up_at = self._clock.now() + within_s
+        self._learn()
+        self._pause.last_look(max(0.0, give_up_at - self._clock.now()))
+
     def _learn(self) -> None:
         left_s = self._pauses.left_s(self._key)
         if left_s > self._pause.remaining_s() + _NOTICEABLE_S:

@@ -43,11 +43,12 @@ def plan(first: int, last: int) -> dict[str, object]:
         with work.database.read() as connection:
             plan_id = str(batches.standings(connection, batch_id, limit=1)[0].plan_id)
             lines = plan_store.load_lines(connection, plan_id)
-    planned = [line for line in lines if line.state == LineState.PLANNED]
+        planned = [line for line in lines if line.state == LineState.PLANNED]
+        accounts = runtime.systems.graph.users_by_ids(line.object.removeprefix("user:") for line in planned)
     return {
         "batch_id": batch_id,
         "plan_id": plan_id,
-        "users": [line.label for line in planned],
+        "users": {user.on_premises_sam_account_name: user.user_principal_name for user in accounts.values()},
         "changes": Counter(each.change.kind for line in planned for each in line.changes),
     }
 

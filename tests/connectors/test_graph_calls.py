@@ -23,7 +23,9 @@ from connectors.errors import (
 from connectors.graph import Graph
 from connectors.graph_calls import segment
 from connectors.rest import GraphEndpoint
-from tests.fakes.scripted_graph import ROOT, Answer, ok, page, refused, scripted
+from connectors.throttle import Hold, Pauses
+from tests.fakes.scripted_graph import ROOT, Answer, Script, ok, page, refused, scripted
+from tests.fakes.set_clock import SetClock
 from tests.fakes.token_service import SECRET, FakeTokenService, tokens_from
 
 USER = {"id": "u1", "userPrincipalName": "ada@example.test"}
@@ -239,3 +241,23 @@ def test_address_that_is_not_https_is_refused(url: str) -> None:
     """A token is never sent in the clear."""
     with pytest.raises(InputRefused, match="graph_url"):
         Graph(GraphEndpoint(url), tokens_from(FakeTokenService()))
+
+
+def test_nothing_is_sent_into_a_pause_that_began_while_connecting() -> None:
+    """The connection is open, and another thread was told to wait meanwhile: the first byte leaves after the pause."""
+    clock, pauses = SetClock(), list[Hold]()
+    known = Pauses(clock.clock)
+
+    def source(tenant: str, endpoint: str) -> Hold:
+        pauses.append(known(tenant, endpoint))
+        return pauses[-1]
+
+    def connecting(request: httpx.Request) -> httpx.Response:
+        pauses[-1].hold(7.0)
+        request.extensions["trace"]("http11.send_request_headers.started", {})
+        return ok(USER)
+
+    script, tokens = Script(clock, (connecting,)), tokens_from(FakeTokenService(), clock.clock)
+    graph = Graph(GraphEndpoint(ROOT), tokens, transport=script, pauses=source, clock=clock.clock)
+    assert graph.user("u1") is not None
+    assert clock.slept == [5.0, 2.0]

@@ -111,3 +111,16 @@ def test_tenants_and_endpoint_classes_have_their_own_pause() -> None:
     assert len(set(map(id, found))) == 1
     assert pauses("t", "directory") is not pauses("t", "teams")
     assert pauses("u", "teams") is not pauses("t", "teams")
+
+
+def test_last_look_waits_out_a_pause_that_just_began() -> None:
+    """Between the place in the queue and the first byte another thread may have been told to wait."""
+    clock = SetClock(0.0)
+    pause = Pause(Clock(lambda: clock.now, clock.sleep))
+    pause.wait(10.0)
+    pause.hold(3.0)
+    pause.last_look(10.0)
+    assert clock.now == 3.0
+    pause.hold(30.0)
+    with pytest.raises(Throttled):
+        pause.last_look(10.0)
