@@ -6,7 +6,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -35,9 +35,13 @@ def lab(
 def serve(
     context: typer.Context,
     mapping: Annotated[Path, typer.Option(help="Feed mapping for files and for the nightly run.")],
+    feeds: Annotated[
+        Literal["lifecycle", "onboarding"],
+        typer.Option(help="What files and the nightly run start: joiners, movers and leavers, or joiners alone."),
+    ] = "lifecycle",
 ) -> None:
     """Serve the deployments on a Prefect server and watch the drop folder; more options are passed on."""
-    become("deployments.serve", "--mapping", str(mapping), *context.args)
+    become("deployments.serve", "--mapping", str(mapping), "--feeds", feeds, *context.args)
 
 
 def listen(

@@ -120,9 +120,9 @@ def whole_path(path: Path) -> str:
 
 
 def _for_people(summary: Mapping[str, Any]) -> dict[str, object]:
-    facts = {name: value for name, value in summary.items() if name != "counts"}
-    counts = summary.get("counts", {})
-    return facts | {f"  {name.replace('_', ' ')}": number for name, number in counts.items() if number}
+    facts = {name: value for name, value in summary.items() if name not in ("counts", "people")}
+    counted = {**summary.get("people", {}), **summary.get("counts", {})}
+    return facts | {f"  {name.replace('_', ' ')}": number for name, number in counted.items() if number}
 
 
 def _onboard_here(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from typing import Literal
 
 # A run that a person or a file asked for waits for its turn; a scheduled one gives way, the next does the same work.
 Collision = Literal["ENQUEUE", "CANCEL_NEW"]
+# The deployment that a file in the drop folder starts, and whose sibling reads the feed every night: a site's choice.
+Feeds = Literal["lifecycle", "onboarding"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Deployed:
 ONBOARDING = Deployed(
     name="onboarding",
     flow="flows.onboarding:onboard",
-    description="Give the people of a feed file their numbers and policies. Started by hand or by a file in the drop "
-    "folder; with *dry run* it stops after the plan. One run at a time, the next one waits.",
+    description="Give the people of a feed file their numbers and policies; nobody moves or leaves by it. With "
+    "*dry run* it stops after the plan. One run at a time, the next one waits.",
     tags=("voice", "onboarding"),
 )
 
@@ -61,6 +63,16 @@ LIFECYCLE = Deployed(
     tags=("voice", "lifecycle"),
 )
 
+LIFECYCLE_NIGHTLY = Deployed(
+    name="lifecycle-nightly",
+    flow="flows.lifecycle:live",
+    description="Read the feed again every night, so that a missed file, a corrected account or a day that has come is "
+    "caught up with, for joiners, movers and leavers. A feed without news changes nothing.",
+    tags=("voice", "lifecycle", "nightly"),
+    cron="15 2 * * *",
+    collision="CANCEL_NEW",
+)
+
 LEAVER_STEPS = Deployed(
     name="leaver-steps",
     flow="flows.lifecycle:take_steps",
@@ -80,7 +92,7 @@ DELETION = Deployed(
     tags=("voice", "lifecycle"),
 )
 
-LIVES = (LIFECYCLE, LEAVER_STEPS, DELETION)
+LIVES = (LEAVER_STEPS, DELETION)
 CONTINUE = Deployed(
     name="continue-waiting",
     flow="flows.continue_waiting:continue_waiting",
@@ -320,11 +332,15 @@ EVERYWHERE = (
     *MIGRATION,
     RECONCILE,
 )
-CATALOG = (ONBOARDING, NIGHTLY, *EVERYWHERE)
+OF_FEEDS: Mapping[Feeds, tuple[Deployed, Deployed]] = {
+    "lifecycle": (LIFECYCLE, LIFECYCLE_NIGHTLY),
+    "onboarding": (ONBOARDING, NIGHTLY),
+}
+CATALOG = (*(each for pair in OF_FEEDS.values() for each in pair), *EVERYWHERE)
 
 
-def onboarding_parameters(feed: Path, mapping: Path, requested_by: str) -> dict[str, object]:
-    """Give the parameters of an onboarding run; runs work in a folder of their own, so paths are absolute.
+def feed_parameters(feed: Path, mapping: Path, requested_by: str) -> dict[str, object]:
+    """Give the parameters of a run of a feed; runs work in a folder of their own, so paths are absolute.
 
     A mapping that is no file here is the name of one in the site policy.
     """
@@ -336,10 +352,16 @@ def _name_or_path(mapping: Path) -> str:
     return str(mapping.resolve()) if mapping.is_file() else str(mapping)
 
 
-def for_site(mapping: Path, nightly_feed: Path | None) -> tuple[Deployed, ...]:
+def for_site(mapping: Path, nightly_feed: Path | None, feeds: Feeds = "lifecycle") -> tuple[Deployed, ...]:
     """Give the catalog for a site: forms open with its mapping; the nightly run needs a feed at a fixed place."""
-    by_hand = replace(ONBOARDING, parameters={"request": {"mapping": _name_or_path(mapping)}})
+    forms = [_form(by_hand, mapping, name == feeds) for name, (by_hand, _) in OF_FEEDS.items()]
     if nightly_feed is None:
-        return by_hand, *EVERYWHERE
-    parameters = onboarding_parameters(nightly_feed, mapping, "nightly schedule")
-    return by_hand, replace(NIGHTLY, parameters=parameters), *EVERYWHERE
+        return *forms, *EVERYWHERE
+    parameters = feed_parameters(nightly_feed, mapping, "nightly schedule")
+    return *forms, replace(OF_FEEDS[feeds][1], parameters=parameters), *EVERYWHERE
+
+
+def _form(by_hand: Deployed, mapping: Path, is_started_by_files: bool) -> Deployed:
+    more = " A file in the drop folder starts it, too." if is_started_by_files else ""
+    parameters = {"request": {"mapping": _name_or_path(mapping)}}
+    return replace(by_hand, description=by_hand.description + more, parameters=parameters)

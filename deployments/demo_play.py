@@ -12,7 +12,7 @@ from config.errors import InputRefused
 from connectors.database import Database
 from datasets.tables.plans import plan_lines
 from deployments.agreement import disagreements
-from deployments.catalog import CONTINUE, ONBOARDING, Deployed, onboarding_parameters
+from deployments.catalog import CONTINUE, ONBOARDING, Deployed, feed_parameters
 from deployments.demo_feed import Feed
 from deployments.demo_report import Report, numbers_assigned, read_calls, tenant_view
 from deployments.runs import start_run, wait_for_run
@@ -67,7 +67,7 @@ class Story:
             )
 
     def _onboard(self, what: str) -> None:
-        self._run(ONBOARDING, onboarding_parameters(self.feed.path, MAPPING, BY), what)
+        self._run(ONBOARDING, feed_parameters(self.feed.path, MAPPING, BY), what)
 
     def _continue(self) -> None:
         """Continue until nothing waits but people whose account HR has yet to create."""

@@ -51,7 +51,7 @@ def wait_for_run(run_id: str, *, timeout_s: float, poll_s: float = 0.5) -> Stand
 
 
 class FeedRuns:
-    """The watcher's runs: one run of the onboarding deployment for each feed."""
+    """The watcher's runs: one run of the site's deployment for each feed."""
 
     def __init__(self, deployment: str, parameters_for: Callable[[Path], Mapping[str, object]]) -> None:
         self.deployment, self.parameters_for = deployment, parameters_for

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ import httpx
 from config.errors import InputRefused
 from config.settings import read_settings
 from deployments.automations import register_automations
-from deployments.catalog import ONBOARDING, Deployed, for_site, onboarding_parameters
+from deployments.catalog import OF_FEEDS, Deployed, Feeds, feed_parameters, for_site
 from deployments.environment import HEARTBEAT_S, complete
 from deployments.runs import FeedRuns
 from deployments.watcher import POLL_S, Watcher
@@ -45,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = _options(arguments)
         serve_catalog(
-            for_site(options.mapping, options.nightly_feed),
+            for_site(options.mapping, options.nightly_feed, options.feeds),
+            feeds=options.feeds,
             drop_folder=options.drop_folder or read_settings().drop_folder,
             mapping=options.mapping,
             at_once=options.at_once,
@@ -62,6 +64,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--mapping", type=Path, required=True, help="mapping of the feeds: a file, or a name in the site policy"
     )
+    parser.add_argument(
+        "--feeds",
+        choices=list(OF_FEEDS),
+        default="lifecycle",
+        help="what a dropped file and the nightly feed start: joiners, movers and leavers, or joiners alone",
+    )
     parser.add_argument("--nightly-feed", type=Path, help="file that the nightly run reads; without it there is none")
     parser.add_argument("--drop-folder", type=Path, help="folder to watch; default: the setting drop_folder")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="flow runs at the same time on this host")
@@ -70,7 +78,13 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def serve_catalog(
-    catalog: tuple[Deployed, ...], *, drop_folder: Path, mapping: Path, at_once: int = AT_ONCE, poll_s: float = POLL_S
+    catalog: tuple[Deployed, ...],
+    *,
+    feeds: Feeds,
+    drop_folder: Path,
+    mapping: Path,
+    at_once: int = AT_ONCE,
+    poll_s: float = POLL_S,
 ) -> None:
     """Serve these deployments and watch the drop folder until told to stop. Raises InputRefused."""
     if not os.environ.get("PREFECT_API_URL"):
@@ -79,7 +93,7 @@ def serve_catalog(
     deployments = [deployment_of(each) for each in catalog]
     _write_our_log()
     stop = Event()
-    watcher = Watcher(drop_folder, _feed_runs(deployments, mapping), poll_s=poll_s)
+    watcher = Watcher(drop_folder, _feed_runs(deployments, mapping, feeds), poll_s=poll_s)
     watching = Thread(target=watcher.watch, args=(stop,), name="watcher", daemon=True)
     watching.start()
     try:
@@ -99,9 +113,9 @@ def _write_our_log() -> None:
     ours.setLevel(logging.INFO)
 
 
-def _feed_runs(deployments: list[RunnerDeployment], mapping: Path) -> FeedRuns:
-    onboarding = next(each for each in deployments if each.name == ONBOARDING.name)
-    return FeedRuns(onboarding.full_name, lambda feed: onboarding_parameters(feed, mapping, "drop folder"))
+def _feed_runs(deployments: list[RunnerDeployment], mapping: Path, feeds: Feeds) -> FeedRuns:
+    chosen = next(each for each in deployments if each.name == OF_FEEDS[feeds][0].name)
+    return FeedRuns(chosen.full_name, lambda feed: feed_parameters(feed, mapping, "drop folder"))
 
 
 def _run(deployments: list[RunnerDeployment], at_once: int) -> bool:
@@ -114,6 +128,7 @@ def _run(deployments: list[RunnerDeployment], at_once: int) -> bool:
             register_automations(client, HEARTBEAT_S)
             for each in deployments:
                 keep_choices(client, each)
+            retire_the_other(client, {each.name for each in deployments})
         asyncio.run(_runner(deployments, at_once).start())
     except (httpx.HTTPError, PrefectHTTPStatusError, RuntimeError, ExceptionGroup) as error:
         log.warning("the Prefect server does not answer (%s); trying again in %.0f s", error, RETRY_S)
@@ -149,6 +164,19 @@ def keep_choices(client: SyncPrefectClient, deployment: RunnerDeployment) -> Non
     active = {schedule.slug: schedule.active for schedule in known.schedules}
     for schedule in deployment.schedules or []:
         schedule.active = active.get(schedule.slug, True)
+
+
+def retire_the_other(client: SyncPrefectClient, served: Collection[str]) -> None:
+    """Delete the nightly run of the choice that was changed: the clock would go on with runs that nobody takes."""
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
+
+    nightly = {each.name for _, each in OF_FEEDS.values()}
+    if nightly.isdisjoint(served):  # another host may serve it
+        return
+    names = DeploymentFilterName(any_=sorted(nightly.difference(served)))
+    for found in client.read_deployments(deployment_filter=DeploymentFilter(name=names)):
+        client.delete_deployment(found.id)
+        log.info("%s is served no more: --feeds was changed", found.name)
 
 
 def deployment_of(each: Deployed) -> RunnerDeployment:

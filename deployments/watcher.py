@@ -1,4 +1,4 @@
-"""Watches the drop folder: every complete file becomes one onboarding run, whatever dies in between.
+"""Watches the drop folder: every complete file becomes one run, whatever dies in between.
 
 The folder itself is the memory. A file is claimed by renaming it into `processing/` and leaves to `done/` or `refused/`
 when its run has ended. The idempotency key of the run comes from the content, so a claim can be started again safely.

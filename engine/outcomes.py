@@ -36,6 +36,16 @@ _OUTCOMES = {
 LOOK_AT = (LineState.FAILED, LineState.REFUSED, LineState.UNKNOWN, LineState.WAITING)
 
 
+# What a lifecycle run is about, by what a line is called once it is done.
+_PARTS = {
+    "onboarded": "joiners",
+    "planned_ahead": "joiners",
+    "moved": "movers",
+    "on_leave": "absences",
+    "returned": "returners",
+    "leaving": "leavers",
+    "left": "leavers",
+}
 DONE = ("onboarded", "planned_ahead", "moved", "returned", "on_leave", "leaving", "left")
 
 
@@ -97,6 +107,8 @@ def record(
     told = _visited(connection, request_id, lines) if is_visit else lines
     counts = _line_counts(told) if feed_id is None else feeds.outcome_counts(connection, feed_id)
     summary = _summary(request_id, plan_ids, counts, told)
+    if people := people_of(told):
+        summary["people"] = people
     if is_visit:
         summary["still_waiting"] = plan_store.count_parked(connection)
     whole = requests.close_request(connection, request_id, _state(counts), summary, now)
@@ -122,6 +134,12 @@ def _summary(
         "counts": dict(counts),
         "verified": sum(line.state == LineState.VERIFIED for line in lines),
     }
+
+
+def people_of(lines: Sequence[StoredLine]) -> dict[str, JsonValue]:
+    """Count joiners, movers and leavers of lifecycle lines that change something, however far each has come."""
+    about = [line for line in lines if line.source.get("life") and line.changes]
+    return dict(Counter(_PARTS[line.success] for line in about if line.success in _PARTS))
 
 
 def _set_row_outcomes(connection: Connection, lines: Sequence[StoredLine], started: Collection[str]) -> None:

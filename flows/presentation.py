@@ -251,10 +251,18 @@ def _facts(summary: Mapping[str, JsonValue]) -> list[str]:
         if summary.get(name) is not None
     }
     facts = [f"- {name.removesuffix('_id').replace('_', ' ')}: `{value}`" for name, value in known.items()]
+    facts += _people(summary)
     alert, warnings = summary.get("alert"), summary.get("warnings")
     facts += [f"- alert {alert['state']}: {alert['cause']}"] if isinstance(alert, dict) else []
     facts += [f"- warning: {warning}" for warning in warnings] if isinstance(warnings, list) else []
     return ["", *facts] if facts else []
+
+
+def _people(summary: Mapping[str, JsonValue]) -> list[str]:
+    """Say how many joined, moved and left: the outcomes say how far each has come."""
+    people = summary.get("people")
+    counted = [f"{n} {name.replace('_', ' ')}" for name, n in people.items()] if isinstance(people, dict) else []
+    return [f"- people: {', '.join(counted)}"] if counted else []
 
 
 def _commands(summary: Mapping[str, JsonValue]) -> Sequence[str]:

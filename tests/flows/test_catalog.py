@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.catalog import CATALOG, for_site
-from deployments.serve import main
+from deployments.catalog import CATALOG, OF_FEEDS, Deployed, Feeds, for_site
+from deployments.serve import load_flow, main
 
 
 def test_serving_without_a_server_says_what_to_set(
@@ -20,13 +20,54 @@ def test_serving_without_a_server_says_what_to_set(
     assert "PREFECT_API_URL" in capsys.readouterr().err
 
 
-def test_the_nightly_run_needs_a_feed() -> None:
-    """Without a feed at a fixed place there is no nightly deployment; with one it carries the parameters."""
-    without = [each.name for each in for_site(Path("m"), None)]
-    with_feed = {each.name: each for each in for_site(Path("m"), Path("/hr/feed.csv"))}
-    assert "onboarding-nightly" not in without
-    assert with_feed["onboarding-nightly"].parameters["request"]["feed"] == "/hr/feed.csv"  # type: ignore[index] # plain data
-    assert set(with_feed) == {each.name for each in CATALOG}
+BOTH: tuple[Feeds, ...] = ("lifecycle", "onboarding")
+
+
+def served(mapping: str, nightly_feed: Path | None, feeds: Feeds = "lifecycle") -> dict[str, Deployed]:
+    """Give what a site serves, by name."""
+    return {each.name: each for each in for_site(Path(mapping), nightly_feed, feeds)}
+
+
+@pytest.mark.parametrize("feeds", BOTH)
+def test_the_nightly_run_needs_a_feed(feeds: Feeds) -> None:
+    """Without a feed at a fixed place there is no nightly deployment; with one only the chosen, with its parameters."""
+    by_hand = {each.name for each in CATALOG} - {f"{each}-nightly" for each in BOTH}
+    assert set(served("m", None, feeds)) == by_hand
+    with_feed = served("m", Path("/hr/feed.csv"), feeds)
+    assert set(with_feed) == by_hand | {f"{feeds}-nightly"}
+    nightly = with_feed[f"{feeds}-nightly"]
+    assert nightly.flow == with_feed[feeds].flow
+    assert nightly.parameters["request"]["feed"] == "/hr/feed.csv"  # type: ignore[index] # plain data
+
+
+def test_a_site_that_names_nothing_gets_the_whole_lifecycle() -> None:
+    """Joiners, movers and leavers are the default for files and for the nightly run; the form says what files start."""
+    catalog = {each.name: each for each in for_site(Path("m"), Path("/hr/feed.csv"))}
+    assert catalog["lifecycle-nightly"].flow == "flows.lifecycle:live"
+    assert "drop folder" in catalog["lifecycle"].description
+    assert "drop folder" not in catalog["onboarding"].description
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_forms_of_feeds_open_with_the_sites_mapping(name: Feeds) -> None:
+    """Both forms are filled with the mapping, whichever of them a dropped file starts."""
+    assert served("workday", None)[name].parameters == {"request": {"mapping": "workday"}}
+
+
+@pytest.mark.parametrize("feeds", BOTH)
+def test_the_parameters_of_a_file_are_those_of_its_flow(feeds: Feeds) -> None:
+    """What the nightly run carries is a whole request of the flow that it starts, and no dry run."""
+    nightly = served("workday", Path("/hr/feed.csv"), feeds)[f"{feeds}-nightly"]
+    request = load_flow(nightly.flow).validate_parameters(dict(nightly.parameters))["request"]
+    assert (request.feed, request.mapping, request.dry_run) == ("/hr/feed.csv", "workday", False)
+
+
+def test_another_choice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A choice that does not exist ends with code 2 and names those that do."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["--mapping", "workday", "--feeds", "leavers"])
+    told = capsys.readouterr().err
+    assert all(name in told for name in OF_FEEDS)
 
 
 def test_every_deployment_explains_itself() -> None:

@@ -43,7 +43,7 @@ import sys
 from pathlib import Path
 from deployments.catalog import ONBOARDING, PLAN_APPLY
 from deployments.serve import serve_catalog
-serve_catalog((ONBOARDING, PLAN_APPLY), drop_folder=Path(sys.argv[1]), mapping=Path("workday"))
+serve_catalog((ONBOARDING, PLAN_APPLY), feeds="onboarding", drop_folder=Path(sys.argv[1]), mapping=Path("workday"))
 """
 SHORT = {"CALLWRIGHT_WAIT__POLL_S": "0.001", "CALLWRIGHT_WAIT__LAG_WINDOW_S": "0.001"}
 SILENT_S = 4  # a run that gives no sign of life for three times this long is marked as crashed

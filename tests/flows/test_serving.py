@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,25 +16,28 @@ import pytest
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.exceptions import ObjectNotFound
 
 from deployments.automations import ZOMBIES, register_automations
-from deployments.catalog import Deployed, onboarding_parameters
+from deployments.catalog import Deployed, feed_parameters
 from deployments.children import Child
 from deployments.environment import Place, child_environment, settings_of
 from deployments.runs import standing_of, start_run, wait_for_run
-from deployments.serve import deployment_of, keep_choices
+from deployments.serve import deployment_of, keep_choices, retire_the_other
 from deployments.server import PrefectServer
 from deployments.watcher import Outcome
 
 FLOW = "tests.fakes.placeholder_flows:remember"
 ONE = Deployed(name="onboarding", flow=FLOW, description="Reads a *feed*.", tags=("voice",), cron="0 2 * * *")
+LIFE = Deployed(name="lifecycle", flow=FLOW, description="Reads a feed of lives.", tags=("voice",))
 GIVES_WAY = Deployed(name="gives-way", flow=FLOW, description="Gives way.", collision="CANCEL_NEW")
 SCRIPT = """
 import sys
 from pathlib import Path
 from deployments.serve import serve_catalog
-from tests.flows.test_serving import GIVES_WAY, ONE
-serve_catalog((ONE, GIVES_WAY), drop_folder=Path(sys.argv[1]), mapping=Path("mapping.toml"), poll_s=0.5)
+from tests.flows.test_serving import GIVES_WAY, LIFE, ONE
+folder, mapping = Path(sys.argv[1]), Path("mapping.toml")
+serve_catalog((ONE, LIFE, GIVES_WAY), feeds="lifecycle", drop_folder=folder, mapping=mapping, poll_s=0.5)
 """
 T = TypeVar("T")
 pytestmark = pytest.mark.slow
@@ -79,7 +82,7 @@ def start(serving: Serving, text: str, deployment: str = "onboarding", key: str 
     """Start a run of a placeholder deployment on a feed with this text."""
     feed = serving.drop / "processing" / f"{text}.txt"
     feed.write_text(text)
-    return start_run(f"placeholder/{deployment}", onboarding_parameters(feed, Path("m"), "a test"), key=key)
+    return start_run(f"placeholder/{deployment}", feed_parameters(feed, Path("m"), "a test"), key=key)
 
 
 def deployments_of(server: PrefectServer) -> int:
@@ -90,10 +93,10 @@ def deployments_of(server: PrefectServer) -> int:
 
 @pytest.fixture(scope="module")
 def module_serving(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """Serve two deployments of the placeholder for this module."""
+    """Serve three deployments of the placeholder for this module."""
     serving = serve_process(prefect_server.place, tmp_path_factory.mktemp("serving"))
     with serving.child:
-        until(lambda: deployments_of(prefect_server) == 2)
+        until(lambda: deployments_of(prefect_server) == 3)
         yield serving
 
 
@@ -113,11 +116,14 @@ def test_the_form_shows_titles_and_help(serving: Serving, prefect_client: SyncPr
     assert request["additionalProperties"] is False
 
 
-def test_a_dropped_file_becomes_one_completed_run(serving: Serving) -> None:
-    """A file in the drop folder ends in `done/` after its run."""
+def test_a_dropped_file_becomes_one_completed_run(serving: Serving, prefect_client: SyncPrefectClient) -> None:
+    """A file in the drop folder ends in `done/` after its run, which is one of the deployment that was chosen."""
     (serving.drop / "a.csv").write_text("dropped")
     until(lambda: list((serving.drop / "done").glob("*.a.csv")))
     assert [line.split()[1] for line in serving.started()].count("dropped") == 1
+    of_a_file = [run for run in prefect_client.read_flow_runs() if (run.idempotency_key or "").startswith("feed:")]
+    chosen = prefect_client.read_deployment_by_name("placeholder/lifecycle").id
+    assert {run.deployment_id for run in of_a_file} == {chosen}
 
 
 def test_a_failing_run_leaves_file_and_reason_in_refused(serving: Serving) -> None:
@@ -167,6 +173,21 @@ def test_registering_again_keeps_what_a_person_paused(serving: Serving, prefect_
     prefect_client.update_deployment(deployment.id, DeploymentUpdate(paused=False))
 
 
+def test_the_nightly_run_of_another_choice_goes_away(serving: Serving, prefect_client: SyncPrefectClient) -> None:
+    """Served with another `--feeds`, the nightly run of before is deleted; served with none, both stay."""
+    names = ("lifecycle-nightly", "onboarding-nightly")
+    for name in names:
+        deployment_of(replace(ONE, name=name)).apply()
+    ids = [prefect_client.read_deployment_by_name(f"placeholder/{name}").id for name in names]
+    retire_the_other(prefect_client, {"onboarding", "lifecycle"})
+    assert {prefect_client.read_deployment(each).name for each in ids} == set(names)
+    retire_the_other(prefect_client, {"lifecycle", "lifecycle-nightly"})
+    assert prefect_client.read_deployment(ids[0]).name == "lifecycle-nightly"
+    with pytest.raises(ObjectNotFound):
+        prefect_client.read_deployment(ids[1])
+    prefect_client.delete_deployment(ids[0])
+
+
 def test_the_zombie_automation_is_registered_once(serving: Serving, prefect_client: SyncPrefectClient) -> None:
     """Registering again changes nothing; a changed heartbeat changes the one automation."""
     register_automations(prefect_client, 30)
@@ -185,7 +206,7 @@ def test_a_file_dropped_during_an_outage_is_processed_after_it(tmp_path: Path) -
     server = PrefectServer(tmp_path / "prefect")
     serving = serve_process(server.place, tmp_path)
     with server, serving.child:
-        until(lambda: deployments_of(server) == 2)
+        until(lambda: deployments_of(server) == 3)
         server.stop()
         (serving.drop / "a.csv").write_text("late")
         until(lambda: list((serving.drop / "processing").glob("*.a.csv")))
@@ -201,7 +222,7 @@ def test_a_runs_place_in_the_queue_survives_a_restart_of_the_server(tmp_path: Pa
     serving = serve_process(server.place, tmp_path)
     serving.hold.touch()
     with server, serving.child, settings_of(server.place):
-        until(lambda: deployments_of(server) == 2)
+        until(lambda: deployments_of(server) == 3)
         run_id = start(serving, "held")
         until(serving.started)
         lease = httpx.get(f"{server.place.api_url}/flow_runs/{run_id}").json()["state"]["state_details"][
@@ -222,7 +243,7 @@ def test_a_file_survives_the_death_of_runner_and_run(tmp_path: Path) -> None:
     serving = serve_process(server.place, tmp_path)
     serving.hold.touch()
     with server, serving.child, settings_of(server.place), get_client(sync_client=True) as client:
-        until(lambda: deployments_of(server) == 2)
+        until(lambda: deployments_of(server) == 3)
         register_automations(client, 4)  # instead of thirty seconds, so that the test need not wait for minutes
         (serving.drop / "a.csv").write_text("orphan")
         line = until(serving.started)[0]

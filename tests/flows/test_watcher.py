@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from deployments.catalog import feed_parameters
 from deployments.watcher import Outage, Outcome, Standing, Watcher
+from flows import lifecycle
+from tasks.stage import InProcess
+from tasks.work import working_on
+from tests.fakes.calling import FakeCalling
+from tests.fakes.flow_site import ACTOR, MAPPING, TEMPLATES, FlowSite
+
+HEADER = "Id,Department,Country,Status,Last\n"
+PEOPLE = MAPPING.replace('Status = "status"', 'Status = "status"\nLast = "termination_date"') + 'Gone = "terminated"\n'
+SUPPORT = TEMPLATES.replace('"phones"', '"support"').replace('"Sales"', '"Support"').replace('= "AT" }', '= "DE" }')
 
 
 class Prefect:
@@ -199,3 +211,46 @@ def test_a_strangers_file_in_processing_is_left_alone(watcher: Watcher, prefect:
     (watcher.processing / "notes.txt").write_text("mine")
     look(watcher, 3)
     assert prefect.ids == {}
+
+
+class InMemory(Prefect):
+    """Runs that are carried out at once, on a tenant in memory, with the parameters that a deployment would get."""
+
+    def __init__(self, site: FlowSite) -> None:
+        super().__init__()
+        self.site, self.summaries, self.outcome = site, list[dict[str, Any]](), Outcome.DONE
+
+    def start(self, feed: Path, key: str) -> str:
+        """Carry out a lifecycle run of a feed, once for each key."""
+        if key not in self.ids:
+            asked: Any = feed_parameters(feed, Path("people"), "drop folder")["request"]
+            request = lifecycle.LifecycleRequest(**asked)
+            with working_on(self.site.tenant.systems()):
+                self.summaries.append(lifecycle.story(request, InProcess(), ACTOR))
+        return super().start(feed, key)
+
+
+def test_dropped_files_drive_joiners_movers_and_leavers(at_site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rank 16, M52: one dropped file hires, moves and lets go, each is counted; a second drop changes nothing."""
+    monkeypatch.setenv("CALLWRIGHT_FEED__LEAVERS_PERCENT", "100")
+    FakeCalling(at_site.tenant)
+    (at_site.folder / "mappings" / "people.toml").write_text(PEOPLE, encoding="utf-8")
+    (at_site.folder / "templates.toml").write_text(f"{TEMPLATES}\n{SUPPORT}", encoding="utf-8")
+    at_site.tenant.policy_ids["TenantDialPlan", "DE"] = "p-de"
+    runs = InMemory(at_site)
+    watcher = Watcher(at_site.folder / "drop", runs)
+    drop(watcher, f"{HEADER}00001,Sales,AT,Active,\n00002,Sales,AT,Active,\n")
+    look(watcher)
+    last_day = datetime.now(UTC).date() - timedelta(days=20)
+    feed = f"{HEADER}00001,Support,AT,Active,\n00002,Sales,AT,Gone,{last_day}\n00003,Sales,AT,Active,\n"
+    drop(watcher, feed)
+    look(watcher)
+    assert [each["people"] for each in runs.summaries] == [{"joiners": 2}, {"movers": 1, "leavers": 1, "joiners": 1}]
+    assert sorted(at_site.phones()) == ["id-1", "id-3"]
+    assert at_site.tenant.users["id-1"].policies["TenantDialPlan"] == "DE"
+    writes = len(at_site.tenant.writes())
+    drop(watcher, feed + "\n")
+    look(watcher)
+    assert "people" not in runs.summaries[2]
+    assert len(at_site.tenant.writes()) == writes
+    assert names(watcher.done) == ["workday.csv"] * 3
