@@ -25,6 +25,7 @@ from benchmarks.report import Goal, report, wants_json
 from connectors import schema
 from connectors.database import Database
 from datasets.cached import Document, canonical
+from engine import cache
 from engine.cache_sync import SyncResult, sync
 from engine.runtime import Runtime
 from engine.systems import Systems
@@ -47,6 +48,7 @@ class Snapshot:
     is_complete: bool = True
     covers_all: bool = True
     link: str = ""
+    at_once: int = cache.SLICE
 
     def __iter__(self) -> Iterator[Document]:
         """Read line by line."""

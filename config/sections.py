@@ -119,10 +119,13 @@ class FeedLimits(_Section):
 
 
 class CacheLimits(_Section):
-    """When an answer of an outside system is not believed: the cache keeps what it had."""
+    """When an answer of an outside system is not believed: the cache keeps what it had; and how much is read."""
 
     removed: NonNegativeInt = Field(25, description="objects of a source that may disappear between two syncs")
     removed_percent: Percent = Field(10, description="the same in percent, if that is more")
+    forwarding_users: NonNegativeInt = Field(
+        200, description="users on-premises whose call forwarding one sync reads; 0: it is not read"
+    )
 
 
 class DriftLimits(_Section):

@@ -15,12 +15,13 @@ from pydantic import JsonValue
 
 from connectors.bags import text_of, text_or_none, value_of
 from connectors.clixml import Bag
-from connectors.errors import NotFound
+from connectors.errors import NotFound, Unsupported
 from connectors.powershell import PowerShell
 from connectors.quoting import ldap_any_of
 from connectors.shell_errors import SYSTEM
 from connectors.shell_probe import probed
 from connectors.writes import writes
+from datasets.call_forwarding import CallForwarding
 from datasets.findings import Finding
 from datasets.hybrid import SkypeUser
 from datasets.unassigned_ranges import UnassignedRange
@@ -29,6 +30,9 @@ Parameters = dict[str, JsonValue]
 _BUILD = re.compile(r"\((\d+(?:\.\d+){3})\)")
 # One filter names so many accounts: a read for a wave of 500 is five calls.
 _NAMES_PER_FILTER = 100
+# A server that is slow to say it for one user must not hold up a sync of hundreds.
+_FORWARDING_DEADLINE_S = 20.0
+_FORWARDING_REMEDY = "it needs Skype for Business Server 2019 CU1 ; set cache.forwarding_users to 0 to leave it out"
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,22 @@ class SkypeServer:
         """Read the names of the pools that users can be homed on."""
         return [text_of(row, "Fqdn").casefold() for row in self._read("Get-CsPool", {})]
 
+    def front_ends(self) -> Mapping[str, int]:
+        """Count the front ends of each pool, whose name is in lower case."""
+        return {text_of(row, "Fqdn").casefold(): _count(row, "Computers") for row in self._read("Get-CsPool", {})}
+
+    def call_forwarding(self, sip_address: str) -> CallForwarding:
+        """Read where the calls of a user go, as the front end that is asked has it: others may be behind.
+
+        Raises Unsupported where the servers have no cmdlet for it.
+        """
+        name, asked = "Get-CsUserCallForwardingSettings", {"User": f"sip:{sip_address}"}
+        try:
+            rows = self.shell.cmdlet(name, asked, deadline_s=min(self._deadline_s, _FORWARDING_DEADLINE_S))
+        except Unsupported as error:
+            raise Unsupported(f"{error} ; {_FORWARDING_REMEDY}", system=SYSTEM, what=name) from error
+        return _forwarding(sip_address, rows[0] if rows else {})
+
     def unassigned_ranges(self) -> list[UnassignedRange]:
         """Read the ranges whose unassigned numbers the servers answer."""
         return [_range(row) for row in self._read("Get-CsUnassignedNumber", {})]
@@ -167,6 +187,21 @@ class SkypeServer:
         # Where a cmdlet would ask for a confirmation, nobody could answer.
         asked = {**parameters, **self._options.everywhere, "Confirm": False}
         self.shell.cmdlet(cmdlet, asked, deadline_s=deadline_s or self._deadline_s, writes=True)
+
+
+def _count(bag: Bag, name: str) -> int:
+    value = value_of(bag, name)
+    return len(value) if isinstance(value, list) else 1
+
+
+def _forwarding(sip_address: str, bag: Bag) -> CallForwarding:
+    # What the answer's properties are called is not documented: see docs/connectors/skype.md.
+    return CallForwarding(
+        sip_address=sip_address,
+        forwarded_to=text_or_none(bag, "ForwardDestination") or "",
+        rings_too=text_or_none(bag, "SimulRingDestination") or "",
+        unanswered_to=text_or_none(bag, "UnansweredCallHandling") or "",
+    )
 
 
 def _texts(bag: Bag) -> Iterator[str]:

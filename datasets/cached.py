@@ -10,7 +10,7 @@ import orjson
 
 from datasets.record import Record
 
-ON_PREMISES = ("directory", "skype")
+ON_PREMISES = ("directory", "skype", "forwarding")
 SOURCES = ("licences", "users", "voice", "numbers", *ON_PREMISES)
 """The outside systems that are cached, in the order they are read in: later ones refer to earlier ones."""
 
@@ -41,6 +41,7 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "skype_line": ("directory", "msrtcsip_line"),
     "skype_home": ("skype", "home"),
     "skype_number": ("skype", "line_uri"),
+    "forwarding": ("forwarding", "forwarding"),
     "groups": ("groups", "groups"),
 }
 """Every column that a search can show, in order: which source it comes from, and which value of it."""

@@ -11,6 +11,7 @@ from datasets.directory import DeltaPage
 from datasets.hybrid import SkypeUser
 from datasets.users import AdUser, DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
 from engine import cache
+from engine.cache_forwarding import ForwardingReading, Listed
 from engine.cache_sync import Gone, Reading
 from engine.runtime import Runtime
 from engine.systems import DirectorySystem, SkypeSystem
@@ -27,6 +28,7 @@ class Whole:
     is_complete: bool = True
     covers_all: bool = True
     link: str = ""
+    at_once: int = cache.SLICE
 
     def __iter__(self) -> Iterator[Document]:
         """Read everything."""
@@ -43,6 +45,7 @@ class Few:
     is_complete: bool = False
     covers_all: bool = False
     link: str = ""
+    at_once: int = cache.SLICE
 
     def __iter__(self) -> Iterator[Document | Gone]:
         """Read these objects."""
@@ -55,7 +58,7 @@ class Few:
 class ChangedUsers:
     """Users since the last read, by Graph's delta; all of them when there was none or it is too long ago."""
 
-    source, covers_all = "users", True
+    source, covers_all, at_once = "users", True, cache.SLICE
 
     def __init__(self, runtime: Runtime, link: str) -> None:
         self._runtime, self._after, self.link = runtime, link, ""
@@ -132,22 +135,22 @@ class Unanswered:
     is_complete: bool = False
     covers_all: bool = True
     link: str = ""
+    at_once: int = cache.SLICE
 
     def __iter__(self) -> Iterator[Document]:
         """Read nothing. Raises NotAllowed with the reason."""
         raise NotAllowed(self.reason)
 
 
-def everything(runtime: Runtime, *, link: str = "") -> list[Reading]:
-    """Give every source that this site has; users since `link`, or all of them."""
-    systems = runtime.systems
-    return [*of_tenant(runtime, link), *of_directory(systems.directory), *of_servers(systems.skype)]
+def everything(runtime: Runtime, *, link: str = "", forwarding: int = 0) -> list[Reading]:
+    """Give every source that this site has: users since `link` or all, call forwarding of so many of them."""
+    servers = of_servers(runtime.systems.skype, runtime, forwarding)
+    return [*of_tenant(runtime, link), *of_directory(runtime.systems.directory), *servers]
 
 
-def without_tenant(directory: DirectorySystem | None, skype: SkypeSystem | None, reason: str) -> list[Reading]:
+def without_tenant(reason: str, *on_premises: Reading) -> list[Reading]:
     """Give what can be read when the tenant cannot be asked, and the reason for the rest."""
-    unanswered = (Unanswered(name, reason) for name in SOURCES if name not in ON_PREMISES)
-    return [*unanswered, *of_directory(directory), *of_servers(skype)]
+    return [*(Unanswered(name, reason) for name in SOURCES if name not in ON_PREMISES), *on_premises]
 
 
 def of_tenant(runtime: Runtime, link: str) -> list[Reading]:
@@ -169,12 +172,13 @@ def of_directory(directory: DirectorySystem | None) -> list[Reading]:
     return [Whole("directory", lambda: map(of_account, everybody(deadline_s=_SLOWEST_DIRECTORY_S)))]
 
 
-def of_servers(skype: SkypeSystem | None) -> list[Reading]:
-    """Give the users of Skype for Business Server, where the site has one."""
+def of_servers(skype: SkypeSystem | None, keeper: cache.Keeper, forwarding: int = 0) -> list[Reading]:
+    """Give the users of Skype for Business Server, where the site has one, and call forwarding of so many of them."""
     if skype is None:
         return []
-    everybody = skype.everybody
-    return [Whole("skype", lambda: map(of_server_user, everybody(deadline_s=_SLOWEST_DIRECTORY_S)))]
+    everybody, listed = skype.everybody, Listed()
+    users = Whole("skype", lambda: map(of_server_user, listed.heard(everybody(deadline_s=_SLOWEST_DIRECTORY_S))))
+    return [users, ForwardingReading(skype, listed, keeper, forwarding)] if forwarding else [users]
 
 
 def of_groups(runtime: Runtime, groups: Collection[str]) -> list[Reading]:

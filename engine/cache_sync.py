@@ -47,6 +47,10 @@ class Reading(Protocol):
     def link(self) -> str:
         """Give, once everything was read, where the next read may go on; empty when it cannot."""
 
+    @property
+    def at_once(self) -> int:
+        """Give after how many objects to make sure that nobody else writes: few where each takes long."""
+
     def __iter__(self) -> Iterator[Document | Gone]:
         """Read. Raises what the connectors raise."""
 
@@ -135,9 +139,9 @@ def _news(known: dict[str, bytes], items: Iterable[Document | Gone], reading: Re
     return found
 
 
-def _in_parts(items: Iterable[Item]) -> Iterator[list[Item]]:
+def _in_parts(items: Iterable[Item], size: int = cache.SLICE) -> Iterator[list[Item]]:
     left = iter(items)
-    while some := list(islice(left, cache.SLICE)):
+    while some := list(islice(left, size)):
         yield some
 
 
@@ -168,7 +172,7 @@ class _Sources:
         with self._turn.keeper.database.read() as connection:
             known = cache.known(connection, reading.source, self._coming - 1)
         before, news = len(known), list[Document | Gone]()
-        for some in _in_parts(reading):
+        for some in _in_parts(reading, reading.at_once):
             result.read += len(some)
             self._turn.keep()
             news += _news(known, some, reading)

@@ -70,6 +70,7 @@ def _everything_of(
     numbers = cache.bodies(connection, "numbers", coming, [number for number in primary.values() if number])
     directory = cache.bodies(connection, "directory", coming, [name for name in accounts.values() if name])
     skype = cache.bodies(connection, "skype", coming, [name for name in accounts.values() if name])
+    forwarding = cache.bodies(connection, "forwarding", coming, [name for name in accounts.values() if name])
     groups = cache.bodies(connection, "groups", coming, list(users))
     for key, body in users.items():
         parts = {
@@ -78,6 +79,7 @@ def _everything_of(
             "numbers": numbers.get(primary.get(key, "")),
             "directory": directory.get(accounts[key]),
             "skype": skype.get(accounts[key]),
+            "forwarding": forwarding.get(accounts[key]),
             "groups": groups.get(key),
         }
         yield key, {name: part for name, part in parts.items() if part is not None}

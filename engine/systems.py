@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
+from datasets.call_forwarding import CallForwarding
 from datasets.calling_settings import CallingGroup, Settings
 from datasets.directory import DeltaPage
 from datasets.hybrid import HybridAccount, SkypeUser
@@ -172,6 +173,12 @@ class SkypeSystem(Protocol):
 
     def everybody(self, *, deadline_s: float) -> Iterator[SkypeUser]:
         """Read every enabled user as they come."""
+
+    def call_forwarding(self, sip_address: str) -> CallForwarding:
+        """Read where the calls of a user go, as one of the front ends has it."""
+
+    def front_ends(self) -> Mapping[str, int]:
+        """Count the front ends of each pool."""
 
     def unassigned_ranges(self) -> list[UnassignedRange]:
         """Read the ranges whose unassigned numbers the servers answer."""

@@ -9,7 +9,7 @@ from typing import Any
 from config.errors import InputRefused
 from engine import cache, cache_touched, requests
 from engine.cache import DatabaseOnly, Keeper
-from engine.cache_sources import Unanswered, everything, of_groups, some_users, without_tenant
+from engine.cache_sources import Unanswered, everything, of_directory, of_groups, of_servers, some_users, without_tenant
 from engine.cache_sync import Reading, Removals, SyncResult, sync
 from engine.opening import open_directory, open_servers
 from engine.runtime import Runtime, utc_now
@@ -48,16 +48,18 @@ def _asked(work: Work, *, full: bool) -> Iterator[tuple[Keeper, list[Reading]]]:
     """Open what can be opened and give what to read."""
     with work.database.read() as connection:
         links = {each.source: each.link for each in cache.freshness(connection)}
+    most = work.settings.cache.forwarding_users
     with ExitStack() as stack:
         try:
             keeper: Keeper
             keeper = runtime = stack.enter_context(work.runtime())
-            readings = everything(runtime, link="" if full else links.get("users", "")) + _groups(work, runtime)
+            link = "" if full else links.get("users", "")
+            readings = everything(runtime, link=link, forwarding=most) + _groups(work, runtime)
         except InputRefused as error:
             directory = stack.enter_context(open_directory(work.settings, work.database))
             skype = stack.enter_context(open_servers(work.settings, work.database))
-            readings = without_tenant(directory, skype, str(error))
             keeper = DatabaseOnly(work.database, work.limits)
+            readings = without_tenant(str(error), *of_directory(directory), *of_servers(skype, keeper, most))
         yield keeper, readings
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from connectors.errors import AlreadyThere, Invalid
+from connectors.errors import AlreadyThere, Invalid, NotFound, Unsupported
 from connectors.quoting import ldap_any_of
 from connectors.skype import MoveOptions, SkypeServer
 from lab.catalogue import E5
 from lab.records import User
 from lab.server import Lab
 from lab.settings import Settings
+from lab.skype_records import Forwarding
 from tests.fakes.shell_site import endpoint_of, shell_of
 
 ONLINE = "sipfed.online.lync.com"
@@ -74,6 +76,28 @@ def test_the_server_tells_its_build_and_where_the_cloud_is(server: SkypeServer) 
     """The four numbers are read out of the sentence, and the hosting provider is asked once."""
     assert server.server_build() == "7.0.2046.524"
     assert (server.cloud_host(), server.cloud_host()) == (ONLINE, ONLINE)
+
+
+def test_call_forwarding_is_read_from_one_front_end(lab: Lab, server: SkypeServer) -> None:
+    """M99: where calls go is read by address, and each pool has three front ends that may answer."""
+    user = licensed(lab, 1)
+    sam = str(user.text("onPremisesSamAccountName")).casefold()
+    address = lab.tenant.skype[sam].sip_address.casefold().removeprefix("sip:")
+    forwarding = Forwarding(ringing="tel:+431", unanswered="sip:desk@contoso.example")
+    lab.tenant.forwarding[sam] = [(lab.tenant.clock.now(), forwarding)]
+    assert server.call_forwarding(address).text == "rings too tel:+431, unanswered to sip:desk@contoso.example"
+    assert server.front_ends() == dict.fromkeys(server.pools(), 3)
+    with pytest.raises(NotFound):
+        server.call_forwarding("nobody@contoso.example")
+
+
+def test_servers_without_the_cmdlet_say_what_to_do(lab: Lab) -> None:
+    """A host that does not know the cmdlet is refused with the version it needs and the setting that leaves it out."""
+    lab.tenant.settings.change({"jea_commands": ["Get-CsUser"]})
+    limited = replace(endpoint_of(lab.endpoints), configuration_name="VoiceOperators")
+    remedy = r"2019 CU1 ; set cache\.forwarding_users to 0"
+    with SkypeServer(shell_of(limited)) as elsewhere, pytest.raises(Unsupported, match=remedy):
+        elsewhere.call_forwarding("anybody@contoso.example")
 
 
 def test_a_user_is_moved_and_back_with_the_options_of_the_site(lab: Lab, server: SkypeServer) -> None:

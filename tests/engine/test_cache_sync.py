@@ -45,6 +45,7 @@ class Answer:
     fails_after: int | None = None
     covers_all: bool = True
     link: str = ""
+    at_once: int = cache.SLICE
 
     def __iter__(self) -> Iterator[Document | Gone]:
         """Give the objects."""
@@ -327,7 +328,7 @@ def test_users_of_the_servers_are_shown_with_their_home(runtime: Runtime, tenant
     """Home and line on-premises can be searched for; servers that are out are degraded, and what was known stays."""
     server = FakeSkype(tenant)
     server.home("id-3", "tel:+4312345678")
-    run(runtime, *everything(runtime), *of_servers(server))
+    run(runtime, *everything(runtime), *of_servers(server, runtime))
     (found,) = shown(runtime, POOL).values()
     assert (found["skype_home"], found["skype_number"]) == (POOL.casefold(), "tel:+4312345678")
 
@@ -336,7 +337,7 @@ def test_users_of_the_servers_are_shown_with_their_home(runtime: Runtime, tenant
             raise Unreachable("the servers do not answer")
 
     tenant.before = fail
-    result = run(runtime, *everything(runtime), *of_servers(server))
+    result = run(runtime, *everything(runtime), *of_servers(server, runtime))
     assert [each.source for each in result.sources if each.trouble] == ["skype"]
     assert len(shown(runtime, POOL)) == 1
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from connectors.errors import AlreadyThere, Invalid, NotFound
+from datasets.call_forwarding import CallForwarding
 from datasets.hybrid import PHONE_SYSTEM_PLAN, SKYPE_ONLINE_PLAN_2, TEAMS_PLAN, HybridAccount, SkypeUser
 from datasets.unassigned_ranges import UnassignedRange
 from datasets.users import DirectoryUser
@@ -64,6 +65,8 @@ class FakeSkype:
         self.build: str | None = "7.0.2046.524"
         self.people: dict[str, SkypeUser] = {}
         self.moves: list[tuple[str, str]] = []
+        self.forwarding: dict[str, list[str]] = {}
+        self.asked: list[str] = []
 
     def home(self, user_id: str, line: str | None = None, *, voice: bool = True, pool: str = POOL) -> None:
         """Home a user of the tenant on the server; the synchronisation has been there already."""
@@ -95,6 +98,18 @@ class FakeSkype:
         """Read everybody."""
         self._tenant.read("skype.everybody", "")
         return iter(list(self.people.values()))
+
+    def front_ends(self) -> dict[str, int]:
+        """Count the front ends."""
+        self._tenant.read("skype.front_ends", "")
+        return {POOL: max(map(len, self.forwarding.values()), default=1)}
+
+    def call_forwarding(self, sip_address: str) -> CallForwarding:
+        """Answer as one front end after the other has it."""
+        self.asked.append(sip_address)
+        self._tenant.read("skype.call_forwarding", sip_address)
+        texts = self.forwarding.get(sip_address, [""])
+        return CallForwarding(sip_address=sip_address, forwarded_to=texts[len(self.asked) % len(texts)])
 
     def disable_skype_user(self, sip_address: str) -> None:
         """Take a user from the server."""
