@@ -126,13 +126,16 @@ def export(
 
 @app.command("freshness")
 def freshness(as_json: Json = False) -> None:
-    """Show when each source was last read, and what is wrong with those that are degraded."""
+    """Show when each source was last read, what is wrong with it, and which generation is shown."""
     from engine import cache
 
     with opened.database() as database, database.read() as connection:
-        rows = [each._asdict() for each in cache.freshness(connection)]
+        current = cache.generation(connection)
+        rows = [{**each._asdict(), "generation": current} for each in cache.freshness(connection)]
     columns = ("source", "state", "documents", "synced_at", "message")
     output.show(rows, columns, json_wanted=as_json, empty="nothing was read yet ; run ./callwright users sync")
+    if rows and not as_json:
+        output.say(f"generation {current} is shown")
 
 
 @app.command("filters")

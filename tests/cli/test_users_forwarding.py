@@ -69,6 +69,8 @@ def test_the_newest_of_three_lagging_front_ends_is_found(lab: Lab, run: Run) -> 
     assert shown["forwarding"] == "to sip:sales@contoso.example"
     assert "agree" not in shown["forwarding_as_of"]
     assert shown["as_of"]["forwarding"]
+    assert {each["generation"] for each in run("users", "freshness", "--json").json} == {again["generation"]}
+    assert f"generation {again['generation']} is shown" in run("users", "freshness").out
 
 
 def test_a_front_end_that_is_out_and_all_of_them(lab: Lab, run: Run) -> None:
