@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import opened, output
+from cli import acts, opened, output
+from cli.acts import Act, quietly
 from cli.exits import FinishedWithFailures
-from cli.onboarding import quietly
 
 if TYPE_CHECKING:
     from engine.audit import AuditFilter
 
+RETENTION = Act("retention", "flows.record_keeping", "RetentionRequest")
 app = typer.Typer(help="Read the record of every change, or prove that it was not altered.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Limit = Annotated[int, typer.Option(min=1, max=1_000_000, help="How many entries, newest first.")]
@@ -154,16 +155,10 @@ def erase(
     as_json: Json = False,
 ) -> None:
     """Erase personal data whose date has come; the proof stays. A schedule does it every night."""
-    from engine.requests import Actor
-    from flows.record_keeping import RetentionRequest, story
-    from tasks.stage import InProcess
-
     if not dry_run and not output.confirmed("erase personal data whose date has come? It cannot be undone", yes=yes):
         raise typer.Exit(1)
-    name = getpass.getuser()
-    request = RetentionRequest(keep_days=keep_days, dry_run=dry_run, requested_by=name)
-    with quietly():
-        summary = story(request, InProcess(), Actor(kind="os_user", name=name))
+    request = {"keep_days": keep_days, "dry_run": dry_run, "requested_by": getpass.getuser()}
+    summary = acts.run_here(RETENTION, request)
     output.as_json(summary) if as_json else output.pairs(summary)
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from cli import onboarding, opened, output, prefect_runs
+from cli import acts, onboarding, opened, output
+from cli.acts import Act
 from cli.exits import DependencyMissing, FinishedWithFailures
 
-if TYPE_CHECKING:
-    from engine.requests import Actor
-
-CREATE = "batch-create"
-RUN, PREFLIGHT, UNDO, CONTROL, RETRY = "batch-run", "batch-preflight", "batch-undo", "batch-control", "batch-retry"
+CREATE = Act("batch-create", "flows.batches", "CreateRequest", "create_story")
+CONTROL = Act("batch-control", "flows.batches", "ControlRequest", "control_story")
+RETRY = Act("batch-retry", "flows.batches", "RetryRequest", "retry_story")
+RUN = Act("batch-run", "flows.migration", "BatchRequest", "run_story")
+PREFLIGHT = Act("batch-preflight", "flows.migration", "PreflightRequest", "preflight_story")
+UNDO = Act("batch-undo", "flows.migration", "UndoRequest", "undo_story")
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 Name = Annotated[str, typer.Argument(help="Name or id of the batch.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop after the plan; nothing outside is changed.")]
@@ -45,7 +47,7 @@ def create(values: Mapping[str, Any], *, as_json: bool) -> None:
 
     asked = {**values, "requested_by": getpass.getuser()}
     checked = validated(CreateRequest, asked, where="batch create").model_dump(mode="json")
-    found = _start(CREATE, checked, _create_here)
+    found = acts.run(CREATE, checked)
     if "reasons" in found:
         _tell_preflight(found, as_json=as_json)
     else:
@@ -59,7 +61,7 @@ def preflight(
 ) -> None:
     """Find out what stands in the way of each user; exit code 1 when somebody is blocked."""
     request = {"batch": batch, "file": str(file.resolve()) if file else ""}
-    _tell_preflight(_start(PREFLIGHT, request, _preflight_here), as_json=as_json)
+    _tell_preflight(acts.run(PREFLIGHT, request), as_json=as_json)
 
 
 def _tell_preflight(found: Mapping[str, Any], *, as_json: bool) -> None:
@@ -76,12 +78,12 @@ def _tell_preflight(found: Mapping[str, Any], *, as_json: bool) -> None:
 
 def plan(batch: Name, as_json: Json = False) -> None:
     """Plan the next wave, so that it can be read and approved before; nothing outside is changed."""
-    report(_start(RUN, {"batch": batch, "dry_run": True}, _run_here), as_json=as_json)
+    report(acts.run(RUN, {"batch": batch, "dry_run": True}), as_json=as_json)
 
 
 def run(batch: Name, as_json: Json = False) -> None:
     """Move the waves that may be moved now; start it again to go on. Exit code 1 when somebody failed."""
-    report(_start(RUN, {"batch": batch}, _run_here), as_json=as_json)
+    report(acts.run(RUN, {"batch": batch}), as_json=as_json)
 
 
 def pause(
@@ -114,7 +116,7 @@ def retry(
     as_json: Json = False,
 ) -> None:
     """Try again for those who failed or were refused, and for nobody else."""
-    report(_start(RETRY, {"batch": batch, "wave": wave, "dry_run": dry_run}, _retry_here), as_json=as_json)
+    report(acts.run(RETRY, {"batch": batch, "wave": wave, "dry_run": dry_run}), as_json=as_json)
 
 
 def undo(
@@ -127,7 +129,7 @@ def undo(
     """Take a wave back to Skype for Business with numbers and policies; what cannot come back is named."""
     from cli import plan_acts
 
-    planned = _start(UNDO, {"batch": batch, "wave": wave, "dry_run": True}, _undo_here)
+    planned = acts.run(UNDO, {"batch": batch, "wave": wave, "dry_run": True})
     plan_acts.preview_and_apply(planned, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
@@ -180,77 +182,10 @@ def next_steps(summary: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def actor() -> Actor:
-    """Give who runs the command."""
-    from engine.requests import Actor
-
-    return Actor(kind="os_user", name=getpass.getuser())
-
-
 def _control(batch: str, act: str, *, as_json: bool, **more: str) -> None:
-    report(_start(CONTROL, {"batch": batch, "act": act, **more}, _control_here), as_json=as_json)
+    report(acts.run(CONTROL, {"batch": batch, "act": act, **more}), as_json=as_json)
 
 
-Here = Callable[[Mapping[str, Any]], dict[str, Any]]
-
-
-def _start(deployment: str, request: Mapping[str, Any], here: Here) -> dict[str, Any]:
-    """Run an act in this process, or on the Prefect server if there is one."""
-    asked = {**request, "requested_by": getpass.getuser()}
-    if prefect_runs.server_url():
-        return prefect_runs.run(deployment, asked)
-    with onboarding.quietly():
-        return here(asked)
-
-
-def _create_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.batches import CreateRequest, create_story
-    from tasks.stage import InProcess
-
-    return create_story(CreateRequest(**request), InProcess(), actor())
-
-
-def start_here(act: str, request: Mapping[str, Any]) -> dict[str, Any]:
+def start_here(act: Act, request: Mapping[str, Any]) -> dict[str, Any]:
     """Do one act of a rehearsal in this process, whatever servers there are."""
-    asked = {**request, "requested_by": "rehearsal"}
-    match act:
-        case "preflight":
-            return _preflight_here(asked)
-        case "resume":
-            return _control_here({**asked, "act": "resume"})
-    return _run_here(asked)
-
-
-def _preflight_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.migration import PreflightRequest, preflight_story
-    from tasks.stage import InProcess
-
-    return preflight_story(PreflightRequest(**request), InProcess(), actor())
-
-
-def _run_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.migration import BatchRequest, run_story
-    from tasks.stage import InProcess
-
-    return run_story(BatchRequest(**request), InProcess(), actor())
-
-
-def _undo_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.migration import UndoRequest, undo_story
-    from tasks.stage import InProcess
-
-    return undo_story(UndoRequest(**request), InProcess(), actor())
-
-
-def _control_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.batches import ControlRequest, control_story
-    from tasks.stage import InProcess
-
-    return control_story(ControlRequest(**request), InProcess(), actor())
-
-
-def _retry_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.batches import RetryRequest, retry_story
-    from tasks.stage import InProcess
-
-    return retry_story(RetryRequest(**request), InProcess(), actor())
+    return acts.run_here(act, {**request, "requested_by": "rehearsal"})

@@ -10,7 +10,7 @@ import typer
 
 from cli import opened, output, prefect_runs
 from cli.exits import DependencyMissing, FinishedWithFailures, one_line
-from cli.onboarding import CONTINUE_DEPLOYMENT, DEPLOYMENT
+from cli.onboarding import CONTINUE, ONBOARD
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row
@@ -163,7 +163,7 @@ def _prefect() -> str:
     if not prefect_runs.server_url():
         return "PREFECT_API_URL is not set: runs happen in the calling process"
     names = prefect_runs.deployment_names()
-    missing = {DEPLOYMENT, CONTINUE_DEPLOYMENT} - names
+    missing = {ONBOARD.deployment, CONTINUE.deployment} - names
     if missing:
         what = f"{prefect_runs.server_url()} has no deployment {', '.join(sorted(missing))}"
         raise DependencyMissing(f"{what} ; start: ./callwright serve --mapping FILE")

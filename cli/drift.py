@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cli import onboarding, output, prefect_runs
+from cli import acts, onboarding, output
+from cli.acts import Act
 
-DEPLOYMENT = "drift"
+DRIFT = Act("drift", "flows.drift", "DriftRequest")
 COLUMNS = ("label", "template", "attribute", "live", "wanted", "then", "why")
 
 
@@ -21,8 +21,7 @@ def drift(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Compare onboarded users with their templates; what may converge is planned, a number never is."""
-    request = {"dry_run": not apply, "requested_by": getpass.getuser()}
-    summary = prefect_runs.run(DEPLOYMENT, request) if prefect_runs.server_url() else _here(request)
+    summary = acts.run(DRIFT, {"dry_run": not apply})
     if file is not None:
         _write(file, summary["found"])
         output.note(f"{len(summary['found'])} of {summary['differences']} differences are in {file}")
@@ -30,15 +29,6 @@ def drift(
         output.show(summary["found"][:50], COLUMNS, json_wanted=False, empty="everybody is as their template wants")
     shown = summary if as_json else {name: value for name, value in summary.items() if name != "found"}
     onboarding.report(shown, as_json=as_json)
-
-
-def _here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from engine.requests import Actor
-    from flows.drift import DriftRequest, story
-    from tasks.stage import InProcess
-
-    with onboarding.quietly():
-        return story(DriftRequest(**request), InProcess(), Actor(kind="os_user", name=str(request["requested_by"])))
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

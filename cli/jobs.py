@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import opened, output, plan_acts, plans, prefect_runs
-from cli.onboarding import quietly, whole_path
+from cli import acts, opened, output, plan_acts, plans
+from cli.acts import Act
+from cli.onboarding import whole_path
 from config.errors import InputRefused
 
 if TYPE_CHECKING:
     from engine.jobs import Job
 
-DEPLOYMENT = "bulk-edit"
+EDIT = Act("bulk-edit", "flows.bulk_edit", "BulkEditRequest")
 LISTED = ("id", "at", "by", "asked", "state", "users", "counts", "plan_id")
 app = typer.Typer(help="Look at bulk edits, cancel or delete one.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -42,18 +41,8 @@ def edit(
     if file is not None and not file.is_file():
         raise InputRefused(f"{file} is no file", where="--file", remedy="give the path of an existing file")
     who = {"filter": saved, "text": text, "file": whole_path(file) if file else "", "users": user or []}
-    request = {**who, "set": assignments or [], "dry_run": True, "requested_by": getpass.getuser()}
-    summary = prefect_runs.run(DEPLOYMENT, request) if prefect_runs.server_url() else _edit_here(request)
+    summary = acts.run(EDIT, {**who, "set": assignments or [], "dry_run": True})
     plan_acts.preview_and_apply(summary, dry_run=dry_run, yes=yes, as_json=as_json)
-
-
-def _edit_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from engine.requests import Actor
-    from flows.bulk_edit import BulkEditRequest, story
-    from tasks.stage import InProcess
-
-    with quietly():
-        return story(BulkEditRequest(**request), InProcess(), Actor(kind="os_user", name=str(request["requested_by"])))
 
 
 @app.command("list")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Annotated, Any
 
 import typer
 
-from cli import number_flows, onboarding, opened, output
+from cli import acts, number_flows, onboarding, opened, output
+from cli.acts import Act
 from cli.number_flows import DryRun, Json
 from config.errors import InputRefused
 
-FEED, STEPS, DELETION = "lifecycle", "leaver-steps", "user-deletion"
+FEED = Act("lifecycle", "flows.lifecycle", "LifecycleRequest")
+STEPS = Act("leaver-steps", "flows.lifecycle", "StepsRequest", "steps_story")
+DELETION = Act("user-deletion", "flows.lifecycle", "DeletionRequest", "deletion_story")
 
 
 def add_to(app: typer.Typer, users: typer.Typer) -> None:
@@ -32,12 +33,12 @@ def lifecycle(
     if not feed.is_file():
         raise InputRefused(f"{feed} is no file", where="--feed", remedy="give the path of an existing file")
     files = {"feed": onboarding.whole_path(feed), "mapping": onboarding.whole_path(mapping)}
-    onboarding.report(number_flows.run(FEED, {**files, "dry_run": dry_run}, _feed_here), as_json=as_json)
+    onboarding.report(acts.run(FEED, {**files, "dry_run": dry_run}), as_json=as_json)
 
 
 def leaver_steps(dry_run: DryRun = False, as_json: Json = False) -> None:
     """Take the steps that are due today for everybody who leaves or is being deleted."""
-    onboarding.report(number_flows.run(STEPS, {"dry_run": dry_run}, _steps_here), as_json=as_json)
+    onboarding.report(acts.run(STEPS, {"dry_run": dry_run}), as_json=as_json)
 
 
 def departures(
@@ -93,7 +94,7 @@ def delete(
     if not dry_run and not yes:
         _confirm(user, targets, after_days)
     request = {"user": user, "targets": named, "after_days": after_days, "dry_run": dry_run}
-    onboarding.report(number_flows.run(DELETION, request | {"confirm": user}, _delete_here), as_json=as_json)
+    onboarding.report(acts.run(DELETION, request | {"confirm": user}), as_json=as_json)
 
 
 def _confirm(user: str, targets: str, after_days: int) -> None:
@@ -114,30 +115,3 @@ def keep(user: number_flows.User, as_json: Json = False) -> None:
         output.as_json({"user": label, "withdrawn": True})
     else:
         output.say(f"{label} is not deleted ; ./callwright undo takes back the first step")
-
-
-def _actor() -> Any:
-    from engine.requests import Actor
-
-    return Actor(kind="os_user", name=getpass.getuser())
-
-
-def _feed_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.lifecycle import LifecycleRequest, story
-    from tasks.stage import InProcess
-
-    return story(LifecycleRequest(**request), InProcess(), _actor())
-
-
-def _steps_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.lifecycle import StepsRequest, steps_story
-    from tasks.stage import InProcess
-
-    return steps_story(StepsRequest(**request), InProcess(), _actor())
-
-
-def _delete_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.lifecycle import DeletionRequest, deletion_story
-    from tasks.stage import InProcess
-
-    return deletion_story(DeletionRequest(**request), InProcess(), _actor())

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from cli import onboarding, output, prefect_runs
+from cli import acts, onboarding, output
+from cli.acts import Act
 from config.errors import InputRefused
 
-EXPIRY, GRACE, ASSIGN, UNASSIGN = "reservation-expiry", "grace-release", "number-assign", "number-unassign"
-SYNC, ORDERS = "number-sync", "number-orders"
+EXPIRY = Act("reservation-expiry", "flows.reservation_expiry", "ExpiryRequest")
+GRACE = Act("grace-release", "flows.grace_release", "GraceRequest")
+ASSIGN = Act("number-assign", "flows.number_assignment", "AssignRequest", "assign_story")
+UNASSIGN = Act("number-unassign", "flows.number_assignment", "UnassignRequest", "unassign_story")
+SYNC = Act("number-sync", "flows.number_sync", "SyncRequest")
+ORDERS = Act("number-orders", "flows.number_orders", "OrderRequest")
 SHOWN = 50
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop after the plan; nothing is changed.")]
 User = Annotated[str, typer.Argument(help="User principal name or object id.")]
-Here = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,12 +36,12 @@ def add_to(app: typer.Typer) -> None:
 
 def expire(dry_run: DryRun = False, as_json: Json = False) -> None:
     """Free every reserved number whose time is over."""
-    _report(EXPIRY, {"dry_run": dry_run}, _expire_here, as_json=as_json)
+    _report(EXPIRY, {"dry_run": dry_run}, as_json=as_json)
 
 
 def grace(dry_run: DryRun = False, as_json: Json = False) -> None:
     """Free every number whose grace period is over, here and in Teams."""
-    _report(GRACE, {"dry_run": dry_run}, _grace_here, as_json=as_json)
+    _report(GRACE, {"dry_run": dry_run}, as_json=as_json)
 
 
 def sync(
@@ -51,7 +54,7 @@ def sync(
 ) -> None:
     """Compare inventory, Teams, on-premises lines and the directory; report what differs and fix what is safe."""
     request = {"dry_run": not fix, "most_fixes": most_fixes, "shrink_percent": shrink_percent}
-    summary = run(SYNC, request, _sync_here)
+    summary = acts.run(SYNC, request)
     if not as_json:
         _show_differences(summary)
         summary = {name: value for name, value in summary.items() if name not in ("found", "read", "classes")}
@@ -80,7 +83,7 @@ def assign(
     if number and pool:
         raise InputRefused("a number and a pool are named", where="--pool", remedy="name one of them")
     request = {"user": user, "number": number or None, "pool": pool or None, "dry_run": dry_run}
-    _report(ASSIGN, request, _assign_here, as_json=as_json)
+    _report(ASSIGN, request, as_json=as_json)
 
 
 def unassign(
@@ -95,7 +98,7 @@ def unassign(
     """Take a user's number away; it rests here and in Teams before anybody else gets it."""
     days = None if grace_days < 0 else grace_days
     request = {"user": user, "number": number or None, "grace_days": days, "dry_run": dry_run}
-    _report(UNASSIGN, request, _unassign_here, as_json=as_json)
+    _report(UNASSIGN, request, as_json=as_json)
 
 
 Pool = Annotated[str, typer.Option(help="Every number of this pool.")]
@@ -117,65 +120,8 @@ def release_order(
 
 
 def _order(kind: str, what: Mapping[str, Any], *, place: bool, as_json: bool) -> None:
-    _report(ORDERS, {**what, "kind": kind, "dry_run": not place}, _order_here, as_json=as_json)
+    _report(ORDERS, {**what, "kind": kind, "dry_run": not place}, as_json=as_json)
 
 
-def run(deployment: str, request: Mapping[str, Any], here: Here) -> dict[str, Any]:
-    """Run an act in this process, or on the Prefect server if there is one."""
-    asked = {**request, "requested_by": getpass.getuser()}
-    if prefect_runs.server_url():
-        return prefect_runs.run(deployment, asked)
-    with onboarding.quietly():
-        return here(asked)
-
-
-def _report(deployment: str, request: Mapping[str, Any], here: Here, *, as_json: bool) -> None:
-    onboarding.report(run(deployment, request, here), as_json=as_json)
-
-
-def _expire_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.reservation_expiry import ExpiryRequest, story
-    from tasks.stage import InProcess
-
-    return story(ExpiryRequest(**request), InProcess(), _actor(request))
-
-
-def _grace_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.grace_release import GraceRequest, story
-    from tasks.stage import InProcess
-
-    return story(GraceRequest(**request), InProcess(), _actor(request))
-
-
-def _sync_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.number_sync import SyncRequest, story
-    from tasks.stage import InProcess
-
-    return story(SyncRequest(**request), InProcess(), _actor(request))
-
-
-def _order_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.number_orders import OrderRequest, story
-    from tasks.stage import InProcess
-
-    return story(OrderRequest(**request), InProcess(), _actor(request))
-
-
-def _assign_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.number_assignment import AssignRequest, assign_story
-    from tasks.stage import InProcess
-
-    return assign_story(AssignRequest(**request), InProcess(), _actor(request))
-
-
-def _unassign_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from flows.number_assignment import UnassignRequest, unassign_story
-    from tasks.stage import InProcess
-
-    return unassign_story(UnassignRequest(**request), InProcess(), _actor(request))
-
-
-def _actor(request: Mapping[str, Any]) -> Any:
-    from engine.requests import Actor
-
-    return Actor(kind="os_user", name=str(request["requested_by"]))
+def _report(act: Act, request: Mapping[str, Any], *, as_json: bool) -> None:
+    onboarding.report(acts.run(act, request), as_json=as_json)

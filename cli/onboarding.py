@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cli import opened, output, prefect_runs
+from cli import acts, opened, output
+from cli.acts import Act
 from cli.exits import DependencyMissing, FinishedWithFailures
 from config.errors import InputRefused
 
-DEPLOYMENT, CONTINUE_DEPLOYMENT = "onboarding", "continue-waiting"
-RECONCILE_DEPLOYMENT = "reconcile"
+ONBOARD = Act("onboarding", "flows.onboarding", "OnboardingRequest")
+CONTINUE = Act("continue-waiting", "flows.continue_waiting", "ContinueRequest")
+RECONCILE = Act("reconcile", "flows.reconcile", "ReconcileRequest")
 FAULTS = ("failed", "refused", "unknown")
 SHOWN = 20
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
@@ -35,23 +35,17 @@ def onboard(
     if not feed.is_file():
         raise InputRefused(f"{feed} is no file", where="--feed", remedy="give the path of an existing file")
     files = {"feed": whole_path(feed), "mapping": whole_path(mapping)}
-    request = {**files, "dry_run": dry_run, "requested_by": getpass.getuser()}
-    here = not prefect_runs.server_url()
-    report(_onboard_here(request) if here else prefect_runs.run(DEPLOYMENT, request), as_json=as_json)
+    report(acts.run(ONBOARD, {**files, "dry_run": dry_run}), as_json=as_json)
 
 
 def continue_waiting(as_json: Json = False) -> None:
     """Go on with every line that waits and whose moment has come."""
-    request = {"requested_by": getpass.getuser()}
-    here = not prefect_runs.server_url()
-    report(_continue_here(request) if here else prefect_runs.run(CONTINUE_DEPLOYMENT, request), as_json=as_json)
+    report(acts.run(CONTINUE, {}), as_json=as_json)
 
 
 def reconcile(as_json: Json = False) -> None:
     """Settle what died with its process: intents without an outcome, claims, leases, streams and requests."""
-    request = {"requested_by": getpass.getuser()}
-    here = not prefect_runs.server_url()
-    report(_reconcile_here(request) if here else prefect_runs.run(RECONCILE_DEPLOYMENT, request), as_json=as_json)
+    report(acts.run(RECONCILE, {}), as_json=as_json)
 
 
 def report(summary: Mapping[str, Any], *, as_json: bool) -> None:
@@ -101,19 +95,6 @@ def _show_troubles(plan_id: str) -> str:
     return state
 
 
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Keep the chatter of libraries off the terminal: what matters to a person is in the summary."""
-    import logging
-
-    before = logging.root.manager.disable
-    logging.disable(logging.INFO)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
 def whole_path(path: Path) -> str:
     """Give a file as a path that holds in any folder: a run on a server starts in another; leave a name as it is."""
     return str(path.resolve()) if path.is_file() else str(path)
@@ -123,32 +104,3 @@ def _for_people(summary: Mapping[str, Any]) -> dict[str, object]:
     facts = {name: value for name, value in summary.items() if name not in ("counts", "people")}
     counted = {**summary.get("people", {}), **summary.get("counts", {})}
     return facts | {f"  {name.replace('_', ' ')}": number for name, number in counted.items() if number}
-
-
-def _onboard_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from engine.requests import Actor
-    from flows.onboarding import OnboardingRequest, story
-    from tasks.stage import InProcess
-
-    actor = Actor(kind="os_user", name=str(request["requested_by"]))
-    with quietly():
-        return story(OnboardingRequest(**request), InProcess(), actor)
-
-
-def _continue_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from engine.requests import Actor
-    from flows.continue_waiting import ContinueRequest, story
-    from tasks.stage import InProcess
-
-    actor = Actor(kind="os_user", name=str(request["requested_by"]))
-    with quietly():
-        return story(ContinueRequest(**request), InProcess(), actor)
-
-
-def _reconcile_here(request: Mapping[str, Any]) -> dict[str, Any]:
-    from engine.requests import Actor
-    from flows.reconcile import ReconcileRequest, story
-    from tasks.stage import InProcess
-
-    with quietly():
-        return story(ReconcileRequest(**request), InProcess(), Actor(kind="os_user", name=str(request["requested_by"])))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import opened, output, plans, prefect_runs
-from cli.onboarding import quietly, report
+from cli import acts, opened, output, plans
+from cli.acts import Act
+from cli.onboarding import report
 
 if TYPE_CHECKING:
     from engine.approvals import Person
 
-APPLY_DEPLOYMENT, ROLLBACK_DEPLOYMENT, RESTORE_DEPLOYMENT = "plan-apply", "rollback", "restore"
+APPLY = Act("plan-apply", "flows.plan_apply", "PlanApplyRequest")
+ROLLBACK = Act("rollback", "flows.rollback", "RollbackRequest")
+RESTORE = Act("restore", "flows.restore", "RestoreRequest")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 PlanId = Annotated[str, typer.Argument(help="The plan's id, as 'plan list' shows it.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -61,7 +63,7 @@ def apply(plan_id: PlanId, yes: Yes = False, as_json: Json = False) -> None:
     """Apply a stored plan exactly as it was reviewed; one that must be approved first waits until it is."""
     if not output.confirmed(f"apply plan {plan_id}?", yes=yes):
         raise typer.Exit(1)
-    report(_apply(plan_id), as_json=as_json)
+    report(acts.run(APPLY, {"plan_id": plan_id}), as_json=as_json)
 
 
 def undo(
@@ -79,7 +81,7 @@ def undo(
 ) -> None:
     """Take back what a run changed, or parts of it; what somebody changed since is named and stays."""
     chosen = {"run": run, "lines": line or [], "changes": change or [], "attributes": attribute or []}
-    summary = _plan_undo(chosen | {"dry_run": True, "requested_by": getpass.getuser()})
+    summary = acts.run(ROLLBACK, chosen | {"dry_run": True})
     preview_and_apply(summary, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
@@ -95,7 +97,7 @@ def restore(
 ) -> None:
     """Give users the voice state they had at a moment; what cannot be restored is named."""
     request = {"moment": _moment(at), "users": user or [], "everybody": everybody}
-    summary = _plan_restore(request | {"dry_run": True, "requested_by": getpass.getuser()})
+    summary = acts.run(RESTORE, request | {"dry_run": True})
     preview_and_apply(summary, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
@@ -121,41 +123,7 @@ def preview_and_apply(summary: Mapping[str, Any], *, dry_run: bool, yes: bool, a
         output.note(f"nothing was changed ; apply it with: ./callwright plan apply {plan_id}")
         report(summary, as_json=as_json)
         return
-    report(_apply(plan_id), as_json=as_json)
-
-
-def _plan_restore(request: Mapping[str, Any]) -> dict[str, Any]:
-    if prefect_runs.server_url():
-        return prefect_runs.run(RESTORE_DEPLOYMENT, request)
-    from engine.requests import Actor
-    from flows.restore import RestoreRequest, story
-    from tasks.stage import InProcess
-
-    with quietly():
-        return story(RestoreRequest(**request), InProcess(), Actor(kind="os_user", name=str(request["requested_by"])))
-
-
-def _plan_undo(request: Mapping[str, Any]) -> dict[str, Any]:
-    if prefect_runs.server_url():
-        return prefect_runs.run(ROLLBACK_DEPLOYMENT, request)
-    from engine.requests import Actor
-    from flows.rollback import RollbackRequest, story
-    from tasks.stage import InProcess
-
-    with quietly():
-        return story(RollbackRequest(**request), InProcess(), Actor(kind="os_user", name=str(request["requested_by"])))
-
-
-def _apply(plan_id: str) -> dict[str, Any]:
-    request = {"plan_id": plan_id, "requested_by": getpass.getuser()}
-    if prefect_runs.server_url():
-        return prefect_runs.run(APPLY_DEPLOYMENT, request)
-    from engine.requests import Actor
-    from flows.plan_apply import PlanApplyRequest, story
-    from tasks.stage import InProcess
-
-    with quietly():
-        return story(PlanApplyRequest(**request), InProcess(), Actor(kind="os_user", name=request["requested_by"]))
+    report(acts.run(APPLY, {"plan_id": plan_id}), as_json=as_json)
 
 
 def _typed(name: str) -> Person:

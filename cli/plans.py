@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import opened, output
+from cli.acts import quietly
 from cli.exits import FinishedWithFailures
-from cli.onboarding import quietly
 
 if TYPE_CHECKING:
     from engine.plan_store import StoredLine

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated
 
 import typer
 
 from cli import opened, output
-from cli.onboarding import Mapping_, quietly, report, whole_path
+from cli.acts import actor, quietly
+from cli.onboarding import Mapping_, report, whole_path
 
 app = typer.Typer(help="Look at the feed rows that were not understood, or try them again.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -42,11 +42,9 @@ def retry(
     as_json: Json = False,
 ) -> None:
     """Try quarantined rows again, after their mapping or the site policy was put right."""
-    from engine.requests import Actor
     from flows.quarantine_retry import story
     from tasks.stage import InProcess
 
-    actor = Actor(kind="os_user", name=getpass.getuser())
     with quietly():
-        summary = story(whole_path(mapping), sorted(set(ids)), InProcess(), actor)
+        summary = story(whole_path(mapping), sorted(set(ids)), InProcess(), actor())
     report(summary, as_json=as_json)

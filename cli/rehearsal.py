@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import batch_acts, onboarding, opened, output
+from cli import acts, batch_acts, opened, output
 from cli.children import ROOT
 from cli.exits import DependencyMissing, FinishedWithFailures
 from config.errors import InputRefused
@@ -38,7 +38,7 @@ def rehearse(
     """Move the batch in a stand-in of the tenant, and say what would fail and how long it would take."""
     if not snapshot.is_file():
         raise InputRefused(f"{snapshot} is no file", where="--snapshot", remedy="write one with ./callwright snapshot")
-    with tempfile.TemporaryDirectory(prefix="callwright-rehearsal-") as folder, onboarding.quietly():
+    with tempfile.TemporaryDirectory(prefix="callwright-rehearsal-") as folder, acts.quietly():
         found = _rehearsed(batch, snapshot.resolve(), Path(folder), visits)
     if as_json:
         output.as_json(found)
@@ -85,16 +85,16 @@ def _moved(batch: str, visits: int, theirs: Any) -> dict[str, Any]:
     from engine import batches
     from tasks.batches import TROUBLED
 
-    examined = batch_acts.start_here("preflight", {"batch": batch})
+    examined = batch_acts.start_here(batch_acts.PREFLIGHT, {"batch": batch})
     began, pauses = time.monotonic(), list[str]()
-    found = batch_acts.start_here("run", {"batch": batch})
+    found = batch_acts.start_here(batch_acts.RUN, {"batch": batch})
     for _ in range(visits):
         if found["state"] == "paused":
             pauses.append(found["why"])
-            found = batch_acts.start_here("resume", {"batch": batch})
+            found = batch_acts.start_here(batch_acts.CONTROL, {"batch": batch, "act": "resume"})
         elif found["state"] in OPEN_STATES:
             time.sleep(0.1)
-            found = batch_acts.start_here("run", {"batch": batch})
+            found = batch_acts.start_here(batch_acts.RUN, {"batch": batch})
         else:
             break
     with theirs.read() as connection:

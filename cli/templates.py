@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import opened, output
-from cli.onboarding import quietly
+from cli.acts import quietly
 
 if TYPE_CHECKING:
     from config.site_policy import SitePolicy

@@ -5,20 +5,20 @@ from __future__ import annotations
 import getpass
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import opened, output, prefect_runs
+from cli import acts, opened, output
+from cli.acts import Act
 from cli.exits import FinishedWithFailures
-from cli.onboarding import quietly
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from engine.user_search import Found
 
-DEPLOYMENT = "cache-sync"
+SYNC = Act("cache-sync", "flows.cache_sync", "CacheSyncRequest")
 SHOWN = ("name", "address", "number", "department", "country", "licences")
 app = typer.Typer(help="Find users in what was last read of the tenant.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -32,8 +32,7 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """Read what changed in the tenant; exit code 1 when a source could not be read or was not believed."""
-    request = {"full": full, "only_touched": only_touched, "requested_by": getpass.getuser()}
-    summary = prefect_runs.run(DEPLOYMENT, request) if prefect_runs.server_url() else _sync_here(request)
+    summary = acts.run(SYNC, {"full": full, "only_touched": only_touched})
     rows = [{"source": name, **facts} for name, facts in summary["sources"].items()]
     if as_json:
         output.as_json(summary)
@@ -47,16 +46,6 @@ def sync(
         raise FinishedWithFailures(
             f"degraded: {what} ; what was known before is kept; see ./callwright users freshness"
         )
-
-
-def _sync_here(request: dict[str, Any]) -> dict[str, Any]:
-    from engine.requests import Actor
-    from flows.cache_sync import CacheSyncRequest, story
-    from tasks.stage import InProcess
-
-    with quietly():
-        actor = Actor(kind="os_user", name=str(request["requested_by"]))
-        return story(CacheSyncRequest(**request), InProcess(), actor)
 
 
 @app.command("search")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 from importlib import import_module
+from inspect import signature
+from typing import get_type_hints
 
 import pytest
 
-from cli import onboarding, plan_acts
+from cli.acts import Act
 from deployments.catalog import CATALOG
 from tests.fakes.checkout import python_files, text_of, tracked, tree_of
 
+COMMANDS = [f"{name.removesuffix('.py').replace('/', '.')}" for name in python_files("cli") if "__main__" not in name]
 FLOWS = [f"{name.removesuffix('.py').replace('/', '.')}" for name in python_files("flows")]
 
 
@@ -50,8 +53,22 @@ def test_deployments_are_described() -> None:
     assert [name for name in names if f"`{name}`" not in pages] == []
 
 
-def test_command_line_starts_deployments_that_exist() -> None:
-    """The command line asks a Prefect server for deployments that the catalog has."""
-    names = {deployed.name for deployed in CATALOG}
-    assert {onboarding.DEPLOYMENT, onboarding.CONTINUE_DEPLOYMENT, onboarding.RECONCILE_DEPLOYMENT} <= names
-    assert {plan_acts.APPLY_DEPLOYMENT, plan_acts.ROLLBACK_DEPLOYMENT, plan_acts.RESTORE_DEPLOYMENT} <= names
+def acts_of(module: str) -> list[Act]:
+    """List the acts that a module of the command line declares."""
+    return [value for value in vars(import_module(module)).values() if isinstance(value, Act)]
+
+
+@pytest.mark.parametrize("act", sorted({act for name in COMMANDS for act in acts_of(name)}), ids=lambda act: act[0])
+def test_command_line_starts_deployments_that_exist(act: Act) -> None:
+    """An act of the command line names a deployment of the catalog, what its form asks for, and a story."""
+    module = import_module(act.module)
+    request, story = getattr(module, act.request), getattr(module, act.story)
+    entry = next(deployed.flow for deployed in CATALOG if deployed.name == act.deployment)
+    flow = getattr(import_module(entry.partition(":")[0]), entry.partition(":")[2])
+    assert get_type_hints(flow.fn)["request"] is request
+    assert list(signature(story).parameters) == ["request", "run", "actor"]
+
+
+def test_the_command_line_has_acts() -> None:
+    """The list is not empty because of a change of names."""
+    assert len({act.deployment for name in COMMANDS for act in acts_of(name)}) >= 20
