@@ -17,7 +17,7 @@ from config.site_policy import SitePolicy
 from config.user_types import UserType, inapplicable, observed_type
 from datasets.bulk_edits import Edits
 from datasets.users import AdUser, DirectoryUser, VoiceUser
-from engine import inventory, plan_store
+from engine import claims, inventory, plan_store
 from engine.change import Change
 from engine.converge import Target, converge
 from engine.number_acts import Asked, Person, Recipient, assigning, releasing
@@ -70,14 +70,10 @@ def plan_bulk_edit(
     _check(runtime, wanted, seen)
     plan_id = new_id("p")
     planner = _Planner(runtime, site, plan_id, seen, terms)
-    try:
+    with claims.kept_by(runtime, plan_id):
         lines = tuple(planner.line(name, edits) for name, edits in wanted.items())
         with runtime.database.write() as connection:
             plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=lines), runtime.now())
-    except Exception:
-        with runtime.database.write() as connection:
-            inventory.give_back_plan(connection, plan_id, runtime.now())
-        raise
     return plan_id
 
 

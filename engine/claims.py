@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -14,6 +15,7 @@ from datasets.numbering import PhoneNumber
 from engine import inventory, inventory_endings
 from engine.change import Change
 from engine.readers import Observed
+from engine.runtime import Runtime
 
 Settle = Callable[[Connection, Change, str, datetime], object]
 
@@ -26,6 +28,17 @@ def person(employee_id: str) -> str:
 def user(user_id: str) -> str:
     """Name the owner of an assigned number."""
     return f"user:{user_id}"
+
+
+@contextmanager
+def kept_by(runtime: Runtime, plan_id: str) -> Iterator[None]:
+    """Let a plan claim numbers inside; when it cannot be made, every one of them is given back."""
+    try:
+        yield
+    except Exception:
+        with runtime.database.write() as connection:
+            inventory.give_back_plan(connection, plan_id, runtime.now())
+        raise
 
 
 def settle_done(connection: Connection, change: Change, plan_id: str, now: datetime) -> None:

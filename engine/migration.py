@@ -20,6 +20,7 @@ from datasets.users import AdUser, SubscribedSku, VoiceUser
 from engine.change import Change, Effect
 from engine.compare import compare
 from engine.conditions import LINE_RELEASED, PHONE_SYSTEM, TEAMS_ONLY, TEAMS_SERVICE, VOICE_CARRIED
+from engine.number_lines import assigning, writing_back
 from engine.onboarding import ChosenNumber
 from engine.readers import Observed, directory_value, is_teams_only, skype_value, voice_value
 
@@ -237,21 +238,12 @@ def _line(migrant: Migrant, goal: Goal) -> list[Change]:
 
 
 def _number(migrant: Migrant) -> list[Change]:
-    chosen, obj = migrant.chosen, migrant.object
+    chosen = migrant.chosen
     if chosen is None:
         return []
-    parameters: dict[str, JsonValue] = {
-        "number": chosen.number,
-        "number_type": chosen.number_type,
-        "location_id": chosen.location_id,
-    }
-    effects = [
-        Effect(object=f"number:{chosen.number}", attribute="owner", after=migrant.user_id),
-        Effect(object=obj, attribute="number", after=chosen.number),
-    ]
-    if not migrant.observed(obj, "enterprise_voice"):
-        effects.append(Effect(object=obj, attribute="enterprise_voice", before=False, after=True))
-    return [_change(migrant, "assign_number", parameters, *effects, waits_for=PHONE_SYSTEM)]
+    has_voice = bool(migrant.observed(migrant.object, "enterprise_voice"))
+    terms = (chosen.number, chosen.number_type, chosen.location_id)
+    return [assigning(migrant.user_id, *terms, has_voice=has_voice, reason=REASON)]
 
 
 def _carried_voice(migrant: Migrant, goal: Goal) -> list[Change]:
@@ -279,14 +271,8 @@ def _policies(migrant: Migrant, goal: Goal) -> list[Change]:
 
 def _write_back(migrant: Migrant, goal: Goal) -> list[Change]:
     number = migrant.chosen.number if migrant.chosen else migrant.number
-    if migrant.ad is None or number is None or not goal.options.write_back:
+    if migrant.ad is None or number is None:
         return []
-    obj = f"ad:{migrant.ad.sam_account_name}"
-    found: dict[str, JsonValue] = {"telephoneNumber": migrant.ad.telephone_number, "ipPhone": migrant.ad.ip_phone}
-    found |= {name: value for (seen, name), value in migrant.recent.items() if seen == obj}
-    effects = compare(obj, dict.fromkeys(goal.options.write_back, number), found)
-    if not effects:
-        return []
-    attributes: dict[str, JsonValue] = {effect.attribute: effect.after for effect in effects}
-    parameters: dict[str, JsonValue] = {"sam_account_name": migrant.ad.sam_account_name, "attributes": attributes}
-    return [_change(migrant, "write_directory", parameters, *effects)]
+    return writing_back(
+        migrant.user_id, migrant.ad, dict.fromkeys(goal.options.write_back, number), migrant.recent, reason=REASON
+    )

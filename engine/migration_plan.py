@@ -17,7 +17,7 @@ from config.site_policy import SitePolicy
 from datasets.batches import BatchNumbers, BatchOptions
 from datasets.preflight import Concern
 from datasets.users import NumberAssignment
-from engine import inventory, plan_store
+from engine import claims, plan_store
 from engine.change import Change
 from engine.locations import Locations
 from engine.migration import Goal, Migrant, plan_user
@@ -77,16 +77,12 @@ def plan_wave(
     learn(runtime, seen)
     with runtime.database.write() as connection:
         define_site(connection, site)
-    try:
+    with claims.kept_by(runtime, plan_id):
         lines = tuple(
             _line(each) for some in parts(judge(seen), options) for each in _chosen(runtime, seen, plan_id, some)
         )
         with runtime.database.write() as connection:
             plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=lines), runtime.now())
-    except Exception:
-        with runtime.database.write() as connection:
-            inventory.give_back_plan(connection, plan_id, runtime.now())
-        raise
     return plan_id
 
 

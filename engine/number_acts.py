@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
-from pydantic import JsonValue
-
 from config.errors import InputRefused
 from config.site_policy import SitePolicy
 from datasets.inventory import NumberState, PoolExhausted
@@ -19,8 +17,7 @@ from datasets.number_types import DELIVERED, DIRECT_ROUTING, ON_PREMISES, kind_o
 from datasets.numbering import PhoneNumber, parse_number
 from datasets.users import DirectoryUser, NumberAssignment, VoiceUser
 from engine import claims, inventory, number_lines, number_write_back, plan_store
-from engine.change import Change, Effect
-from engine.conditions import PHONE_SYSTEM
+from engine.change import Change
 from engine.locations import Locations, is_blocked
 from engine.overlay import recent_effects
 from engine.plan import Line, LineState, Plan
@@ -80,13 +77,9 @@ def plan_assignment(
     person, plan_id = read_person(runtime, asked.user), new_id("p")
     if person.number is not None:
         return _store(runtime, plan_id, request_id, person.line(unchanged=_kept(runtime, person, asked)))
-    try:
+    with claims.kept_by(runtime, plan_id):
         changes = assigning(runtime, site, plan_id, Recipient(person, asked), claim=claim)
         return _store(runtime, plan_id, request_id, person.line(changes))
-    except Exception:
-        with runtime.database.write() as connection:
-            inventory.give_back_plan(connection, plan_id, runtime.now())
-        raise
 
 
 @dataclass(frozen=True)
@@ -259,30 +252,14 @@ def _learn(runtime: Runtime, number: PhoneNumber, row: NumberAssignment | None, 
 
 def _assigning(runtime: Runtime, site: SitePolicy, person: Person, chosen: _Chosen) -> list[Change]:
     kind = _kind(runtime, chosen)
-    number, user_id = chosen.number.e164, person.account.id
+    number = chosen.number.e164
     with runtime.database.read() as connection:
         locations = Locations(runtime.systems, site, pool_terms(connection, site))
     location = locations.of_number(number, kind, chosen.pool, chosen.row)
-    parameters: dict[str, JsonValue] = {
-        "user_id": user_id,
-        "number": number,
-        "number_type": type_to_send(kind),
-        "location_id": location,
-    }
-    effects = [
-        Effect(object=f"number:{number}", attribute="owner", after=user_id),
-        Effect(object=person.object, attribute="number", after=number),
-    ]
-    if not person.voice.is_enterprise_voice_enabled:
-        effects.append(Effect(object=person.object, attribute="enterprise_voice", before=False, after=True))
-    assign = Change(
-        kind="assign_number",
-        target=person.object,
-        parameters=parameters,
-        effects=tuple(effects),
-        reason="comes back inside the grace period" if chosen.was_resting else "asked for",
-        waits_for=PHONE_SYSTEM,
-    )
+    reason = "comes back inside the grace period" if chosen.was_resting else "asked for"
+    has_voice = person.voice.is_enterprise_voice_enabled
+    terms = (number, type_to_send(kind), location)
+    assign = number_lines.assigning(person.account.id, *terms, has_voice=has_voice, reason=reason)
     if chosen.was_resting and is_blocked(runtime.systems, number):
         return [number_lines.lifting(number, "its former owner gets it back"), assign]
     return [assign]

@@ -11,6 +11,7 @@ from datasets.number_types import DIRECT_ROUTING
 from datasets.users import AdUser, NumberAssignment, VoiceUser
 from engine.change import Change, Effect
 from engine.compare import compare
+from engine.conditions import PHONE_SYSTEM
 from engine.plan import Line
 from engine.readers import Observed
 
@@ -49,7 +50,12 @@ def lifting(number: str, reason: str) -> Change:
 
 
 def writing_back(
-    user_id: str, ad: AdUser, wanted: Mapping[str, str | None], recent: Observed | None = None
+    user_id: str,
+    ad: AdUser,
+    wanted: Mapping[str, str | None],
+    recent: Observed | None = None,
+    *,
+    reason: str = "number write-back",
 ) -> list[Change]:
     """Give the change that makes telephone attributes of the directory what they shall be; nothing if they are so."""
     obj = f"ad:{ad.sam_account_name}"
@@ -59,7 +65,7 @@ def writing_back(
         return []
     attributes: dict[str, JsonValue] = {effect.attribute: effect.after for effect in effects}
     parameters: dict[str, JsonValue] = {"sam_account_name": ad.sam_account_name, "attributes": attributes}
-    target, reason = f"user:{user_id}", "number write-back"
+    target = f"user:{user_id}"
     return [Change(kind="write_directory", target=target, parameters=parameters, effects=effects, reason=reason)]
 
 
@@ -76,6 +82,33 @@ def blocking(number: str, days: int, reason: str, *, before: str | None = NOT_BL
     effect = Effect(object=obj, attribute="block", before=before, after=BLOCKED)
     parameters = {"number": number, "days": days}
     return Change(kind="block_number", target=obj, parameters=dict(parameters), effects=(effect,), reason=reason)
+
+
+def assigning(
+    user_id: str, number: str, number_type: str, location_id: str | None, *, has_voice: bool, reason: str
+) -> Change:
+    """Give the change that gives a number to a user; it switches Enterprise Voice on for those who have it off."""
+    obj = f"user:{user_id}"
+    effects = [
+        Effect(object=f"number:{number}", attribute="owner", after=user_id),
+        Effect(object=obj, attribute="number", after=number),
+    ]
+    if not has_voice:
+        effects.append(Effect(object=obj, attribute="enterprise_voice", before=False, after=True))
+    parameters: dict[str, JsonValue] = {
+        "user_id": user_id,
+        "number": number,
+        "number_type": number_type,
+        "location_id": location_id,
+    }
+    return Change(
+        kind="assign_number",
+        target=obj,
+        parameters=parameters,
+        effects=tuple(effects),
+        reason=reason,
+        waits_for=PHONE_SYSTEM,
+    )
 
 
 def unassigning(user_id: str, voice: VoiceUser, number: str, row: NumberAssignment | None, grace_days: int) -> Change:

@@ -23,7 +23,7 @@ from engine.claims import person as person_owner
 from engine.compare import compare
 from engine.conditions import PHONE_SYSTEM
 from engine.life import Life, is_gone
-from engine.number_lines import lifting, writing_back
+from engine.number_lines import assigning, lifting, writing_back
 from engine.plan import Line, LineState
 from engine.readers import CALLING, GROUP, Observed, directory_value, is_of_directory, voice_value
 
@@ -300,33 +300,14 @@ def _licences(situation: Situation, template: LifecycleTemplate, account: Direct
 
 
 def _number(situation: Situation, account: DirectoryUser) -> list[Change]:
-    chosen, obj = situation.chosen, f"user:{account.id}"
+    chosen = situation.chosen
     if chosen is None:
         return []
-    parameters: dict[str, JsonValue] = {
-        "user_id": account.id,
-        "number": chosen.number,
-        "number_type": chosen.number_type,
-        "location_id": chosen.location_id,
-    }
-    effects = [
-        Effect(object=f"number:{chosen.number}", attribute="owner", after=account.id),
-        Effect(object=obj, attribute="number", after=chosen.number),
-    ]
-    if situation.number is not None or not situation.observed(obj, "enterprise_voice"):
-        effects.append(Effect(object=obj, attribute="enterprise_voice", before=False, after=True))
+    # Whoever gives a number back for this one loses Enterprise Voice with it.
+    has_voice = situation.number is None and bool(situation.observed(f"user:{account.id}", "enterprise_voice"))
     lifted = [lifting(chosen.number, "its former owner comes back")] if chosen.is_blocked else []
-    return [
-        *lifted,
-        Change(
-            kind="assign_number",
-            target=obj,
-            parameters=parameters,
-            effects=tuple(effects),
-            reason=situation.why,
-            waits_for=PHONE_SYSTEM,
-        ),
-    ]
+    terms = (chosen.number, chosen.number_type, chosen.location_id)
+    return [*lifted, assigning(account.id, *terms, has_voice=has_voice, reason=situation.why)]
 
 
 def _enterprise_voice(situation: Situation, template: LifecycleTemplate, account: DirectoryUser) -> list[Change]:
