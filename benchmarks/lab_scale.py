@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.labs import lab_process
 from benchmarks.report import Goal, report, wants_json
 
 PEOPLE, SHARE = 100_000, 0.3
@@ -71,15 +72,9 @@ def main() -> int:
 @contextmanager
 def _lab(folder: Path) -> Iterator[Running]:
     """Run a lab until the block ends."""
-    command = [sys.executable, "-m", "lab", "--users", str(PEOPLE), "--hybrid", str(SHARE), "--folder", str(folder)]
     started = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            yield Running(process, json.loads(line), time.perf_counter() - started)
-        finally:
-            process.terminate()
+    with lab_process(folder, "--users", str(PEOPLE), "--hybrid", str(SHARE)) as (process, endpoints):
+        yield Running(process, endpoints, time.perf_counter() - started)
 
 
 def _everything(endpoints: Mapping[str, Any]) -> int:

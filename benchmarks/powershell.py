@@ -30,6 +30,7 @@ from pypsrp.powershell import PowerShell as Pipeline
 from pypsrp.serializer import Serializer
 from pypsrp.wsman import WSMan
 
+from benchmarks.labs import lab_process
 from benchmarks.report import Goal, report, wants_json
 from connectors.app_registration import AppRegistration, ClientSecret
 from connectors.powershell import MessageReader, PowerShell
@@ -78,15 +79,11 @@ def main() -> int:
 @contextmanager
 def tenant(users: int) -> Iterator[Endpoints]:
     """Start a stand-in tenant and give its endpoints."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "lab", "--users", str(users), "--seed", "1", "--folder", folder]
-        started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        try:
-            assert started.stdout is not None
-            yield json.loads(started.stdout.readline())
-        finally:
-            started.terminate()
-            started.communicate(timeout=30)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        lab_process(Path(folder), "--users", str(users), "--seed", "1") as (_, endpoints),
+    ):
+        yield endpoints
 
 
 def endpoint_of(endpoints: Endpoints) -> Endpoint:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,11 +14,12 @@ from typing import Any
 
 import httpx
 
+from benchmarks.labs import PROJECT, lab_process
 from config.lab_site import as_toml, sections_of
 from deployments.environment import child_environment
 from deployments.server import PrefectServer
 
-SITE = Path(__file__).resolve().parents[2] / "config" / "sample"
+SITE = PROJECT / "config" / "sample"
 Call = Mapping[str, Any]
 
 
@@ -79,7 +79,9 @@ def estate(users: int, sessions: int) -> Iterator[Estate]:
     with tempfile.TemporaryDirectory(prefix="callwright-migration-") as name:
         folder = Path(name)
         server = PrefectServer(_made(folder / "prefect"))
-        with _tenant(folder / "lab", users, sessions) as endpoints, server:
+        people = ("--users", str(users), "--hybrid", "1", "--seed", "1")
+        quota = ("--set", f"shells_per_user={2 * sessions}", "--set", f"shells_per_tenant={4 * sessions}")
+        with lab_process(folder / "lab", *people, *quota) as (_, endpoints), server:
             settings = folder / "callwright.toml"
             sections = sections_of(endpoints)
             sections["powershell"]["sessions"] = sessions
@@ -87,23 +89,7 @@ def estate(users: int, sessions: int) -> Iterator[Estate]:
             sections["ocs_powershell"]["sessions"] = sessions
             settings.write_text(as_toml(sections, database_url=f"sqlite:///{folder / 'ours.db'}", site=str(SITE)))
             environment = child_environment(server.place, CALLWRIGHT_SETTINGS=str(settings))
-            environment["PYTHONPATH"] = os.pathsep.join([str(SITE.parents[1]), environment.get("PYTHONPATH", "")])
             yield Estate(folder, str(endpoints["control_url"]), environment)
-
-
-@contextmanager
-def _tenant(folder: Path, users: int, sessions: int) -> Iterator[Mapping[str, Any]]:
-    quota = [f"shells_per_user={2 * sessions}", f"shells_per_tenant={4 * sessions}"]
-    settings = [part for each in quota for part in ("--set", each)]
-    command = [sys.executable, "-m", "lab", "--users", str(users), "--hybrid", "1", "--seed", "1"]
-    with subprocess.Popen(
-        [*command, "--folder", str(folder), *settings], stdout=subprocess.PIPE, text=True, cwd=SITE.parents[1]
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield json.loads(process.stdout.readline())
-        finally:
-            process.terminate()
 
 
 def _made(folder: Path) -> Path:
