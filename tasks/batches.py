@@ -18,7 +18,7 @@ from datasets.batches import BatchOptions
 from datasets.preflight import Preflight
 from engine import approvals, batch_control, batch_gates, batch_sources, journal, leases, plan_store, requests
 from engine import batches as rows
-from engine.apply import Chunk, apply_chunk, chunks, discard, start
+from engine.apply import Chunk, apply_chunk, discard, start
 from engine.approvals import ApprovalMissing
 from engine.batch_sources import Source
 from engine.leases import LeaseHeld
@@ -213,9 +213,7 @@ def cut(batch_id: str, plan_id: str) -> list[tuple[str, str, int, int]]:
         start(runtime, plan_id, work.site.approvals)
         with work.database.read() as connection:
             at_once = rows.find(connection, batch_id).options.concurrency
-        size = work.settings.chunk
-        cut_up = chunks(runtime, plan_id, at_once, smallest=size.smallest, largest=size.largest)
-        return [(batch_id, each.plan_id, each.first, each.last) for each in cut_up]
+        return [(batch_id, each.plan_id, each.first, each.last) for each in work.chunks(runtime, plan_id, at_once)]
 
 
 @stage(READ)

@@ -15,7 +15,7 @@ from datasets.checks import rules_for
 from datasets.feeds import BadRow, GoodRow, blast_radius, count_leavers, count_number_changes
 from datasets.people import Person
 from engine import feeds, outcomes, plan_store, requests, template_versions
-from engine.apply import Chunk, apply_chunk, chunks, start
+from engine.apply import Chunk, apply_chunk, start
 from engine.lives import Lives
 from engine.observe import Row
 from engine.plan_store import StoredLine
@@ -133,9 +133,7 @@ def cut(plan_id: str) -> list[tuple[str, int, int]]:
             template_versions.refuse_moved(connection, plan_id, work.site.templates)
         start(runtime, plan_id, work.site.approvals)
         sessions = work.settings.powershell.sessions if work.settings.powershell else 3
-        size = work.settings.chunk
-        cut_up = chunks(runtime, plan_id, sessions, smallest=size.smallest, largest=size.largest)
-        return [(chunk.plan_id, chunk.first, chunk.last) for chunk in cut_up]
+        return [(chunk.plan_id, chunk.first, chunk.last) for chunk in work.chunks(runtime, plan_id, sessions)]
 
 
 @stage(CHUNK, "apply lines {first} to {last}")

@@ -16,6 +16,7 @@ from config.settings import Settings, read_settings
 from config.site_policy import SitePolicy, read_site
 from connectors import schema
 from connectors.database import Database
+from engine.apply import Chunk, chunks
 from engine.opening import open_systems
 from engine.resolve import Waits
 from engine.runtime import Limits, Runtime
@@ -58,6 +59,11 @@ class Work:
             account=timedelta(days=wait.account_give_up_days),
             reservation_after_start=timedelta(days=wait.reservation_days_after_start),
         )
+
+    def chunks(self, runtime: Runtime, plan_id: str, at_once: int) -> list[Chunk]:
+        """Cut the due lines of a plan into chunks of guided size, within the sizes of the settings."""
+        size = self.settings.chunk
+        return chunks(runtime, plan_id, at_once, smallest=size.smallest, largest=size.largest)
 
     @contextmanager
     def runtime(self) -> Iterator[Runtime]:
