@@ -6,7 +6,7 @@ The number that an on-premises server owns, msRTCSIP-Line, is read and never wri
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Self, get_args
+from typing import get_args
 
 from pydantic import JsonValue, ValidationError
 
@@ -17,6 +17,7 @@ from connectors.powershell import PowerShell
 from connectors.quoting import any_of
 from connectors.rows import RowResult, settle
 from connectors.scripts import SET_AD_USER
+from connectors.shell_owner import ShellOwner
 from connectors.shell_probe import probed
 from connectors.writes import writes
 from datasets.findings import Finding
@@ -28,23 +29,11 @@ _PROPERTIES = ("telephoneNumber", "ipPhone", "mobile", "homePhone", "msRTCSIP-Li
 _NAMES_PER_FILTER = 20
 
 
-class Directory:
+class Directory(ShellOwner):
     """Users of one Active Directory; safe to share between threads. The shell is closed with it."""
 
     def __init__(self, shell: PowerShell, *, deadline_s: float = 120.0) -> None:
         self.shell, self._deadline_s = shell, deadline_s
-
-    def __enter__(self) -> Self:
-        """Give itself; sessions are opened when first needed."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the sessions."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the sessions."""
-        self.shell.close()
 
     def user(self, sam_account_name: str) -> AdUser | None:
         """Read one user by account name; None when there is none."""

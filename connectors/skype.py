@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 from pydantic import JsonValue
 
@@ -19,6 +18,7 @@ from connectors.errors import NotFound, Unsupported
 from connectors.powershell import PowerShell
 from connectors.quoting import ldap_any_of
 from connectors.shell_errors import SYSTEM
+from connectors.shell_owner import ShellOwner
 from connectors.shell_probe import probed
 from connectors.writes import writes
 from datasets.call_forwarding import CallForwarding
@@ -67,23 +67,11 @@ class MoveOptions:
         return {"DomainController": self.domain_controller} if self.domain_controller else {}
 
 
-class SkypeServer:
+class SkypeServer(ShellOwner):
     """The users of one deployment; safe to share between threads. The shell is closed with it."""
 
     def __init__(self, shell: PowerShell, options: MoveOptions | None = None, *, deadline_s: float = 120.0) -> None:
         self.shell, self._options, self._deadline_s = shell, options or MoveOptions(), deadline_s
-
-    def __enter__(self) -> Self:
-        """Give itself; sessions are opened when first needed."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the sessions."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the sessions."""
-        self.shell.close()
 
     def user(self, sip_address: str) -> SkypeUser | None:
         """Read one user by SIP address; None when the server has none."""

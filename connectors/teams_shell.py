@@ -6,7 +6,6 @@ The module signs in inside the session, with the tokens handed to it; it talks t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Self
 
 from pydantic import JsonValue
 
@@ -17,6 +16,7 @@ from connectors.powershell import PowerShell
 from connectors.rows import RowResult, settle
 from connectors.scripts import REMOVE_PHONE_NUMBER, SET_PHONE_NUMBER, Script
 from connectors.shell_errors import classify
+from connectors.shell_owner import ShellOwner
 from connectors.shell_probe import probed
 from connectors.shell_sessions import Call, PipelineFailedError, Session
 from connectors.writes import writes
@@ -56,7 +56,7 @@ class TeamsSignIn:
         return tokens
 
 
-class TeamsShell:
+class TeamsShell(ShellOwner):
     """Teams configuration of one tenant; safe to share between threads. The shell is closed with it."""
 
     def __init__(
@@ -64,18 +64,6 @@ class TeamsShell:
     ) -> None:
         self.shell, self._deadline_s = shell, deadline_s
         shell.prepare_with(TeamsSignIn(tokens, tenant_id=tenant_id))
-
-    def __enter__(self) -> Self:
-        """Give itself; sessions are opened when first needed."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the sessions."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the sessions."""
-        self.shell.close()
 
     def locations(self) -> list[EmergencyLocation]:
         """Read the emergency locations."""

@@ -13,8 +13,7 @@ import pytest
 from lab.records import User
 from tests.fakes.command_line import Ran, Run
 from tests.fakes.databases import sqlite_database
-from tests.fakes.hybrid_lab import HybridLab, hybrid_lab
-from tests.fakes.lab_environment import environment_of, skype_environment_of
+from tests.fakes.hybrid_lab import HybridLab, hybrid_lab, point_shortly_at
 
 pytestmark = pytest.mark.slow
 MOVE = "Move-CsUser"
@@ -36,11 +35,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HybridLab]:
 @pytest.fixture
 def hybrid(running: HybridLab, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HybridLab]:
     """Point the settings at the lab, with a database of its own and short times."""
-    endpoints = running.lab.endpoints
-    for name, value in (environment_of(endpoints, folder) | skype_environment_of(endpoints)).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("CALLWRIGHT_WAIT__POLL_S", "0.05")
-    monkeypatch.setenv("CALLWRIGHT_WAIT__LAG_WINDOW_S", "0.1")
+    point_shortly_at(running.lab, folder, monkeypatch)
     yield running
     running.lab.faults.clear()
 

@@ -92,14 +92,26 @@ class HybridLab:
         raise AssertionError([(line.state, line.reason) for line in lines])
 
 
+def point_at(lab: Lab, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Point the settings at a hybrid lab, with a database in the folder."""
+    for name, value in (environment_of(lab.endpoints, folder) | skype_environment_of(lab.endpoints)).items():
+        patch.setenv(name, value)
+
+
+def point_shortly_at(lab: Lab, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Point the settings at a hybrid lab, with a database in the folder and times for tests."""
+    point_at(lab, folder, patch)
+    patch.setenv("CALLWRIGHT_WAIT__POLL_S", "0.05")
+    patch.setenv("CALLWRIGHT_WAIT__LAG_WINDOW_S", "0.1")
+
+
 @contextmanager
 def hybrid_lab(folder: Path, database: Database, patch: pytest.MonkeyPatch, **settings: object) -> Iterator[HybridLab]:
     """Start a lab with half of its people on the servers and open the engine on it."""
     wanted = Settings()
     wanted.change({"hybrid_share": 0.6, **settings})  # type: ignore[dict-item]  # plain values
     with Lab(folder=folder / "lab", users=40, seed=11, settings=wanted) as lab:
-        for name, value in (environment_of(lab.endpoints, folder) | skype_environment_of(lab.endpoints)).items():
-            patch.setenv(name, value)
+        point_at(lab, folder, patch)
         read = read_settings()
         with open_systems(read) as systems:
             runtime = Runtime(database, systems.for_engine(), LIMITS)
