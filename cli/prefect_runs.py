@@ -15,10 +15,12 @@ from config.errors import InputRefused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from httpx import Response
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun
 
 POLL_S = 1.0
+_REFUSED = 409
 
 
 def server_url() -> str:
@@ -43,13 +45,30 @@ def deployment_names() -> set[str]:
 
 def _start(client: SyncPrefectClient, deployment: str, request: Mapping[str, Any]) -> FlowRun:
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
+    from prefect.exceptions import PrefectHTTPStatusError
 
     found = client.read_deployments(deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment])))
     if not found:
         raise DependencyMissing(
             f"{server_url()} has no deployment '{deployment}' ; start: ./callwright serve --mapping FILE"
         )
-    return client.create_flow_run_from_deployment(found[0].id, parameters={"request": dict(request)})
+    try:
+        return client.create_flow_run_from_deployment(found[0].id, parameters={"request": dict(request)})
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code != _REFUSED:
+            raise
+        raise InputRefused(_said(error.response), where=deployment, remedy="correct it and try again") from error
+
+
+def _said(response: Response) -> str:
+    """Give in a line why the server refused the parameters of a run, as its form would have."""
+    try:
+        said = str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        said = "the Prefect server refused the parameters"
+    place, _, reason = said.partition("Failure reason: ")
+    field = place.partition("'request.")[2].partition("'")[0]
+    return " ".join((f"{field}: {reason}" if field and reason else said).split())[:300]
 
 
 def _follow(client: SyncPrefectClient, flow_run: FlowRun, sleep: Callable[[float], None]) -> FlowRun:

@@ -6,12 +6,14 @@ Templates are written as `templates.yaml` or as `templates.toml`; it is one mode
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from config.errors import InputRefused
 from config.site_approvals import ApprovalRules
 from config.site_lifecycle import LifecycleRules
 from config.site_mappings import FeedMapping
+from config.site_names import MoreNames, Names, names_of
 from config.site_pools import Forbidden, LocationRule, SitePart, SitePool, overlap
 from config.site_templates import LifecycleTemplate
 from config.toml_files import load_toml
@@ -40,6 +42,11 @@ class SitePolicy(SitePart):
     forbidden: tuple[Forbidden, ...] = ()
     lifecycle: LifecycleRules = LifecycleRules()
     emergency_locations: tuple[LocationRule, ...] = ()
+    more_names: MoreNames = MoreNames()
+
+    def names(self, other_pools: Iterable[str] = ()) -> Names:
+        """Give the names that forms offer; `other_pools` are those that a command made."""
+        return names_of(self.pools, self.templates, self.emergency_locations, self.more_names, other_pools)
 
     def emergency_location(self, number_type: str, country: str = "", site: str = "") -> str | None:
         """Give the location that the first fitting rule names for numbers whose pool names none."""
@@ -89,6 +96,7 @@ def read_site(folder: Path) -> SitePolicy:
         forbidden=file.forbidden,
         lifecycle=read_lifecycle(folder),
         emergency_locations=file.emergency_locations,
+        more_names=read_names(folder),
     )
 
 
@@ -119,6 +127,12 @@ def read_lifecycle(folder: Path) -> LifecycleRules:
     """Read what happens to leavers; a site without the file keeps the defaults. Raises InputRefused."""
     path = folder / "lifecycle.toml"
     return load_toml(path, LifecycleRules) if path.is_file() else LifecycleRules()
+
+
+def read_names(folder: Path) -> MoreNames:
+    """Read what a site knows beside what its pools and templates name; the file is optional. Raises InputRefused."""
+    path = folder / "names.toml"
+    return load_toml(path, MoreNames) if path.is_file() else MoreNames()
 
 
 def read_mapping(place: Path, site: Path | None = None) -> FeedMapping:

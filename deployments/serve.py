@@ -24,6 +24,7 @@ from config.errors import InputRefused
 from config.settings import read_settings
 from deployments.automations import register_automations
 from deployments.catalog import OF_FEEDS, Deployed, Feeds, feed_parameters, for_site
+from deployments.choices import Choices
 from deployments.environment import HEARTBEAT_S, complete
 from deployments.runs import FeedRuns
 from deployments.watcher import POLL_S, Watcher
@@ -92,16 +93,21 @@ def serve_catalog(
         raise InputRefused("no Prefect server is set", where="environment PREFECT_API_URL", remedy=remedy)
     deployments = [deployment_of(each) for each in catalog]
     _write_our_log()
-    stop = Event()
+    choices, stop = Choices(deployments), Event()
+    choices.fill()
     watcher = Watcher(drop_folder, _feed_runs(deployments, mapping, feeds), poll_s=poll_s)
     watching = Thread(target=watcher.watch, args=(stop,), name="watcher", daemon=True)
-    watching.start()
+    looking = Thread(target=choices.keep_fresh, args=(stop,), name="choices", daemon=True)
+    helpers = (watching, looking)
+    for each in helpers:
+        each.start()
     try:
         while not _run(deployments, at_once):
             time.sleep(RETRY_S)
     finally:
         stop.set()
-        watching.join(RETRY_S)
+        for each in helpers:
+            each.join(RETRY_S)
 
 
 def _write_our_log() -> None:

@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.errors import InputRefused
+from config.site_names import LICENCE, LOCATION, POOL, policy_choice
 from config.site_pools import PoolType
 from config.toml_files import refusal
 from connectors.errors import ConnectorError
@@ -18,6 +19,7 @@ from datasets.batches import BatchNumbers, BatchOptions
 from engine.batch_sources import Source, SourceKind
 from engine.requests import Actor
 from flows import acting, batch_views, migration, presentation
+from flows.choices import choice
 from flows.migration import ASKED_BY, AT_ONCE, BATCH
 from flows.onboarding import give_up
 from tasks import batches as stages
@@ -36,17 +38,25 @@ class Then(StrEnum):
     NOTHING = "nothing"
 
 
+def _policy(kind: str, title: str, description: str) -> Any:
+    return Field("", title=title, description=description, json_schema_extra=choice(policy_choice(kind)))
+
+
 class Policies(BaseModel):
     """Policies by name. Empty leaves a policy as it is, `Global` gives the user back to the group's or global one."""
 
     model_config = ConfigDict(extra="forbid")
 
-    dial_plan: str = Field("", title="Dial plan", description="Name of a tenant dial plan.")
-    voice_routing: str = Field("", title="Voice routing", description="Name of a voice routing policy.")
-    calling: str = Field("", title="Calling", description="Name of a calling policy.")
-    caller_id: str = Field("", title="Caller id", description="Name of a caller id policy.")
-    emergency_calling: str = Field("", title="Emergency calling", description="Name of an emergency calling policy.")
-    emergency_routing: str = Field("", title="Emergency routing", description="Name of an emergency routing policy.")
+    dial_plan: str = _policy("TenantDialPlan", "Dial plan", "Name of a tenant dial plan.")
+    voice_routing: str = _policy("OnlineVoiceRoutingPolicy", "Voice routing", "Name of a voice routing policy.")
+    calling: str = _policy("TeamsCallingPolicy", "Calling", "Name of a calling policy.")
+    caller_id: str = _policy("CallingLineIdentity", "Caller id", "Name of a caller id policy.")
+    emergency_calling: str = _policy(
+        "TeamsEmergencyCallingPolicy", "Emergency calling", "Name of an emergency calling policy."
+    )
+    emergency_routing: str = _policy(
+        "TeamsEmergencyCallRoutingPolicy", "Emergency routing", "Name of an emergency call routing policy."
+    )
 
 
 TYPES = {
@@ -73,14 +83,29 @@ class CreateRequest(BaseModel):
     )
     then: Then = Field(Then.PREFLIGHT, title="Then", description="What happens once the batch is made.")
     numbers: BatchNumbers = Field(BatchNumbers.KEEP, title="Numbers", description="Where the numbers come from.")
-    pool: str = Field("", title="Pool", description="Where NumberRange takes from; other sources must lie in it.")
+    pool: str = Field(
+        "",
+        title="Pool",
+        description="Where NumberRange takes from; other sources must lie in it.",
+        json_schema_extra=choice(POOL),
+    )
     number_type: PoolType = Field("directRouting", title="Number type", description="Of numbers that are in no pool.")
-    licences: list[str] = Field([], title="Licences", description="SKU part numbers to assign where they are missing.")
+    licences: list[str] = Field(
+        [],
+        title="Licences",
+        description="SKU part numbers to assign where they are missing.",
+        json_schema_extra=choice(LICENCE),
+    )
     policies: Policies = Field(Policies(), title="Policies", description="Policies that every user of the batch gets.")
     other_policies: list[str] = Field(
         [], title="Other policies", description="TYPE=NAME, such as TeamsCallParkPolicy=Reception."
     )
-    emergency_location: str = Field("", title="Emergency location", description="Id or description of a location.")
+    emergency_location: str = Field(
+        "",
+        title="Emergency location",
+        description="Id or description of a location.",
+        json_schema_extra=choice(LOCATION),
+    )
     write_back: list[Literal["telephoneNumber", "ipPhone"]] = Field(
         [], title="Write back", description="Directory attributes that receive the number."
     )

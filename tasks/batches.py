@@ -20,6 +20,7 @@ from engine import approvals, batch_control, batch_gates, batch_sources, journal
 from engine import batches as rows
 from engine.apply import Chunk, apply_chunk, discard, start
 from engine.approvals import ApprovalMissing
+from engine.batch_names import refuse_unknown
 from engine.batch_sources import Source
 from engine.leases import LeaseHeld
 from engine.migration_plan import plan_wave
@@ -41,10 +42,12 @@ TROUBLED = ("failed", "unknown", "refused", "waiting", "discarded", rows.NOT_FOU
 @stage(READ)
 def create(name: str, source: Source, options: Mapping[str, JsonValue], by: str) -> str:
     """Read who is meant and store the batch; gives its id."""
+    wanted = BatchOptions.model_validate(dict(options))
     with open_work() as work, work.runtime() as runtime:
+        with work.database.read() as connection:
+            refuse_unknown(connection, work.site, wanted)
         members = batch_sources.members(work.database, runtime.systems.graph, source)
         told: dict[str, JsonValue] = {"kind": source.kind.value, "text": source.text}
-        wanted = BatchOptions.model_validate(dict(options))
         with work.database.write() as connection:
             return rows.create(connection, name, told, wanted, members, by=by, now=utc_now())
 

@@ -30,6 +30,7 @@ from deployments.stage import SAMPLE, site_settings
 from engine import batches as rows
 from flows.batches import CreateRequest
 from lab.catalogue import E5
+from lab.records import User
 from lab.server import Lab
 from lab.settings import Settings
 from tests.fakes.browser import opened_page
@@ -50,6 +51,7 @@ class Site:
     database: Database
     environment: dict[str, str]
     people: Path
+    others: tuple[User, ...]
 
     def form(self, deployment: str) -> str:
         """Give the address of a deployment's form in the default front end."""
@@ -69,10 +71,15 @@ class Site:
 
     def command(self, *words: str) -> None:
         """Run a command as an administrator would, on the same database."""
-        environment = {**self.environment, "PYTHONPATH": str(ROOT)}
-        environment.pop("PREFECT_API_URL", None)
+        environment = {name: value for name, value in self.environment.items() if name != "PREFECT_API_URL"}
+        ran = self.run(environment, *words)
+        assert ran.returncode == 0, ran.stderr
+
+    def run(self, environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in an environment."""
         command = [sys.executable, "-P", "-m", "cli", *words]
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+        environment = {**environment, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=120)
 
 
 def write_people(lab: Lab, folder: Path) -> Path:
@@ -86,6 +93,18 @@ def write_people(lab: Lab, folder: Path) -> Path:
     upns = [tenant.users[tenant.by_sam[name]].upn for name in located]
     path.write_text("\n".join(["upn", *upns, "nobody@contoso.example", ""]), encoding="utf-8")
     return path
+
+
+def of_the_cloud(lab: Lab) -> tuple[User, ...]:
+    """Give licensed people who are in Teams already."""
+    tenant = lab.tenant
+    found = [user for user in tenant.users.values() if user.licences and not tenant.voice(user.id).homed_on_premises]
+    return tuple(user for user in found if not user.text("onPremisesSamAccountName") or is_apart(lab, user))[:2]
+
+
+def is_apart(lab: Lab, user: User) -> bool:
+    """Tell whether the servers know nothing of somebody."""
+    return (user.text("onPremisesSamAccountName") or "").casefold() not in lab.tenant.skype
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +126,7 @@ def site(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
         with Child("deployments", command, log=folder / "log", folder=folder / "work", env=environment) as child:
             url = prefect_server.place.url
             child.wait_until(lambda: is_registered(url), 120)
-            yield Site(url, lab, database, environment, write_people(lab, folder))
+            yield Site(url, lab, database, environment, write_people(lab, folder), of_the_cloud(lab))
 
 
 def is_registered(url: str) -> bool:
@@ -195,6 +214,39 @@ def test_a_batch_is_built_and_its_plan_read(site: Site, page: Page) -> None:
     """The form builds it, the artifact shows the plan, and nobody was moved."""
     build(site, page)
     assert [call for call in site.lab.calls.since() if call["write"]] == []
+
+
+def test_a_batch_is_launched_with_what_the_drop_downs_offer(site: Site, page: Page) -> None:
+    """A dial plan and a licence of the site are chosen, the batch is launched: its users have the dial plan (M47)."""
+    page.goto(site.form("batch-create"))
+    fill(page, "Name", "berlin")
+    choose(page, "Users from", "users")
+    fill(page, "Users", ",".join(user.upn for user in site.others))
+    choose(page, "Then", "launch")
+    choose(page, "Numbers", "none")
+    choose(page, "Licences", "SPE_E5")
+    page.keyboard.press("Escape")
+    choose(page, "Dial plan", "DP-Berlin")
+    choose(page, "Caller id", "Anonymous")
+    fill(page, "Canary", "0")
+    page.get_by_role("button", name="Select Voice routing", exact=True).click()
+    expect(page.get_by_role("option", name="VRP-Berlin", exact=True)).to_be_visible()
+    photograph(page, "batch-choices")
+    page.keyboard.press("Escape")
+    submit(page)
+    given = [site.lab.tenant.voice(user.id).policies for user in site.others]
+    assert [(each["TenantDialPlan"], each["CallingLineIdentity"]) for each in given] == [("DP-Berlin", "Anonymous")] * 2
+
+
+def test_the_server_refuses_what_the_site_does_not_know(site: Site) -> None:
+    """A name that no drop-down has is refused by the server, and a command tells it in one line (M48)."""
+    ran = site.run(site.environment, "batch", "create", "x", "--users", "y", "--policy", "TenantDialPlan=DP-Mars")
+    assert (ran.returncode, "DP-Mars" in ran.stderr, "Traceback" in ran.stderr) == (2, True, False)
+    assert ran.stderr.strip().splitlines()[-1].startswith("callwright: batch")
+    ran = site.run(site.environment, "batch", "create", "x", "--users", "y", "--set", "pool=mars")
+    told = ran.stderr.strip().splitlines()
+    assert (ran.returncode, len(told)) == (2, 1), ran.stderr
+    assert "pool: 'mars' is not one of" in told[0]
 
 
 @pytest.mark.nightly
