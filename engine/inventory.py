@@ -6,7 +6,7 @@ journal's outcome, and the moment it is. Numbers change state here and nowhere e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -260,6 +260,15 @@ def unblock(connection: Connection, number: PhoneNumber, *, now: datetime, reaso
 def find(connection: Connection, number: PhoneNumber) -> Taken | None:
     """Read who has a number and since when; None when nobody is known to."""
     return numbers.find_row(connection, Position.of(number))
+
+
+def owners(connection: Connection, known: Iterable[PhoneNumber]) -> dict[PhoneNumber, str]:
+    """Name the owners of those numbers that are assigned to somebody."""
+    places = {Position.of(number): number for number in known}
+    if not places:
+        return {}
+    found = connection.execute(numbers.among(list(places)).where(taken.c.state == NumberState.ASSIGNED))
+    return {places[Position(row.space, row.width, row.n)]: row.owner for row in found}
 
 
 def state_of(connection: Connection, number: PhoneNumber) -> NumberState:

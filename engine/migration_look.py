@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -30,12 +31,20 @@ from engine.voices import read_voices
 _FROM_THE_DIRECTORY = (BatchNumbers.HOME, BatchNumbers.MOBILE, BatchNumbers.IP_PHONE, BatchNumbers.PHONE)
 
 
+class Holding(NamedTuple):
+    """A number of the tenant with its holder, and whether the on-premises directory is its master: there are many."""
+
+    telephone_number: str
+    assignment_target_id: str
+    is_on_premises: bool
+
+
 @dataclass(frozen=True)
 class Sight:
     """The users of a wave as they were seen, and every number that the tenant lists as somebody's."""
 
     migrants: tuple[Migrant, ...]
-    held: tuple[NumberAssignment, ...]
+    held: tuple[Holding, ...]
 
 
 def look(runtime: Runtime, options: BatchOptions, user_ids: Sequence[str]) -> Sight:
@@ -46,15 +55,15 @@ def look(runtime: Runtime, options: BatchOptions, user_ids: Sequence[str]) -> Si
     voices, unreadable = read_voices(systems.teams, list(accounts))
     skype = _skype_users(runtime, accounts.values())
     ad = _directory_users(runtime, options, accounts.values())
-    held = tuple(row for row in systems.teams.numbers() if row.assignment_target_id)
+    held = tuple(_holdings(systems.teams.numbers()))
     with runtime.database.read() as connection:
         recent = _recent(connection, runtime, user_ids, skype, accounts)
         busy = {line.object: line.plan_id for line in plan_store.open_lines(connection, map(_object, user_ids))}
         cleared = _cleared(connection, user_ids, skype) if options.numbers is BatchNumbers.KEEP else {}
-    masters: dict[str, dict[str, bool]] = {}
+    masters: dict[str, dict[str, bool]] = {user_id: {} for user_id in user_ids}
     for row in held:
-        of_user = masters.setdefault(str(row.assignment_target_id), {})
-        of_user[row.telephone_number] = row.number_source == "onPremises"
+        if row.assignment_target_id in masters:
+            masters[row.assignment_target_id][row.telephone_number] = row.is_on_premises
     made = (
         Migrant(
             user_id=user_id,
@@ -66,12 +75,18 @@ def look(runtime: Runtime, options: BatchOptions, user_ids: Sequence[str]) -> Si
             recent=recent.get(user_id, {}),
             unreadable=unreadable.get(user_id),
             busy_with=busy.get(_object(user_id)),
-            voice_numbers=masters.get(user_id, {}),
+            voice_numbers=masters[user_id],
             cleared=cleared.get(user_id),
         )
         for user_id in user_ids
     )
     return Sight(tuple(made), held)
+
+
+def _holdings(rows: Iterable[NumberAssignment]) -> Iterator[Holding]:
+    for row in rows:
+        if row.assignment_target_id:
+            yield Holding(row.telephone_number, row.assignment_target_id, row.number_source == "onPremises")
 
 
 def _object(user_id: str) -> str:
@@ -164,7 +179,7 @@ def facts_of(runtime: Runtime, options: BatchOptions, terms: WaveTerms, sight: S
         missing_policies=missing,
         unrouted=_unrouted(systems, routing) if routing and not missing else (),
         unchecked=tuple(unchecked),
-        holders={row.telephone_number: str(row.assignment_target_id) for row in sight.held},
+        holders={row.telephone_number: row.assignment_target_id for row in sight.held},
     )
 
 

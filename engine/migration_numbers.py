@@ -63,8 +63,8 @@ class Choice:
         found = inventory.claim_up_to(
             self.connection, pool, owners, plan_id=self.plan_id, until=self.until, now=self.now
         )
-        served = dict(zip(owners, found, strict=False))
-        return [self._served(each, served.get(each.object)) if each in wanting else each for each in migrants]
+        served, asking = dict(zip(owners, found, strict=False)), set(owners)
+        return [self._served(each, served.get(each.object)) if each.object in asking else each for each in migrants]
 
     def _served(self, migrant: Migrant, number: PhoneNumber | None) -> Migrant:
         if number is None:

@@ -16,12 +16,11 @@ from config.errors import InputRefused
 from config.site_policy import SitePolicy
 from datasets.batches import BatchNumbers, BatchOptions
 from datasets.preflight import Concern
-from datasets.users import NumberAssignment
 from engine import claims, plan_store
 from engine.change import Change
 from engine.locations import Locations
 from engine.migration import Goal, Migrant, plan_user
-from engine.migration_look import facts_of, goal_of, look
+from engine.migration_look import Holding, facts_of, goal_of, look
 from engine.migration_numbers import Choice, candidates, template_of
 from engine.migration_terms import WaveTerms
 from engine.plan import Line, LineState, Plan
@@ -44,7 +43,7 @@ class Seen:
     goal: Goal
     facts: Facts
     locations: Locations
-    held: tuple[NumberAssignment, ...]
+    held: tuple[Holding, ...]
 
 
 @dataclass(frozen=True)

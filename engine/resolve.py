@@ -5,10 +5,12 @@ Everything from closing older lines to storing the plan is one transaction, so a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -17,7 +19,6 @@ from config.site_policy import SitePolicy
 from config.site_templates import LifecycleTemplate
 from datasets.inventory import NumberUnavailable
 from datasets.numbering import InvalidNumber, PhoneNumber, parse_number
-from datasets.users import NumberAssignment
 from engine import inventory, leases, movers, plan_store, template_versions
 from engine.claims import person as person_owner
 from engine.claims import settle_undone
@@ -103,7 +104,19 @@ def resolve(
     return Resolved(plan_id, unchanged, warnings)
 
 
-def learn_assigned(runtime: Runtime, rows: Iterable[NumberAssignment] | None = None) -> list[str]:
+class Held(Protocol):
+    """A number of the tenant and who holds it, if anybody."""
+
+    @property
+    def telephone_number(self) -> str:
+        """Give the number as Teams writes it."""
+
+    @property
+    def assignment_target_id(self) -> str | None:
+        """Give the holder's id."""
+
+
+def learn_assigned(runtime: Runtime, rows: Iterable[Held] | None = None) -> list[str]:
     """Record every number that somebody in the tenant holds, so that it is never offered; `rows` if read already.
 
     Gives a warning for each that is no E.164 number: no pool can hold it, so it cannot be offered either.
@@ -111,13 +124,29 @@ def learn_assigned(runtime: Runtime, rows: Iterable[NumberAssignment] | None = N
     warnings: list[str] = []
     listed = runtime.systems.teams.numbers() if rows is None else rows
     held = (row for row in listed if row.assignment_target_id)
-    while some := list(islice(held, _AT_ONCE)):
-        with runtime.database.write() as connection:
-            warnings += [said for row in some if (said := _learn(connection, row, runtime.now()))]
+    while some := list(islice(held, _SLICE)):
+        news = _news(runtime, some)
+        while part := list(islice(news, _AT_ONCE)):
+            with runtime.database.write() as connection:
+                warnings += [said for row in part if (said := _learn(connection, row, runtime.now()))]
     return warnings[:_SLICE]
 
 
-def _learn(connection: Connection, row: NumberAssignment, now: datetime) -> str:
+def _news(runtime: Runtime, rows: Sequence[Held]) -> Iterator[Held]:
+    """Leave out what we know already: nearly everything, each time but the first. It needs no lock then."""
+    numbers: dict[str, PhoneNumber] = {}
+    for row in rows:
+        with suppress(InvalidNumber):
+            numbers[row.telephone_number] = PhoneNumber.from_e164(row.telephone_number)
+    with runtime.database.read() as connection:
+        owners = inventory.owners(connection, numbers.values())
+    for row in rows:
+        number = numbers.get(row.telephone_number)
+        if number is None or owners.get(number) != user_owner(str(row.assignment_target_id)):
+            yield row
+
+
+def _learn(connection: Connection, row: Held, now: datetime) -> str:
     """Record one number with its holder; gives what is wrong with it, if anything."""
     target = str(row.assignment_target_id)
     try:

@@ -122,7 +122,7 @@ def apply_wave(batch_id: str, plan_id: str, run: Run) -> list[Exception]:
         return [missing]
     if not chunks:
         return []
-    counts = run(stages.standing, batch_id)["counts"]
+    counts = run(stages.counted, batch_id)
     progress, errors = batch_views.BatchProgress(RUN, counts), list[Exception]()
     for result in run.some(stages.move, _until_error(chunks, errors), run(stages.at_once, batch_id)):
         if isinstance(result, Exception):

@@ -338,8 +338,8 @@ def describe(connection: Connection, batch_id: str, now: datetime) -> dict[str, 
 
 
 def _outages(connection: Connection, plan_ids: Sequence[str]) -> dict[str, JsonValue]:
-    found = unreachable(connection, plan_ids)
-    lengths = sorted(each.seconds for each in found if each.seconds is not None)
+    found = [each.seconds for each in unreachable(connection, plan_ids)]
+    lengths = sorted(seconds for seconds in found if seconds is not None)
     return {
         "users": len(lengths),
         "still": len(found) - len(lengths),
@@ -353,6 +353,13 @@ def standing(batch: str) -> dict[str, Any]:
     """Say how a batch stands."""
     with open_work() as work, work.database.read() as connection:
         return describe(connection, rows.find(connection, batch).id, utc_now())
+
+
+@stage(READ)
+def counted(batch_id: str) -> Mapping[str, int]:
+    """Count the users of a batch by state."""
+    with open_work() as work, work.database.read() as connection:
+        return dict(rows.counts(connection, batch_id))
 
 
 @stage(READ)

@@ -255,7 +255,7 @@ def test_the_time_without_calls_is_on_record(sqlite: Database) -> None:
     plan_id = site.plan(KEEP, "id-1")
     site.apply(plan_id)
     with site.runtime.database.read() as connection:
-        assert unreachable(connection, [plan_id])[0].until is None
+        assert [each.until for each in unreachable(connection, [plan_id])] == [None]
     site.settle(plan_id)
     with site.runtime.database.read() as connection:
         (found,) = unreachable(connection, [plan_id])

@@ -49,7 +49,7 @@ def test_users_are_moved_with_their_numbers_and_back(estate: HybridLab) -> None:
         assert now["telephoneNumbers"] == [str(line).removeprefix("tel:")]
         assert (now["homedOnPremises"], now["onPremLineUri"], now["isEnterpriseVoiceEnabled"]) == (False, None, True)
     with estate.runtime.database.read() as connection:
-        times = unreachable(connection, [plan_id])
+        times = list(unreachable(connection, [plan_id]))
     assert [each.until is not None for each in times] == [True, True]
     undo = plan_rollback(estate.runtime, estate.request(), Choice(plan_id), Terms())
     assert [line.state for line in estate.settle(undo)] == [LineState.VERIFIED] * 2

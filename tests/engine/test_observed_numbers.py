@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
+from sqlalchemy import Connection
 
 from connectors.database import Database
-from datasets.numbering import PHONE_NUMBER
+from datasets.numbering import PHONE_NUMBER, PhoneNumber
+from engine import inventory
 from engine.resolve import learn_assigned
 from tests.fakes.bad_numbers import BAD_NUMBERS
 from tests.fakes.plans import fresh, runtime_on
@@ -22,3 +27,35 @@ def test_an_observed_number_that_is_none_is_a_warning(sqlite: Database, text: st
     assert "is no phone number" in warning
     assert "; correct the number of id-1 in the tenant" in warning
     assert "\n" not in warning
+
+
+class Counting(Database):
+    """A database that counts its write transactions."""
+
+    writes = 0
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Count, and open one."""
+        self.writes += 1
+        with super().write() as connection:
+            yield connection
+
+
+def test_what_is_known_of_a_tenant_is_not_written_again(sqlite: Database) -> None:
+    """Every wave reads who holds what: only the first time takes the lock, and a new holder is learned."""
+    tenant, database = fresh(60), Counting(str(sqlite.url))
+    for number, user in enumerate(tenant.users.values()):
+        user.number = f"+4312345{number:02}"
+    learn_assigned(runtime_on(database, tenant))
+    first, database.writes = database.writes, 0
+    learn_assigned(runtime_on(database, tenant))
+    assert (first, database.writes) == (2, 0)
+    tenant.users["id-1"].number, tenant.users["id-2"].number = tenant.users["id-2"].number, None
+    learn_assigned(runtime_on(database, tenant))
+    assert database.writes == 1
+    with database.read() as connection:
+        taken = inventory.find(connection, PhoneNumber.from_e164("+431234501"))
+    database.close()
+    assert taken is not None
+    assert taken.owner == "user:id-1"
