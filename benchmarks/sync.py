@@ -21,6 +21,7 @@ from typing import cast
 
 import orjson
 
+from benchmarks import sync_beside
 from benchmarks.report import Goal, report, wants_json
 from connectors import schema
 from connectors.database import Database
@@ -74,6 +75,7 @@ def main() -> int:
         identical = _identical_rows(folder, after)
         small, large = _canonical_cost(folder, USERS // 2), _canonical_cost(folder, USERS)
         per_user = _bytes_per_user(folder)
+        waits = sync_beside.measure(f"sqlite:///{folder / 'beside.db'}", USERS)
     middle = {name: statistics.median(values) for name, values in costs.items()}
     goals = [
         Goal("canonical_vs_parse", middle["canonical"] / middle["parse"], 3.5),
@@ -82,10 +84,12 @@ def main() -> int:
         Goal("vs_pandas", middle["pandas"] / middle["canonical"], 5, ">="),
         Goal("scale_2x", large / small, 2.2),
         Goal("bytes_per_user", per_user, 800),
+        Goal("journal_wait_ms", max(waits["first"].longest, waits["changed"].longest), 200),
     ]
     context = {
         "users": USERS,
         **{f"{name}_cpu_s": round(value, 3) for name, value in middle.items()},
+        "journal": {name: each.told() for name, each in waits.items()},
         "limit": "orjson parse of the same bytes; rewriting everybody by upsert was measured at 5.1x",
     }
     return report("sync", goals, context, as_json=wants_json())
@@ -234,5 +238,7 @@ def _measure(database: str, before: str, after: str) -> None:
 if __name__ == "__main__":
     if MEASURE in sys.argv:
         _measure(*sys.argv[-3:])
+    elif sync_beside.JOURNAL in sys.argv:
+        sync_beside.write_journal(sys.argv[-1])
     else:
         raise SystemExit(main())

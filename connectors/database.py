@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,9 @@ from config.errors import InputRefused
 from connectors.errors import Busy, Unreachable
 
 WAIT_FOR_WRITER_S = 30.0
+LONGEST_NAP_S = 0.02
+"""How long a waiting writer sleeps at most before it tries again."""
+_CHECKPOINT_PAGES, _ASIDE_CHECKPOINT_PAGES = 1000, 500
 _LOCKED = ("database is locked", "database table is locked", "database schema is locked")
 _TRY_AGAIN = (*_LOCKED, "deadlock detected", "could not serialize access")
 
@@ -32,11 +35,17 @@ _TRY_AGAIN = (*_LOCKED, "deadlock detected", "could not serialize access")
 class Database:
     """Short write transactions and consistent reads on one database; safe to share between threads."""
 
-    def __init__(self, url: str, *, wait_for_writer_s: float = WAIT_FOR_WRITER_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        wait_for_writer_s: float = WAIT_FOR_WRITER_S,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.url = _address(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.in_memory = self.is_sqlite and self.url.database in (None, "", ":memory:")
-        self._writer = _Turn()
+        self._writer, self._sleep, self._aside_from = _Turn(), sleep, 0.0
         if self.is_sqlite and not self.in_memory:
             _make_folder(self)
         self.engine = (
@@ -48,14 +57,35 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a write transaction; commits at the end, rolls back on any error. Raises Unreachable or Busy."""
+        with self._write(_CHECKPOINT_PAGES) as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self, checkpoint_pages: int) -> Iterator[Connection]:
         if not self.is_sqlite:
             with _reachable(self), self.engine.begin() as connection:
                 yield connection
             return
         with self._writer, _reachable(self), self.engine.connect() as connection:
-            _begin_immediate(connection)
+            connection.info["begin"] = ("BEGIN IMMEDIATE", checkpoint_pages)
             with connection.begin():
                 yield connection
+
+    @contextmanager
+    def write_aside(self) -> Iterator[Connection]:
+        """Open a write transaction of work that comes in slices and can wait. Raises Unreachable or Busy.
+
+        SQLite has no queue: who writes slice after slice would shut out those who try now and then. So a slice begins
+        only when as much time has passed as the last one took, or as lets everybody who waits try once. It also moves
+        the write-ahead log into the file before others have to.
+        """
+        if self.is_sqlite:
+            self._sleep(max(0.0, self._aside_from - time.monotonic()))
+        with self._write(_ASIDE_CHECKPOINT_PAGES) as connection:
+            begun = time.monotonic()
+            yield connection
+        ended = time.monotonic()
+        self._aside_from = ended + min(ended - begun, LONGEST_NAP_S)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -165,12 +195,10 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin_immediate(connection: Connection) -> None:
-    connection.info["begin"] = "BEGIN IMMEDIATE"
-
-
 def _begin(wait_s: float, connection: Connection) -> None:
-    statement = connection.info.pop("begin", "BEGIN")
+    statement, pages = connection.info.pop("begin", ("BEGIN", None))
+    if pages is not None:
+        connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint={pages}")
     give_up_at = time.monotonic() + wait_s
     while True:
         try:
@@ -178,6 +206,6 @@ def _begin(wait_s: float, connection: Connection) -> None:
         except OperationalError as error:
             if not any(text in str(error) for text in _LOCKED) or time.monotonic() > give_up_at:
                 raise
-            time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - jitter, not cryptography
+            time.sleep(random.uniform(0.001, LONGEST_NAP_S))  # noqa: S311 - jitter, not cryptography
         else:
             return

@@ -33,10 +33,11 @@ from connectors.database import Database
 from datasets.cached import Body, Document
 from datasets.tables.cache import cache_documents, cache_sources, cache_state, user_views
 from engine import leases
+from engine.cache_slices import Slices
 from engine.leases import Lease, LeaseHeld
 from engine.runtime import Limits, utc_now
 
-SLICE = 500
+SLICE = 400  # a changed document is two rows, and no transaction writes a thousand
 _STATE = 1
 _LEASE = ("cache", "users")
 
@@ -111,9 +112,10 @@ class Turn:
         self.keeper, self._lease, self._renewed_at = keeper, lease, keeper.now()
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Open a write transaction. Raises LeaseLost."""
-        with self.keeper.database.write() as connection:
+    def write(self, slices: Slices | None = None) -> Iterator[Connection]:
+        """Open a write transaction, of a slice or of a few rows. Raises LeaseLost."""
+        database = self.keeper.database
+        with slices.write(database) if slices else database.write() as connection:
             self._renewed_at = self.keeper.now()
             leases.renew(connection, [self._lease], now=self._renewed_at, ttl=self.keeper.lease)
             yield connection
@@ -195,14 +197,14 @@ def _in_slices(
     database: Database, table: Table, where: ColumnElement[bool], values: Mapping[str, object] | None
 ) -> None:
     """Delete or update the rows of a condition, a few in each transaction, so that the journal never waits long."""
-    some = select(table.c.id).where(where).limit(SLICE)
+    some, slices = select(table.c.id).where(where), Slices(SLICE)
     while True:
         with database.read() as connection:
-            ids = list(connection.execute(some).scalars())
+            ids = list(connection.execute(some.limit(slices.rows)).scalars())
         if not ids:
             return
         change = delete(table) if values is None else update(table).values(values)
-        with database.write() as connection:
+        with slices.write(database) as connection:
             connection.execute(change.where(table.c.id.in_(ids)))
 
 

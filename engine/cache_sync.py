@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 from xxhash import xxh3_128_digest
 
@@ -18,6 +17,7 @@ from datasets.cached import Document
 from datasets.tables.cache import cache_documents
 from engine import cache
 from engine.cache import DoubtfulAnswer, Freshness
+from engine.cache_slices import Slices
 from engine.cache_views import write_views
 from engine.leases import LeaseLost
 
@@ -116,7 +116,6 @@ def sync(
 
 
 _SEEN = b"seen"
-Item = TypeVar("Item")
 
 
 def _news(known: dict[str, bytes], items: Iterable[Document | Gone], reading: Reading) -> list[Document | Gone]:
@@ -139,17 +138,12 @@ def _news(known: dict[str, bytes], items: Iterable[Document | Gone], reading: Re
     return found
 
 
-def _in_parts(items: Iterable[Item], size: int = cache.SLICE) -> Iterator[list[Item]]:
-    left = iter(items)
-    while some := list(islice(left, size)):
-        yield some
-
-
 class _Sources:
     """Syncs one source after the other into the coming generation."""
 
     def __init__(self, turn: cache.Turn, coming: int, removals: Removals) -> None:
         self._turn, self._coming, self._removals = turn, coming, removals
+        self._slices = Slices(cache.SLICE)
         self.freshness: list[Freshness] = []
         with turn.keeper.database.read() as connection:
             self._before = {each.source: each for each in cache.freshness(connection)}
@@ -172,7 +166,7 @@ class _Sources:
         with self._turn.keeper.database.read() as connection:
             known = cache.known(connection, reading.source, self._coming - 1)
         before, news = len(known), list[Document | Gone]()
-        for some in _in_parts(reading, reading.at_once):
+        for some in Slices(reading.at_once).parts(reading):
             result.read += len(some)
             self._turn.keep()
             news += _news(known, some, reading)
@@ -183,16 +177,17 @@ class _Sources:
         if reading.is_complete:
             absent = [key for key, digest in known.items() if digest is not _SEEN]
             self._refuse_shrunk(reading.source, result.read, len(absent), before)
-            for some_absent in _in_parts(absent):
-                self._write(result, map(Gone, some_absent))
+            self._write(result, map(Gone, absent))
 
     def _write(self, result: SourceResult, news: Iterable[Document | Gone]) -> None:
         latest = {each.key: each for each in news}
-        if not latest:
-            return
-        changed = [each for each in latest.values() if isinstance(each, Document)]
-        gone = [each.key for each in latest.values() if isinstance(each, Gone)]
-        with self._turn.write() as connection:
+        for some in self._slices.parts(latest.values()):
+            self._write_slice(result, some)
+
+    def _write_slice(self, result: SourceResult, news: Sequence[Document | Gone]) -> None:
+        changed = [each for each in news if isinstance(each, Document)]
+        gone = [each.key for each in news if isinstance(each, Gone)]
+        with self._turn.write(self._slices) as connection:
             written = cache.write_documents(connection, result.source, self._coming, changed, gone)
         result.written += written.rows
         result.removed += len(gone)

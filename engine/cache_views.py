@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 
 from sqlalchemy import Connection, insert, or_, select, update
 
 from datasets.cached import Body, search_text, shown_columns
 from datasets.tables.cache import user_views
 from engine import cache
+from engine.cache_slices import Slices
 
 _SLICE = 250  # a row of the search index costs five times a row of documents
 
@@ -19,12 +19,12 @@ def write_views(turn: cache.Turn, coming: int, names: set[str], *, everybody: bo
     with turn.keeper.database.read() as connection:
         known = set(cache.known(connection, "users", coming)) if everybody else set()
         part_numbers = _part_numbers(connection, coming)
-    todo = iter(sorted(names | known))
-    while some := list(islice(todo, _SLICE)):
+    slices = Slices(_SLICE)
+    for some in slices.parts(sorted(names | known)):
         with turn.keeper.database.read() as connection:
             ended, rows = _changes(connection, coming, some, part_numbers)
         if ended or rows:
-            with turn.write() as connection:
+            with turn.write(slices) as connection:
                 _write(connection, coming, ended, rows)
         yield len({*ended, *(str(row["key"]) for row in rows)})
 

@@ -12,7 +12,7 @@ from sqlalchemy import Column, MetaData, Table, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
 from config.errors import InputRefused
-from connectors.database import Database
+from connectors.database import LONGEST_NAP_S, Database
 from connectors.errors import Busy, Unreachable
 from datasets.tables.metadata import Moment
 from tests.fakes.databases import PrivatePostgres, sqlite_database
@@ -244,3 +244,29 @@ def test_two_processes_worth_of_connections_wait_for_each_other(tmp_path: Path) 
     assert order == ["first", "second"]
     first.close()
     second.close()
+
+
+def test_work_that_can_wait_leaves_a_gap_after_each_slice(tmp_path: Path) -> None:
+    """SQLite has no queue: who writes slice after slice rests in between, as nobody else has to."""
+    naps: list[float] = []
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}", sleep=naps.append)
+    for _ in range(2):
+        with database.write_aside() as connection:
+            connection.execute(text("CREATE TABLE IF NOT EXISTS t (n INTEGER)"))
+    with database.write():
+        pass
+    assert naps[0] == 0
+    assert 0 < naps[1] <= LONGEST_NAP_S
+    assert len(naps) == 2
+    database.close()
+
+
+def test_work_that_can_wait_moves_the_log_before_others_must(tmp_path: Path) -> None:
+    """Whoever commits when the write-ahead log is long moves it into the file: the background does so earlier."""
+    database = sqlite_database(tmp_path)
+    with database.write_aside() as connection:
+        aside = connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar_one()
+    with database.write() as connection:
+        others = connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar_one()
+    assert aside < others
+    database.close()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
 from connectors.database import Database
 from connectors.errors import NotFound, Unreachable
@@ -290,38 +289,6 @@ def test_whom_we_changed_is_known_from_the_journal(runtime: Runtime, tenant: Fak
         assert cache_touched.touched(connection, runtime.now()) == {"user": set(), "ad": set()}
         states = {each.source: each.documents for each in cache.freshness(connection)}
     assert states["users"] == 30
-
-
-class Counting:
-    """Counts the rows that each write transaction of a database touches."""
-
-    def __init__(self, database: Database) -> None:
-        self.transactions: list[int] = []
-        self._open = 0
-        for name, listener in (("begin", self._begun), ("commit", self._ended), ("after_cursor_execute", self._ran)):
-            event.listen(database.engine, name, listener)
-
-    def _begun(self, *_: object) -> None:
-        self._open = 0
-
-    def _ended(self, *_: object) -> None:
-        self.transactions.append(self._open)
-
-    def _ran(self, _connection: object, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
-        if statement.lstrip().upper().startswith(("INSERT", "UPDATE", "DELETE")):
-            many = isinstance(parameters, list)
-            self._open += max(cursor.rowcount, len(parameters) if many else 0, 0)
-
-
-def test_no_transaction_of_a_sync_is_large(runtime: Runtime) -> None:
-    """The journal never waits for more than a thousand rows: a first sync, a change of everybody, everybody gone."""
-    keys = [f"u{number:05d}" for number in range(2_500)]
-    counting = Counting(runtime.database)
-    for answer in (Answer("voice", keys), Answer("voice", [f"x{key}" for key in keys]), Answer("voice", keys[:1])):
-        result = run(runtime, answer, removals=Removals(count=5_000))
-        assert not result.is_degraded
-    assert sum(counting.transactions) > 10_000
-    assert max(counting.transactions) <= 1_000
 
 
 def test_users_of_the_servers_are_shown_with_their_home(runtime: Runtime, tenant: FakeTenant) -> None:
