@@ -98,6 +98,10 @@ class PowerShell:
         """Stop every pipeline that runs, in whatever thread: a read is Busy then, a write Ambiguous."""
         self._sessions.cancel()
 
+    def waiting(self) -> int:
+        """Tell how many calls wait for a session now."""
+        return self._sessions.waiting()
+
     def prepare_with(self, prepare: Prepare) -> None:
         """Have each session made ready before it is used, for instance by signing in inside it."""
         self._sessions.prepare = prepare

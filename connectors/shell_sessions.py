@@ -110,30 +110,46 @@ class Sessions:
         self._lock = threading.Lock()
         self._idle: list[_Kept] = []
         self._used: list[_Kept] = []
-        self._generation = 0
+        self._generation = self._waiting = 0
         self._refusal: str | None = None
 
     @contextmanager
     def borrowed(self, deadline: float) -> Iterator[Session]:
         """Lend a live session. Raises Busy, Throttled, Unreachable or NotAllowed when there is none in time."""
-        if not self._slots.acquire(timeout=max(0.0, deadline - self._clock.now())):
-            raise Busy("all sessions of the PowerShell endpoint stayed in use ; raise `sessions` if it allows more")
-        kept: _Kept | None = None
+        kept = self._lent(deadline)
         try:
-            kept = self._reusable() or self._opened(deadline)
             with self._lock:
                 self._used.append(kept)
             if self.prepare is not None:
                 kept.state = self.prepare(kept.state, kept.session, deadline)
             yield kept.session
         except PipelineFailedError as error:
-            if kept is not None and sign_in_ended(error.failure):
+            if sign_in_ended(error.failure):
                 kept.state = None
             raise
         finally:
-            if kept is not None:
-                self._take_back(kept)
+            self._take_back(kept)
             self._slots.release()
+
+    def waiting(self) -> int:
+        """Tell how many threads wait for a session now."""
+        return self._waiting
+
+    def _lent(self, deadline: float) -> _Kept:
+        """Wait for one of the sessions, and for its place in the quota."""
+        with self._lock:
+            self._waiting += 1
+        try:
+            if not self._slots.acquire(timeout=max(0.0, deadline - self._clock.now())):
+                raise Busy("all sessions of the PowerShell endpoint stayed in use ; raise `sessions` if it allows more")
+            try:
+                return self._reusable() or self._opened(deadline)
+            except BaseException:
+                self._slots.release()
+                raise
+        finally:
+            with self._lock:
+                self._waiting -= 1
 
     def close(self) -> None:
         """Close the sessions nobody uses, and those in use as soon as they come back; a later call opens new ones."""

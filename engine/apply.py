@@ -23,6 +23,7 @@ from engine.line import LineWork
 from engine.plan import OPEN_LINES, LineState
 from engine.plan_store import StoredLine
 from engine.runtime import Runtime
+from engine.turnstile import Turn, uses_sessions
 
 NO_RULES = ApprovalRules()
 
@@ -147,16 +148,25 @@ def _work(runtime: Runtime, work: _Open) -> list[ConnectorError]:
 
 def _work_on(runtime: Runtime, work: _Open, line: StoredLine) -> ConnectorError | None:
     """Work on one line; an unreachable system or a lost lease ends it here and is reported to the chunk."""
-    if not plan_store.has_sent(line) and not _may_begin(runtime, line):
-        return None
-    try:
-        LineWork(runtime, work.stream, (work.lease, work.objects[line.object]), line).run()
-    except ConnectorError as error:
-        return error
+    with _turn(runtime, line) as turn:
+        if not plan_store.has_sent(line) and not _may_begin(runtime, line):
+            return None
+        try:
+            LineWork(runtime, work.stream, (work.lease, work.objects[line.object]), line, turn).run()
+        except ConnectorError as error:
+            return error
     if line.state == LineState.FAILED:
         with runtime.database.write() as connection:
             batch_gates.count_failure(connection, line.plan_id, runtime.now())
     return None
+
+
+def _turn(runtime: Runtime, line: StoredLine) -> Turn:
+    """Wait until it is the line's turn; one that has begun goes on at once, and so does one that needs no session."""
+    turnstile = runtime.systems.turnstile
+    if turnstile is None or plan_store.has_sent(line) or not uses_sessions(each.change for each in line.changes):
+        return Turn()
+    return turnstile.turn()
 
 
 def _may_begin(runtime: Runtime, line: StoredLine) -> bool:

@@ -21,6 +21,7 @@ from engine.plan import ChangeState, LineState
 from engine.plan_store import StoredChange, StoredLine
 from engine.readers import Observed, Reader
 from engine.runtime import Runtime
+from engine.turnstile import Turn
 from engine.writers import write
 
 IN_DOUBT = (ChangeState.SENT, ChangeState.APPLIED, ChangeState.UNKNOWN)
@@ -32,8 +33,10 @@ BUSY = "busy"
 class LineWork:
     """One attempt to bring one line to its end; the line's state says afterwards how far it came."""
 
-    def __init__(self, runtime: Runtime, stream: Stream, held: Iterable[Lease], line: StoredLine) -> None:
-        self._runtime, self.line = runtime, line
+    def __init__(
+        self, runtime: Runtime, stream: Stream, held: Iterable[Lease], line: StoredLine, turn: Turn | None = None
+    ) -> None:
+        self._runtime, self.line, self._turn = runtime, line, turn or Turn()
         self._record = LineRecord(runtime, stream, list(held), line)
 
     def run(self) -> None:
@@ -48,6 +51,7 @@ class LineWork:
         in_doubt = [change for change in self.line.changes if change.state in IN_DOUBT]
         if not all(self._settle(change) for change in in_doubt) or self._still_waits() or not self._is_fresh():
             return
+        self._turn.end()
         for change in self._record.to_do():
             if not (self._is_ready(change) and self._send(change)):
                 return

@@ -33,6 +33,10 @@ from connectors.tokens import Tokens
 from engine.session_quota import SessionQuota
 from engine.shared_pauses import SharedPauses
 from engine.systems import Systems
+from engine.turnstile import Turnstile
+
+# A look at a line concerns its user in up to four systems.
+READS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class OpenSystems:
     numbering: TeamsNumbering | None = None
     skype: SkypeServer | None = None
     calling: TeamsCalling | None = None
+    turnstile: Turnstile | None = None
 
     def for_engine(self) -> Systems:
         """Give them as the engine wants them."""
@@ -57,6 +62,8 @@ class OpenSystems:
             numbering=self.numbering,
             skype=self.skype,
             calling=self.calling,
+            turnstile=self.turnstile,
+            reads_at_once=READS_AT_ONCE,
         )
 
 
@@ -85,7 +92,8 @@ def open_systems(settings: Settings, database: Database | None = None) -> Iterat
             numbering, calling = TeamsNumbering(teams_host), TeamsCalling(teams_host)
         on_premises = settings.ocs_powershell
         skype = None if on_premises is None else _skype(stack, on_premises, tokens, database, pauses)
-        yield OpenSystems(graph, Teams(graph), directory, shell, numbering, skype, calling)
+        turnstile = Turnstile(on_premises.sessions, skype.shell.waiting) if skype and on_premises else None
+        yield OpenSystems(graph, Teams(graph), directory, shell, numbering, skype, calling, turnstile)
 
 
 def _skype(

@@ -20,6 +20,7 @@ from datasets.phone_attributes import PhoneAttributes
 from datasets.unassigned_ranges import UnassignedRange
 from datasets.users import AdUser, DirectoryUser, EmergencyLocation, NumberAssignment, SubscribedSku, VoiceUser
 from datasets.voice_rows import VoicePolicy, VoiceSwitch
+from engine.turnstile import Turnstile
 
 
 class GraphSystem(Protocol):
@@ -242,7 +243,10 @@ class CallingSystem(Protocol):
 
 @dataclass(frozen=True)
 class Systems:
-    """The outside systems of one tenant; a part that a site does not have is None."""
+    """The outside systems of one tenant; a part that a site does not have is None.
+
+    The turnstile stands before the sessions of `skype`; a look reads so many objects at once.
+    """
 
     graph: GraphSystem
     teams: TeamsSystem
@@ -251,3 +255,5 @@ class Systems:
     numbering: NumberingSystem | None = None
     skype: SkypeSystem | None = None
     calling: CallingSystem | None = None
+    turnstile: Turnstile | None = None
+    reads_at_once: int = 1

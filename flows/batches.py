@@ -118,7 +118,7 @@ class CreateRequest(BaseModel):
         title="Error budget",
         description="The batch pauses when more of a wave than this fails, in %.",
     )
-    concurrency: int = Field(3, ge=1, le=20, title="At once", description="Chunks that are worked on at once.")
+    concurrency: int = Field(3, ge=1, le=20, title="At once", description="Sessions of the servers to be kept busy.")
     window_start: str = Field("", title="Window opens", description="Such as 2026-03-07T20:00:00+01:00; empty: now.")
     window_end: str = Field("", title="Window ends", description="Nothing is begun afterwards. Empty: it never does.")
     requested_by: str = ASKED_BY

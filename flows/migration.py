@@ -24,7 +24,7 @@ from tasks.work import systems_open
 
 RUN, ADVANCE, PREFLIGHT, UNDO = "batch-run", "batch-advance", "batch-preflight", "batch-undo"
 # As many chunks at once as a batch may want; each batch has its own, smaller, concurrency.
-AT_ONCE: Any = ThreadPoolTaskRunner(max_workers=20)
+AT_ONCE: Any = ThreadPoolTaskRunner(max_workers=40)
 BATCH = Field(title="Batch", description="Name or id of the batch.", min_length=1)
 ASKED_BY = Field(acting.BY_HAND, title="Requested by", description="Who asks for it. Recorded as unverified.")
 

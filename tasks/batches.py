@@ -36,6 +36,8 @@ from tasks.work import Work, open_work
 
 MOST_SHOWN = 200
 _PLANNING = timedelta(minutes=10)
+# While the cloud gives numbers to the users of one chunk, the sessions move those of the other.
+_FOR_EACH_SESSION = 2
 TROUBLED = ("failed", "unknown", "refused", "waiting", "discarded", rows.NOT_FOUND, rows.DUPLICATE)
 
 
@@ -214,16 +216,20 @@ def cut(batch_id: str, plan_id: str) -> list[tuple[str, str, int, int]]:
     """Start a wave's plan and cut what is due into chunks of guided size. Raises ApprovalMissing."""
     with open_work() as work, work.runtime() as runtime:
         start(runtime, plan_id, work.site.approvals)
-        with work.database.read() as connection:
-            at_once = rows.find(connection, batch_id).options.concurrency
+        at_once = _at_once(work, batch_id)
         return [(batch_id, each.plan_id, each.first, each.last) for each in work.chunks(runtime, plan_id, at_once)]
 
 
 @stage(READ)
 def at_once(batch_id: str) -> int:
     """Give how many chunks of a batch are worked on at once."""
-    with open_work() as work, work.database.read() as connection:
-        return rows.find(connection, batch_id).options.concurrency
+    with open_work() as work:
+        return _at_once(work, batch_id)
+
+
+def _at_once(work: Work, batch_id: str) -> int:
+    with work.database.read() as connection:
+        return _FOR_EACH_SESSION * rows.find(connection, batch_id).options.concurrency
 
 
 @stage(CHUNK, "move lines {first} to {last}")

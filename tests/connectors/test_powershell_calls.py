@@ -249,6 +249,22 @@ def test_all_sessions_in_use_is_busy() -> None:
     assert shell.cmdlet("Get-X", {}, deadline_s=10) == []
 
 
+def test_who_waits_for_a_session_is_counted() -> None:
+    """One call waits while the only session is in use, and nobody any more once it has failed or come through."""
+    host = FakeHost([Answer([1, 2])])
+    shell = host.shell(sessions=1)
+    first = shell.stream("Get-X", {}, deadline_s=10)
+    next(first)
+    waiting: list[int] = []
+    watcher = threading.Timer(0.2, lambda: waiting.append(shell.waiting()))
+    watcher.start()
+    with pytest.raises(Busy):
+        shell.cmdlet("Get-Y", {}, deadline_s=1)
+    watcher.join()
+    first.close()
+    assert (waiting, shell.waiting()) == ([1], 0)
+
+
 def test_quota_is_waited_out() -> None:
     """An endpoint without a free place is asked again after a pause, within the deadline."""
     host = FakeHost(opening=[NoPlace("full", retry_after_s=10)] * 2)
