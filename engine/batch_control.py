@@ -26,9 +26,8 @@ RETRIED = ("failed", "refused", "discarded")
 
 def waves(connection: Connection, batch_id: str, now: datetime) -> list[Wave]:
     """Say how the waves of a batch stand, from the plans and the journal."""
-    states = dict(
-        connection.execute(select(plans.c.id, plans.c.state).where(plans.c.id.in_(_plan_ids(batch_id)))).all()
-    )
+    query = select(plans.c.id, plans.c.state).where(plans.c.id.in_(_plan_ids(batch_id)))
+    states = {row.id: row.state for row in connection.execute(query)}
     return [
         Wave(
             wave=wave,

@@ -8,8 +8,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, tuple_, union
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, literal, select, tuple_, union
 
 from datasets.inventory import Position, Run, joined, runs_of
 from datasets.tables.inventory import intervals, pools, ranges, taken, withheld_spans
@@ -36,7 +37,7 @@ def take_lowest(connection: Connection, pool_id: int, count: int) -> list[Positi
             break
     if emptied is not None:
         # Lowest first: what was emptied is everything up to here, one statement however fragmented the pool is.
-        upto = tuple_(*_KEY) <= tuple_(*emptied[:3])
+        upto = tuple_(*_KEY) <= tuple_(*map(literal, emptied[:3]))
         connection.execute(delete(intervals).where(_of(pool_id, is_free=True), upto))
     if rest is not None:
         _add(connection, pool_id, [(rest, True)])
@@ -152,7 +153,7 @@ def _kin_within(connection: Connection, run: Run) -> list[Run]:
     return [run._replace(first=base, last=base) for base in connection.execute(bases).scalars()]
 
 
-def _gaps(rows: Iterable[Row[int, int, int, int, int | None]]) -> Iterator[Run]:
+def _gaps(rows: Iterable[Row[Any]]) -> Iterator[Run]:
     """Give the untaken runs of ranges joined with their taken numbers, one row for each, in order."""
     for key, group in groupby(rows, key=lambda row: Run(*row[:4])):
         low = key.first

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, tuple_
+from sqlalchemy import Connection, Select, literal, select, tuple_
 
 from datasets.inventory import NumberState, Position, Run, Taken, UnknownPool
 from datasets.numbering import PhoneNumber
@@ -47,7 +47,7 @@ def page_queries(
     Raises UnknownPool.
     """
     if pool is None:
-        beyond = [] if after is None else [tuple_(*_KEY) > tuple_(*Position.of(after))]
+        beyond = [] if after is None else [tuple_(*_KEY) > tuple_(*map(literal, Position.of(after)))]
         yield numbers.rows().where(*beyond)
         return
     narrow: list[Position] = []
@@ -69,7 +69,7 @@ def _runs_beyond(connection: Connection, pool_id: int, after: PhoneNumber | None
     query = select(c.space, c.width, c.first, c.last).where(c.pool_id == pool_id).order_by(c.space, c.width, c.first)
     position = None if after is None else Position.of(after)
     if position is not None:
-        query = query.where(tuple_(c.space, c.width, c.last) > tuple_(*position))
+        query = query.where(tuple_(c.space, c.width, c.last) > tuple_(*map(literal, position)))
     for row in connection.execute(query):
         run = Run(*row)
         is_begun = position is not None and run[:2] == position[:2] and run.first <= position.n

@@ -6,7 +6,20 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, insert, select, text, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
 from datasets.inventory import (
     Counts,
@@ -108,7 +121,7 @@ def free_page(connection: Connection, pool: str, after: PhoneNumber | None, limi
     if after is not None:
         position = Position.of(after)
         found = gaps.free_after(connection, pool_id, position, limit)
-        query = query.where(tuple_(*_KEY) > tuple_(*position))
+        query = query.where(tuple_(*_KEY) > tuple_(*map(literal, position)))
     for row in connection.execute(query):
         found += Run(*row).positions(limit - len(found)) if len(found) < limit else []
     return [position.number for position in found]

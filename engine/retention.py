@@ -24,6 +24,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    literal,
     null,
     select,
     tuple_,
@@ -94,7 +95,7 @@ def _beyond(query: Select[Any], after: tuple[object, ...]) -> Select[Any]:
     """Look only beyond a key: starting anew for each slice would pass everything again that is done already."""
     key = list(query.selected_columns)
     if after:
-        query = query.where(tuple_(*key) > tuple_(*after) if len(key) > 1 else key[0] > after[0])
+        query = query.where(tuple_(*key) > tuple_(*map(literal, after)) if len(key) > 1 else key[0] > after[0])
     return query.order_by(*key)
 
 
