@@ -78,16 +78,19 @@ def search(
 def show(name: Annotated[str, typer.Argument(help="Object id or address.")], as_json: Json = False) -> None:
     """Show every column of one user, and how old it is."""
     from config.errors import InputRefused
-    from engine import cache_forwarding, user_search
+    from engine import cache_calls, cache_forwarding, user_search
 
     with opened.database() as database, database.read() as connection:
         found, fresh = user_search.user(connection, name), _freshness(connection)
         forwarding = cache_forwarding.as_of(connection, found.key) if found else ""
+        calls = cache_calls.as_of(connection, found.key) if found else ""
     if found is None:
         raise InputRefused(f"no user {name!r} is known", remedy="./callwright users search finds parts of names")
     facts: dict[str, object] = {"id": found.key, **found.columns}
     if forwarding:
         facts["forwarding_as_of"] = forwarding
+    if calls:
+        facts["teams_calls_as_of"] = calls
     if as_json:
         output.as_json({**facts, "as_of": fresh})
     else:

@@ -126,6 +126,9 @@ class CacheLimits(_Section):
     forwarding_users: NonNegativeInt = Field(
         200, description="users on-premises whose call forwarding one sync reads; 0: it is not read"
     )
+    calling_users: NonNegativeInt = Field(
+        300, description="users with Enterprise Voice whose calling settings one sync reads; 0: they are not read"
+    )
 
 
 class DriftLimits(_Section):

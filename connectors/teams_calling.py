@@ -1,6 +1,6 @@
 """Calling settings of users through Teams PowerShell: forwarding, unanswered calls, the call group and how it rings.
 
-Delegates have cmdlets of their own and are not touched.
+Delegates have cmdlets of their own; they are read and not touched.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from connectors.errors import NotFound
 from connectors.powershell import PowerShell
 from connectors.writes import writes
 from datasets.calling_settings import GROUPS, NAMES, CallingGroup, Settings, group_of
+from datasets.teams_calls import TeamsCalls, teams_calls
 
 
 class TeamsCalling:
@@ -27,6 +28,14 @@ class TeamsCalling:
         """Read the settings of a user by group; None for somebody whom Teams does not know."""
         found = self._read(user_id)
         return {group: group_of(group, _properties(found, group)) for group in GROUPS} if found else None
+
+    def calls(self, user_id: str) -> TeamsCalls | None:
+        """Read where the calls of a user go, and the delegates; None for somebody whom Teams does not know."""
+        found = self._read(user_id)
+        if not found:
+            return None
+        names = [name for group in NAMES.values() for name in group]
+        return teams_calls(user_id, {name: value_of(found, name) for name in names}, _delegates(found))
 
     def sip_address(self, user_id: str) -> str | None:
         """Read a user's SIP address, which need not be the user principal name."""
@@ -45,6 +54,12 @@ class TeamsCalling:
         """Write one group whole; Teams takes no two groups in one call."""
         asked: dict[str, JsonValue] = {"Identity": user_id, **group_of(group, values)}
         self._shell.cmdlet("Set-CsUserCallingSettings", asked, deadline_s=self._deadline_s, writes=True)
+
+
+def _delegates(bag: Bag) -> list[str]:
+    listed = value_of(bag, "Delegates")
+    each = listed if isinstance(listed, list) else [listed] if listed else []
+    return [str(value_of(one, "Id")) for one in each if isinstance(one, dict)]
 
 
 def _properties(bag: Bag, group: CallingGroup) -> dict[str, JsonValue]:

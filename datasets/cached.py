@@ -43,6 +43,10 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "skype_number": ("skype", "line_uri"),
     "forwarding": ("forwarding", "forwarding"),
     "groups": ("groups", "groups"),
+    "teams_forwarding": ("teams_calls", "forwarded_to"),
+    "teams_rings_too": ("teams_calls", "rings_too"),
+    "teams_unanswered": ("teams_calls", "unanswered_to"),
+    "delegates": ("teams_calls", "delegates"),
 }
 """Every column that a search can show, in order: which source it comes from, and which value of it."""
 

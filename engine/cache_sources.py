@@ -11,6 +11,7 @@ from datasets.directory import DeltaPage
 from datasets.hybrid import SkypeUser
 from datasets.users import AdUser, DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
 from engine import cache
+from engine.cache_calls import CallsReading
 from engine.cache_forwarding import ForwardingReading, Listed
 from engine.cache_sync import Gone, Reading
 from engine.runtime import Runtime
@@ -142,10 +143,20 @@ class Unanswered:
         raise NotAllowed(self.reason)
 
 
-def everything(runtime: Runtime, *, link: str = "", forwarding: int = 0) -> list[Reading]:
-    """Give every source that this site has: users since `link` or all, call forwarding of so many of them."""
+def everything(runtime: Runtime, *, link: str = "", forwarding: int = 0, calls: int = 0) -> list[Reading]:
+    """Give every source that this site has: users since `link` or all; where the calls of so many users go.
+
+    `forwarding` counts users of the servers, `calls` users of Teams.
+    """
     servers = of_servers(runtime.systems.skype, runtime, forwarding)
-    return [*of_tenant(runtime, link), *of_directory(runtime.systems.directory), *servers]
+    tenant, directory = of_tenant(runtime, link), of_directory(runtime.systems.directory)
+    return [*tenant, *directory, *servers, *of_calls(runtime, calls)]
+
+
+def of_calls(runtime: Runtime, most: int, only: Collection[str] | None = None) -> list[Reading]:
+    """Give the calling settings of so many users of Teams, of all or of some, where the site has Teams PowerShell."""
+    calling = runtime.systems.calling
+    return [CallsReading(calling, runtime, most, only)] if calling is not None and most else []
 
 
 def without_tenant(reason: str, *on_premises: Reading) -> list[Reading]:
@@ -200,8 +211,11 @@ def _members(runtime: Runtime, groups: Collection[str]) -> Iterator[Document]:
         yield Document(user_id, canonical({"groups": names}))
 
 
-def some_users(runtime: Runtime, ids: Sequence[str], accounts: Sequence[str] = ()) -> list[Reading]:
-    """Give what the sources say of a few users whom we changed, and of their accounts in the directory."""
+def some_users(runtime: Runtime, ids: Sequence[str], accounts: Sequence[str] = (), *, calls: int = 0) -> list[Reading]:
+    """Give what the sources say of a few users whom we changed, and of their accounts in the directory.
+
+    Calling settings are read of at most `calls` of them.
+    """
     systems = runtime.systems
     graph, teams, directory = systems.graph, systems.teams, systems.directory
     found: list[Reading] = [
@@ -211,4 +225,4 @@ def some_users(runtime: Runtime, ids: Sequence[str], accounts: Sequence[str] = (
     if directory is not None and accounts:
         read = directory.users
         found.append(Few("directory", accounts, lambda: map(of_account, read(accounts).values())))
-    return found
+    return [*found, *of_calls(runtime, calls, ids)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from datasets.tables.journal import journal_effects
 from engine import cache
@@ -31,6 +31,13 @@ def touched(connection: Connection, now: datetime) -> dict[str, set[str]]:
         if kind in found and at <= now - REST:
             found[kind].add(key.casefold() if kind == "ad" else key)
     return found
+
+
+def changed_since(connection: Connection, since: datetime) -> dict[str, datetime]:
+    """Give the users whom we changed since a moment, by object id, with when we did last."""
+    c = journal_effects.c
+    query = select(c.object, func.max(c.at)).where(c.object.startswith("user:"), c.at >= since).group_by(c.object)
+    return {name.removeprefix("user:"): at for name, at in connection.execute(query)}
 
 
 def looked(before: Mapping[str, Collection[str]], now: datetime) -> Freshness:

@@ -72,6 +72,7 @@ def _everything_of(
     skype = cache.bodies(connection, "skype", coming, [name for name in accounts.values() if name])
     forwarding = cache.bodies(connection, "forwarding", coming, [name for name in accounts.values() if name])
     groups = cache.bodies(connection, "groups", coming, list(users))
+    calls = cache.bodies(connection, "teams_calls", coming, list(users))
     for key, body in users.items():
         parts = {
             "users": body,
@@ -81,5 +82,6 @@ def _everything_of(
             "skype": skype.get(accounts[key]),
             "forwarding": forwarding.get(accounts[key]),
             "groups": groups.get(key),
+            "teams_calls": calls.get(key),
         }
         yield key, {name: part for name, part in parts.items() if part is not None}

@@ -17,6 +17,7 @@ from datasets.directory import DeltaPage
 from datasets.hybrid import HybridAccount, SkypeUser
 from datasets.number_orders import OrderKind
 from datasets.phone_attributes import PhoneAttributes
+from datasets.teams_calls import TeamsCalls
 from datasets.unassigned_ranges import UnassignedRange
 from datasets.users import AdUser, DirectoryUser, EmergencyLocation, NumberAssignment, SubscribedSku, VoiceUser
 from datasets.voice_rows import VoicePolicy, VoiceSwitch
@@ -233,6 +234,9 @@ class CallingSystem(Protocol):
 
     def settings(self, user_id: str) -> dict[CallingGroup, Settings] | None:
         """Read the settings of a user by group; None for somebody whom Teams does not know."""
+
+    def calls(self, user_id: str) -> TeamsCalls | None:
+        """Read where the calls of a user go, and the delegates; None for somebody whom Teams does not know."""
 
     def sip_address(self, user_id: str) -> str | None:
         """Read a user's SIP address, which need not be the user principal name."""

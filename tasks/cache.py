@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from config.errors import InputRefused
-from engine import cache, cache_touched, requests
+from engine import cache, cache_calls, cache_touched, requests
 from engine.cache import DatabaseOnly, Keeper
 from engine.cache_sources import Unanswered, everything, of_directory, of_groups, of_servers, some_users, without_tenant
 from engine.cache_sync import Reading, Removals, SyncResult, sync
@@ -38,7 +38,8 @@ def sync_touched(request_id: str) -> dict[str, Any]:
         if not ids:
             return _told(work, request_id, SyncResult(current, [], 0))
         with work.runtime() as runtime:
-            readings = some_users(runtime, sorted(ids), sorted(found["ad"]))
+            calls = work.settings.cache.calling_users
+            readings = some_users(runtime, sorted(ids), sorted(found["ad"]), calls=calls)
             result = sync(runtime, readings, note=cache_touched.looked(found, utc_now()))
         return _told(work, request_id, result)
 
@@ -48,18 +49,22 @@ def _asked(work: Work, *, full: bool) -> Iterator[tuple[Keeper, list[Reading]]]:
     """Open what can be opened and give what to read."""
     with work.database.read() as connection:
         links = {each.source: each.link for each in cache.freshness(connection)}
-    most = work.settings.cache.forwarding_users
+    limits = work.settings.cache
+    most = limits.forwarding_users
     with ExitStack() as stack:
         try:
             keeper: Keeper
             keeper = runtime = stack.enter_context(work.runtime())
             link = "" if full else links.get("users", "")
-            readings = everything(runtime, link=link, forwarding=most) + _groups(work, runtime)
+            readings = everything(runtime, link=link, forwarding=most, calls=limits.calling_users)
+            readings += _groups(work, runtime)
         except InputRefused as error:
             directory = stack.enter_context(open_directory(work.settings, work.database))
             skype = stack.enter_context(open_servers(work.settings, work.database))
             keeper = DatabaseOnly(work.database, work.limits)
             readings = without_tenant(str(error), *of_directory(directory), *of_servers(skype, keeper, most))
+            if work.settings.powershell is not None and limits.calling_users:
+                readings.append(Unanswered(cache_calls.SOURCE, str(error)))
         yield keeper, readings
 
 

@@ -8,6 +8,7 @@ from typing import cast
 from pydantic import JsonValue
 
 from datasets.calling_settings import GROUPS, CallingGroup, Settings, group_of
+from datasets.teams_calls import TeamsCalls, teams_calls
 from tests.fakes.tenant import FakeTenant
 
 DEFAULTS: Settings = {
@@ -27,6 +28,8 @@ class FakeCalling:
     def __init__(self, tenant: FakeTenant) -> None:
         self._tenant = tenant
         self.groups: dict[str, dict[CallingGroup, Settings]] = {}
+        self.delegates: dict[str, list[str]] = {}
+        self.asked: list[str] = []
         tenant.calling = self
 
     def settings(self, user_id: str) -> dict[CallingGroup, Settings] | None:
@@ -34,6 +37,16 @@ class FakeCalling:
         if user_id not in self._tenant.users:
             return None
         return {group: group_of(group, DEFAULTS) for group in GROUPS} | self.groups.get(user_id, {})
+
+    def calls(self, user_id: str) -> TeamsCalls | None:
+        """Tell where calls go, and the delegates."""
+        self.asked.append(user_id)
+        self._tenant.before("calling.calls", user_id)
+        found = self.settings(user_id)
+        if found is None:
+            return None
+        values = {name: value for group in found.values() for name, value in group.items()}
+        return teams_calls(user_id, values, self.delegates.get(user_id, []))
 
     def sip_address(self, user_id: str) -> str | None:
         """Read a SIP address."""
