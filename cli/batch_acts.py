@@ -169,7 +169,8 @@ def next_steps(summary: Mapping[str, Any]) -> list[str]:
     """Say what to do after an act on a batch."""
     name, plan_id = summary["batch"], summary.get("plan_id")
     if summary.get("needs_approval"):
-        return [f"./callwright plan show {plan_id}, then ./callwright plan approve {plan_id}"]
+        whole = f"./callwright batch approve '{name}' for all of its waves"
+        return [f"./callwright plan show {plan_id}, then ./callwright plan approve {plan_id}, or {whole}"]
     steps = {
         "ready": f"./callwright batch preflight '{name}', then ./callwright batch run '{name}'",
         "running": f"./callwright batch run '{name}' ; the schedule does it by itself where one runs",

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import batch_acts, opened, output, rehearsal
+from cli import batch_acts, batch_approval, opened, output, rehearsal
 from config.errors import InputRefused
 
 app = typer.Typer(help="Move many users to Teams: who, how, in which waves.", no_args_is_help=True)
@@ -99,18 +99,20 @@ def show(
         found = batches.find(connection, batch)
         facts = describe(connection, found.id, utc_now())
         people = batches.standings(connection, found.id, states=state or (), wave=wave or None, limit=limit)
+        approved = batch_approval.given(connection, found.id)
     options = found.options.model_dump(mode="json", exclude_defaults=True)
     rows = [each._asdict() for each in people]
     if as_json:
-        output.as_json(
-            {**facts, "options": found.options.model_dump(mode="json"), "source": found.source, "users": rows}
-        )
+        options = found.options.model_dump(mode="json")
+        output.as_json({**facts, "options": options, "source": found.source, "approvals": approved, "users": rows})
         return
     output.pairs(
         {name: value for name, value in facts.items() if name not in ("waves", "plan_id")} | {"options": options}
     )
     columns = list(dict.fromkeys(name for each in facts["waves"] for name in each))
     output.show(facts["waves"], columns, json_wanted=False, title="waves", empty="no wave")
+    if approved:
+        output.show(approved, batch_approval.APPROVED, json_wanted=False, title="approved as a whole")
     output.show(rows, USERS, json_wanted=False, title="users", empty="nobody")
 
 
@@ -136,4 +138,5 @@ def discard(
 
 
 batch_acts.add_to(app)
+app.command("approve")(batch_approval.approve)
 app.command("rehearse")(rehearsal.rehearse)

@@ -45,7 +45,7 @@ def approve(
             plans.show_plan(plan_id)
         if not output.confirmed(f"approve plan {plan_id} ({seen_hash[:12]})?", yes=yes):
             raise typer.Exit(1)
-        person = _typed(name) if name else _signed_in()
+        person = typed(name) if name else signed_in()
         approval_id = approvals.approve(
             database,
             plan_id,
@@ -126,13 +126,15 @@ def preview_and_apply(summary: Mapping[str, Any], *, dry_run: bool, yes: bool, a
     report(acts.run(APPLY, {"plan_id": plan_id}), as_json=as_json)
 
 
-def _typed(name: str) -> Person:
+def typed(name: str) -> Person:
+    """Give who a typed name says: nobody verified it."""
     from engine.approvals import Person
 
     return Person(id=name, name=name, verified=False)
 
 
-def _signed_in() -> Person:
+def signed_in() -> Person:
+    """Give who signs in with Entra in a browser. Raises InputRefused and what signing in raises."""
     from config.settings import read_settings
     from connectors.sign_in import sign_in
     from engine.approvals import Person

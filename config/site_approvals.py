@@ -16,4 +16,5 @@ class ApprovalRules(SitePart):
     kinds: tuple[str, ...] = Field((), description="kinds of change that always need one, such as assign_number")
     second_person: bool = Field(False, description="whoever asked for a plan cannot approve it")
     allow_unverified: bool = Field(False, description="accept a typed name in place of a sign-in")
-    expires_hours: PositiveFloat = Field(24, description="hours for which an approval holds")
+    expires_hours: PositiveFloat = Field(24, description="hours for which an approval of a plan holds")
+    batch_expires_hours: PositiveFloat = Field(72, description="hours for which an approval of a whole batch holds")

@@ -61,7 +61,9 @@ def _conditions(connection: Connection, wanted: AuditFilter) -> Iterator[ColumnE
     if wanted.number:
         yield tuple_(journal.c.stream_id, journal.c.seq).in_(_effects_on(f"number:{wanted.number}"))
     if wanted.run:
-        yield or_(plans.c.id == wanted.run, requests.c.id == wanted.run, requests.c.flow_run_id == wanted.run)
+        run = wanted.run
+        # The first also finds approvals of a batch, which are no plan's.
+        yield or_(journal.c.plan_id == run, requests.c.id == run, requests.c.flow_run_id == run)
     if wanted.since is not None:
         yield journal.c.at >= wanted.since
 

@@ -78,6 +78,7 @@ def create(
     *,
     by: str,
     now: datetime,
+    request_id: str | None = None,
 ) -> str:
     """Store a batch with its users in waves; gives its id. Raises InputRefused for a name that is taken."""
     if connection.execute(select(batches.c.id).where(batches.c.name == name)).first():
@@ -99,6 +100,7 @@ def create(
             window_start=options.window_start,
             window_end=options.window_end,
             error_budget_percent=options.error_budget_percent,
+            request_id=request_id,
         )
     )
     waves = waves_of(sum(each.user_id is not None for each in members), options)

@@ -24,7 +24,7 @@ from config.errors import InputRefused
 from datasets.tables.feeds import feeds, quarantine
 from datasets.tables.journal import journal_manifests, journal_streams
 from datasets.tables.requests import requests as requests_table
-from engine import approvals, audit_export, evidence_check, history, journal_rows, plan_store
+from engine import approvals, audit_export, batch_approvals, evidence_check, history, journal_rows, plan_store
 from engine.journal_rows import moment_text
 from engine.retention import ERASED
 
@@ -35,6 +35,7 @@ manifest.json    which files there are, with their SHA-256
 request.json     who asked for it, when, and what came of it
 plans.json       what was planned, line by line, with the hash that approvals are bound to
 approvals.json   who approved, why, and until when
+batch-approvals.json   who approved a batch whole: the waves that were planned by then, and later ones of its options
 quality.json     the feed, if there was one: which rules it was checked against and what they said, which rows were
                  not understood
 before_after.csv what was changed from what to what
@@ -78,6 +79,7 @@ def _parts(connection: Connection, plan_ids: list[str], request_ids: list[str]) 
         "approvals.json",
         _json([row for plan_id in plan_ids for row in approvals.of_plan(connection, plan_id)]),
     )
+    yield "batch-approvals.json", _json(batch_approvals.of_plans(connection, plan_ids))
     yield "quality.json", _json([row for name in request_ids for row in _quality(connection, name)])
     yield "before_after.csv", _before_after(connection, plan_ids)
     yield "entries.jsonl", b"".join(_entries(connection, [row.id for row in streams]))

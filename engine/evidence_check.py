@@ -119,6 +119,10 @@ def plans(folder: Path, faults: list[str]) -> None:
     for approval in read(folder, "approvals.json"):
         if approval["plan_hash"] != hashes.get(approval["plan_id"]):
             faults.append(f"approval {approval['id']} is of another plan")
+    for approval in read(folder, "batch-approvals.json"):
+        for name, stated in approval["plans"].items():
+            if hashes.get(name, stated) != stated:
+                faults.append(f"approval {approval['id']} is of another plan {name}")
 
 
 def main(arguments: list[str]) -> int:

@@ -16,7 +16,7 @@ from config.errors import InputRefused
 from datasets.tables.plans import plan_changes, plan_lines, plans
 from engine import batch_gates
 from engine.change import Change
-from engine.plan import OPEN_LINES, ChangeState, LineState, Plan
+from engine.plan import OPEN_LINES, ChangeState, Line, LineState, Plan
 
 _SLICE = 200
 PLANNED_ANEW = ("account", "other_plan", "unreadable", "replan", "effective")
@@ -50,6 +50,15 @@ class StoredLine:
     give_up_at: datetime | None
     attempts: int
     changes: list[StoredChange]
+
+
+def current_hash(plan_id: str, request_id: str, lines: Sequence[StoredLine]) -> str:
+    """Give the hash of a plan as its rows are now."""
+    made = tuple(
+        Line(object=line.object, label=line.label, changes=tuple(stored.change for stored in line.changes))
+        for line in lines
+    )
+    return Plan(id=plan_id, request_id=request_id, lines=made).hash
 
 
 def save(connection: Connection, plan: Plan, now: datetime) -> None:

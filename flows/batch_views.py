@@ -57,11 +57,12 @@ def spoken(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
 
 
-def show_plan(wave: int, plan_id: str, lines: Sequence[Mapping[str, Any]]) -> None:
+def show_plan(batch: str, wave: int, plan_id: str, lines: Sequence[Mapping[str, Any]]) -> None:
     """Show the plan of a wave and how to approve it."""
     text = (
-        f"Wave {wave}: `{plan_id}`. Look at the whole with `./callwright plan show {plan_id}`; where the site wants an "
-        f"approval, give it with `./callwright plan approve {plan_id}`. The first {len(lines)} lines:"
+        f"Wave {wave} of {batch}: `{plan_id}`. Look at the whole with `./callwright plan show {plan_id}`; where the "
+        f"site wants an approval, give it with `./callwright plan approve {plan_id}`, or to every wave with "
+        f"`./callwright batch approve '{batch}'`. The first {len(lines)} lines:"
     )
     presentation.show_table("batch-plan", lines, text)
 

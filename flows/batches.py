@@ -205,7 +205,7 @@ def create_story(request: CreateRequest, run: Run, actor: Actor) -> dict[str, An
     request_id = run(onboarding.open_request, CREATE, actor, asked, presentation.flow_run_id())
     try:
         source, options = Source(request.users_from, request.users), request.options().model_dump(mode="json")
-        batch_id = run(stages.create, request.name, source, options, actor.name)
+        batch_id = run(stages.create, request_id, request.name, source, options, actor.name)
         return _go_on(request_id, batch_id, request.then, run)
     except (InputRefused, ConnectorError) as error:
         give_up(CREATE, run, request_id, error)

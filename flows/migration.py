@@ -110,7 +110,7 @@ def _plan_only(request_id: str, batch_id: str, run: Run) -> list[str]:
 
 def _plan(request_id: str, batch_id: str, wave: int, run: Run) -> str:
     plan_id = run(stages.plan, request_id, batch_id, wave)
-    batch_views.show_plan(wave, plan_id, run(stages.show_plan, plan_id))
+    batch_views.show_plan(run(stages.name_of, batch_id), wave, plan_id, run(stages.show_plan, plan_id))
     return plan_id
 
 

@@ -42,7 +42,7 @@ TROUBLED = ("failed", "unknown", "refused", "waiting", "discarded", rows.NOT_FOU
 
 
 @stage(READ)
-def create(name: str, source: Source, options: Mapping[str, JsonValue], by: str) -> str:
+def create(request_id: str, name: str, source: Source, options: Mapping[str, JsonValue], by: str) -> str:
     """Read who is meant and store the batch; gives its id."""
     wanted = BatchOptions.model_validate(dict(options))
     with open_work() as work, work.runtime() as runtime:
@@ -51,7 +51,7 @@ def create(name: str, source: Source, options: Mapping[str, JsonValue], by: str)
         members = batch_sources.members(work.database, runtime.systems.graph, source)
         told: dict[str, JsonValue] = {"kind": source.kind.value, "text": source.text}
         with work.database.write() as connection:
-            return rows.create(connection, name, told, wanted, members, by=by, now=utc_now())
+            return rows.create(connection, name, told, wanted, members, by=by, now=utc_now(), request_id=request_id)
 
 
 @stage(READ)
@@ -125,6 +125,13 @@ def known(batch: str) -> str:
     """Give the id of a batch. Raises InputRefused for one that nobody knows."""
     with open_work() as work, work.database.read() as connection:
         return rows.find(connection, batch).id
+
+
+@stage(READ)
+def name_of(batch_id: str) -> str:
+    """Give the name of a batch."""
+    with open_work() as work, work.database.read() as connection:
+        return rows.find(connection, batch_id).name
 
 
 @stage(READ)
@@ -306,7 +313,7 @@ def record(request_id: str, batch_id: str, plan_ids: list[str], stopped: dict[st
         now = utc_now()
         for plan_id in plan_ids:
             plan_store.settle_plan_if_done(connection, plan_id)
-        journal.write_manifest(connection, request_id, plan_ids, now)
+        journal.write_manifest(connection, request_id, [*plan_ids, batch_id], now)  # approvals of the batch, too
         told = describe(connection, batch_id, now)
         alert = _alert(connection, rows.find(connection, batch_id), request_id)
         if alert:

@@ -22,6 +22,7 @@ batches = Table(
     Column("window_start", Moment, nullable=True),
     Column("window_end", Moment, nullable=True),
     Column("error_budget_percent", Float, nullable=False),
+    Column("request_id", String(40), nullable=True),  # which made it; batches of before have none
 )
 
 batch_users = Table(

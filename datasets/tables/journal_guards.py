@@ -14,7 +14,9 @@ from sqlalchemy import Connection, Table, event
 from datasets.tables.metadata import metadata
 
 APPROVALS = ("approvals",)
+BATCH_APPROVALS = ("batch_approvals",)
 TABLES = ("journal", "journal_effects", "journal_manifests", "journal_streams", "erasures")
+EVERY = TABLES + APPROVALS + BATCH_APPROVALS
 _KEPT = [
     "stream_id",
     "seq",
@@ -51,10 +53,10 @@ def statements(dialect: str, tables: Collection[str] = TABLES) -> list[str]:
 
 def removals(dialect: str) -> list[str]:
     """Give the statements that take the guards away, as only the owner of the database can."""
-    guards = [(table, act) for table in TABLES + APPROVALS for act in ("update", "delete")]
+    guards = [(table, act) for table in EVERY for act in ("update", "delete")]
     if dialect == "sqlite":
         return [f"DROP TRIGGER IF EXISTS {table}_no_{act}" for table, act in guards]
-    guards += [(table, "truncate") for table in TABLES + APPROVALS]
+    guards += [(table, "truncate") for table in EVERY]
     return [f"DROP TRIGGER IF EXISTS {table}_no_{act} ON {table}" for table, act in guards]
 
 
@@ -117,8 +119,8 @@ def _function(name: str, allowed: str, returned: str) -> str:
 
 
 def _put(_target: Any, connection: Connection, *, tables: Collection[Table], **_: Any) -> None:
-    if {table.name for table in tables}.issuperset(TABLES + APPROVALS):
-        for statement in statements(connection.dialect.name, TABLES + APPROVALS):
+    if {table.name for table in tables}.issuperset(EVERY):
+        for statement in statements(connection.dialect.name, EVERY):
             connection.exec_driver_sql(statement)
 
 

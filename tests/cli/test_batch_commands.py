@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -126,6 +128,25 @@ def test_a_storm_of_throttling_is_waited_for(hybrid: HybridLab, run: Run) -> Non
     (seen,) = hybrid.lab.faults.listed()
     assert seen["played"]
     assert seen["early"] == 0
+
+
+def test_a_batch_is_approved_whole(hybrid: HybridLab, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three waves go after one approval by command, and the batch says who gave it and whether it holds."""
+    shutil.copytree(os.environ["CALLWRIGHT_SITE"], folder / "site")
+    (folder / "site" / "approvals.toml").write_text('kinds = ["move_to_teams"]\nallow_unverified = true\n')
+    monkeypatch.setenv("CALLWRIGHT_SITE", str(folder / "site"))
+    make(run, hybrid.homed(3), "--set", "wave_size=1")
+    waiting = run("batch", "run", "b")
+    assert (waiting.code, "./callwright batch approve 'b' for all of its waves" in waiting.out) == (0, True), (
+        waiting.out
+    )
+    assert run("batch", "approve", "b", "--reason", "x").code == 1  # nobody says yes
+    told = run("batch", "approve", "b", "--reason", "change 4711", "--name", "ada", "--yes")
+    assert "batch b is approved by ada for 72 hours" in told.out
+    assert finish(run)["counts"] == {"migrated": 3}
+    (given,) = run("batch", "show", "b", "--json").json["approvals"]
+    assert (given["by"], given["users"], given["it"]) == ("ada (unverified)", 3, "holds")
+    assert "change 4711" in run("batch", "show", "b").out
 
 
 def test_what_cannot_be_meant_is_refused(hybrid: HybridLab, run: Run) -> None:
