@@ -17,8 +17,8 @@ from engine.approvals import ApprovalMissing
 from engine.requests import Actor
 from flows import acting, batch_views, presentation
 from flows.onboarding import give_up
+from tasks import batch_preflight, onboarding
 from tasks import batches as stages
-from tasks import onboarding
 from tasks.stage import Run
 from tasks.work import systems_open
 
@@ -171,7 +171,7 @@ def preflight_story(request: PreflightRequest, run: Run, actor: Actor) -> dict[s
 
 def examine(request_id: str, batch: str, file: str, run: Run) -> dict[str, Any]:
     """Examine a batch and show what was found."""
-    found = run(stages.preflight, batch, file)
+    found = run(batch_preflight.preflight, batch, file)
     summary = run(stages.close, request_id, found)
     batch_views.show_preflight(summary)
     told = f"Batch {found['batch']}: about {batch_views.spoken(found['eta_s'])} with {found['sessions']} sessions."
