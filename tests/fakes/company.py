@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import select
-
-from config.sections import FeedLimits
 from config.site_lifecycle import LeaverRules, LeaveRules, LifecycleRules
 from config.site_policy import SitePolicy
 from config.site_pools import NumberRange, SitePool
 from config.site_templates import LifecycleTemplate, Match
 from connectors.database import Database
-from datasets.people import Person
-from datasets.tables.inventory import taken
-from datasets.tables.plans import plan_lines, plans
-from engine import departures, outcomes, plan_store
-from engine.apply import apply_chunk, chunks, start
-from engine.lives import Guard, Lives, newest_rows
-from engine.observe import Row
-from engine.requests import Actor, open_request
-from engine.resolve import Resolved, Waits, resolve
-from engine.runtime import Runtime
 from tests.fakes.calling import FakeCalling
+from tests.fakes.firm import GRACE_DAYS, Firm, Standing
 from tests.fakes.numbering import FakeNumbering
 from tests.fakes.plans import runtime_on
-from tests.fakes.tenant import FakeClock, FakeTenant
+from tests.fakes.tenant import SKU, FakeClock, FakeTenant, FakeUser
 
-GRACE_DAYS = 30
+__all__ = ["GRACE_DAYS", "Company", "company", "company_site"]
+
 RULES = LifecycleRules(
     leaver=LeaverRules(
         forward_after_days=1,
@@ -77,109 +65,67 @@ def company_site(germany: LifecycleTemplate = GERMANY, rules: LifecycleRules = R
 
 
 @dataclass
-class Company:
-    """What a test works with; `last` is what came of the newest feed."""
+class FakeGround:
+    """The fake tenant as the ground of a company."""
 
-    runtime: Runtime
     tenant: FakeTenant
     calling: FakeCalling
-    numbering: FakeNumbering
-    site: SitePolicy
-    feeds: int = 0
-    last: Resolved | None = None
-    plan_ids: list[str] = field(default_factory=list)
 
-    @property
-    def today(self) -> date:
-        """Give the day."""
-        return self.tenant.clock.now().date()
+    def now(self) -> datetime:
+        """Give the moment."""
+        return self.tenant.clock.now()
 
-    def person(self, number: int, **more: object) -> Person:
-        """Give HR's words about the person with this number."""
-        said = {"employee_id": f"{number:05}", "usage_location": "AT", "department": "Sales", "location": "Vienna"}
-        return Person.model_validate(said | more)
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.tenant.clock.sleep(seconds)
 
-    def feed(self, *people: Person, limits: FeedLimits | None = None) -> list[str]:
-        """Read a feed a minute after the last, carry out what it wants, and name the kinds of changes in order."""
-        self.feeds += 1
-        self.tenant.clock.sleep(60)
-        rows = [Row(f"f-{self.feeds}", line, person) for line, person in enumerate(people, start=2)]
-        return self.plan(rows, Guard(limits, len(rows)) if limits else None)
+    def standing(self, employee: str) -> Standing | None:
+        """Show the account that carries an employee id."""
+        user = next((each for each in self.tenant.users.values() if each.employee_id == employee), None)
+        if user is None:
+            return None
+        forwarding = (self.calling.settings(user.id) or {})["forwarding"]
+        return Standing(
+            number=user.number,
+            policies=dict(user.policies),
+            licensed=SKU in user.skus,
+            enabled=user.enabled,
+            forwarded=bool(forwarding["IsForwardingEnabled"]),
+            shown=user.telephone_number,
+            country=user.usage_location,
+        )
 
-    def plan(self, rows: Sequence[Row], guard: Guard | None = None) -> list[str]:
-        """Plan rows and carry the plan out."""
-        lives = Lives(self.runtime, self.site, grace_days=GRACE_DAYS, guard=guard)
-        newest, _ = newest_rows(rows)
-        self.last = resolve(self.runtime, self.site, self.request(), newest, waits=Waits(), lives=lives)
-        self.plan_ids.append(self.last.plan_id)
-        self.carry_out(self.last.plan_id)
-        return [stored.change.kind for line in self.lines() for stored in line.changes]
+    def owners(self) -> dict[str, list[str]]:
+        """Give who holds each number."""
+        found: dict[str, list[str]] = {}
+        for user in (*self.tenant.users.values(), *self.tenant.deleted.values()):
+            if user.number:
+                found.setdefault(user.number, []).append(user.employee_id)
+        return found
 
-    def request(self) -> str:
-        """Open a request."""
-        with self.runtime.database.write() as connection:
-            actor, now = Actor(kind="hr_feed", name="hr"), self.runtime.now()
-            return open_request(connection, "lifecycle", actor, parameters={}, flow_run_id=None, now=now)
+    def provision(self, employee: str) -> None:
+        """Make an account of the same name and another id."""
+        number = int(employee)
+        made = f"id-{number}-{len(self.tenant.deleted)}"
+        self.tenant.users[made] = FakeUser(made, f"user{number}@lab.test", employee, f"user{number}")
 
-    def carry_out(self, plan_id: str) -> None:
-        """Apply a plan as far as it goes now."""
-        start(self.runtime, plan_id)
-        for chunk in chunks(self.runtime, plan_id, 1):
-            apply_chunk(self.runtime, chunk)
+    def writes(self) -> list[str]:
+        """Name the writes."""
+        return [f"{name} {target}" for name, target in self.tenant.writes()]
 
-    def lines(self) -> list[plan_store.StoredLine]:
-        """Give the lines of the newest plan."""
-        assert self.last is not None
-        with self.runtime.database.read() as connection:
-            return plan_store.load_lines(connection, self.last.plan_id)
 
-    def steps(self) -> list[str]:
-        """Take the steps that are due for those who leave; names the kinds of changes."""
-        with self.runtime.database.read() as connection:
-            rows = [Row(each.feed_id, each.line, each.person) for each in departures.people_leaving(connection)]
-        return self.plan(rows)
+@dataclass
+class Company(Firm):
+    """A firm on a fake tenant, whose parts a test may turn."""
 
-    def days(self, count: int) -> None:
-        """Let days go by."""
-        self.tenant.clock.sleep(timedelta(days=count).total_seconds())
-
-    def nights(self, count: int) -> list[str]:
-        """Let days go by and take the due steps every night; names the kinds of all changes."""
-        made: list[str] = []
-        for _ in range(count):
-            self.days(1)
-            made += self.steps()
-        return made
-
-    def states(self) -> list[str]:
-        """Give the states of the newest plan's lines."""
-        return [line.state.value for line in self.lines()]
-
-    def outcomes(self) -> list[str]:
-        """Give what came of the newest plan's lines."""
-        return [str(outcomes.outcome_of(line)) for line in self.lines()]
-
-    def departure_states(self) -> list[str]:
-        """Give the states of all departures."""
-        with self.runtime.database.read() as connection:
-            return [each.state for each in departures.listed(connection, everything=True)]
-
-    def inventory(self) -> dict[str, str]:
-        """Give the state of every number that is not free."""
-        with self.runtime.database.read() as connection:
-            rows = connection.execute(select(taken.c.n, taken.c.state)).all()
-        return {f"+{row.n}": str(row.state) for row in rows}
+    tenant: FakeTenant = field(kw_only=True)
+    calling: FakeCalling = field(kw_only=True)
+    numbering: FakeNumbering = field(kw_only=True)
 
     def number_of(self, number: int) -> str | None:
         """Give somebody's number."""
         user = self.tenant.users.get(f"id-{number}")
         return None if user is None else user.number
-
-    def open_lines(self) -> int:
-        """Count what is not at its end."""
-        with self.runtime.database.read() as connection:
-            query = select(plan_lines.c.state).join(plans, plans.c.id == plan_lines.c.plan_id)
-            return sum(state in ("planned", "waiting", "unknown") for state in connection.execute(query).scalars())
 
 
 def company(database: Database, site: SitePolicy | None = None, *, users: int = 4) -> Company:
@@ -190,4 +136,11 @@ def company(database: Database, site: SitePolicy | None = None, *, users: int = 
         ("OnlineVoiceRoutingPolicy", "NoCalls"): "p-none",
     }
     calling, numbering = FakeCalling(tenant), FakeNumbering(tenant)
-    return Company(runtime_on(database, tenant), tenant, calling, numbering, site or company_site())
+    return Company(
+        runtime_on(database, tenant),
+        FakeGround(tenant, calling),
+        site or company_site(),
+        tenant=tenant,
+        calling=calling,
+        numbering=numbering,
+    )
