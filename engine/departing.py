@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from datasets.number_types import ON_PREMISES
 from datasets.people import Status
 from datasets.users import DirectoryUser
-from engine import movers, number_lines
+from engine import movers
 from engine.change import Change, Effect
 from engine.compare import compare
 from engine.life import Life, Step, dates, is_gone, last_day, next_step, older_than_known
@@ -90,24 +90,15 @@ def _step(step: Step, situation: Situation, account: DirectoryUser, due: list[St
         case Step.FORWARD:
             return [] if Step.UNASSIGN in due else _forward(situation, account, "has left")
         case Step.UNASSIGN:
-            taken = movers.taking(situation, account, "has left") if situation.number else []
-            return [*_shown_no_more(situation, account), *taken]
+            if situation.number is None:
+                return []
+            return [*movers.shown_no_more(situation, account), *movers.taking(situation, account, "has left")]
         case Step.LICENCES:
             return _licences(situation, account)
         case Step.DISABLE:
             return _disable(situation, account)
         case Step.DELETE:
             return _delete(situation, account)
-
-
-def _shown_no_more(situation: Situation, account: DirectoryUser) -> list[Change]:
-    """Clear what the directory shows of the number, before it is taken: afterwards nobody would know which it was."""
-    ad, template = situation.ad, situation.template
-    if ad is None or template is None or situation.number is None:
-        return []
-    shown = number_lines.shown_in(ad, situation.recent)
-    cleared: dict[str, str | None] = {name: None for name in template.write_back if shown[name] == situation.number}
-    return number_lines.writing_back(account.id, ad, cleared, situation.recent)
 
 
 def _forward(situation: Situation, account: DirectoryUser, reason: str) -> list[Change]:

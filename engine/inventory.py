@@ -6,7 +6,7 @@ journal's outcome, and the moment it is. Numbers change state here and nowhere e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -300,17 +300,19 @@ def claimed_by(connection: Connection, plan_id: str) -> list[Taken]:
 
 def reservation_of(connection: Connection, owner: str, now: datetime | None = None) -> Taken | None:
     """Read the oldest reservation of an owner, if its time is not over."""
-    return _oldest(connection, owner, NumberState.RESERVED, now)
+    return next(_owned_in(connection, owner, NumberState.RESERVED, now), None)
 
 
 def grace_of(connection: Connection, owner: str, now: datetime | None = None) -> Taken | None:
-    """Read the number an owner had and may have again, if the grace period is not over."""
-    return _oldest(connection, owner, NumberState.GRACE, now)
+    """Read the number an owner had last and may have again, if its grace period is not over."""
+    return max(
+        _owned_in(connection, owner, NumberState.GRACE, now), key=lambda row: row.until or row.since, default=None
+    )
 
 
-def _oldest(connection: Connection, owner: str, state: NumberState, now: datetime | None) -> Taken | None:
+def _owned_in(connection: Connection, owner: str, state: NumberState, now: datetime | None) -> Iterator[Taken]:
     rows = (row for row in owned_by(connection, owner) if row.state == state)
-    return next((row for row in rows if now is None or not row.expired_at(now)), None)
+    return (row for row in rows if now is None or not row.expired_at(now))
 
 
 def _claim_own(

@@ -105,7 +105,7 @@ class Lives:
             return life
         number, obj = situation.number, f"user:{account.id}"
         sam = account.on_premises_sam_account_name
-        if account.is_synced and sam and systems.directory is not None:
+        if sam and systems.directory is not None and (account.is_synced or movers.written(life, sam)):
             life = replace(life, ad=systems.directory.user(sam))
         if number is not None:
             numbering = systems.numbering
@@ -176,7 +176,7 @@ class Lives:
         if life.departure is not None and is_open:
             departures.postpone(connection, life.departure.id, last)
             return situation
-        if life.departure is not None and life.departure.state == departures.DONE:
+        if life.departure is not None and life.departure.state == departures.DONE and life.departure.last_day == last:
             return situation  # the feed only says again what is done
         self.leavers += 1
         label = person.upn or person.display_name or person.employee_id

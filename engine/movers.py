@@ -6,6 +6,7 @@ left. Numbers are sticky: a template has to say that a move changes them.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -17,7 +18,7 @@ from engine.readers import CALLING
 if TYPE_CHECKING:
     from config.site_templates import LifecycleTemplate
     from datasets.users import DirectoryUser
-    from engine.life import Trace
+    from engine.life import Life, Trace
     from engine.onboarding import Situation
 
 FORWARDING = f"{CALLING}forwarding"
@@ -25,8 +26,13 @@ FORWARDING = f"{CALLING}forwarding"
 
 def wants_new_number(situation: Situation) -> bool:
     """Tell whether a move gives a user with a number another one: the template says so, and the pool is another."""
+    return situation.life is not None and moves_out_of(situation, situation.life.pool)
+
+
+def moves_out_of(situation: Situation, pool: str | None) -> bool:
+    """Tell whether a move, by the template's word, ends the use of a number of this pool; None is no pool of ours."""
     life, template = situation.life, situation.template
-    if life is None or template is None or template.number_source != "NumberRange" or life.pool == template.pool:
+    if life is None or template is None or template.number_source != "NumberRange" or pool == template.pool:
         return False
     rule = template.new_number_on
     return (rule == "country" and life.changed_country) or (
@@ -150,7 +156,30 @@ def number_away(situation: Situation, account: DirectoryUser) -> list[Change]:
     life = situation.life
     if life is None or situation.chosen is None or situation.number is None:
         return []
-    return taking(situation, account, "moves: a new number is given")
+    kept = situation.template.write_back if situation.template else ()  # these receive the new number
+    cleared = shown_no_more(situation, account, but=kept)
+    return [*cleared, *taking(situation, account, "moves: a new number is given")]
+
+
+def shown_no_more(situation: Situation, account: DirectoryUser, *, but: Collection[str] = ()) -> list[Change]:
+    """Clear what the directory shows of a number before it is taken: afterwards nobody would know which it was.
+
+    That is what the template has written there, and what we wrote for another template.
+    """
+    life, template, number = situation.life, situation.template, situation.number
+    ad = situation.ad or (life.ad if life else None)
+    if ad is None or life is None or number is None:
+        return []
+    shown = number_lines.shown_in(ad, situation.recent)
+    names = {*(template.write_back if template else ()), *written(life, ad.sam_account_name)} - {*but}
+    cleared: dict[str, str | None] = {name: None for name in sorted(names) if shown[name] == number}
+    return number_lines.writing_back(account.id, ad, cleared, situation.recent)
+
+
+def written(life: Life, sam: str | None) -> set[str]:
+    """Name the telephone attributes of a directory account that hold what we wrote last."""
+    mine = ((name, trace) for (of, name), trace in life.traces.items() if of == f"ad:{sam}")
+    return {name for name, trace in mine if name in number_lines.SHOWN and trace.after is not None}
 
 
 def taking(situation: Situation, account: DirectoryUser, why: str) -> list[Change]:

@@ -17,6 +17,7 @@ from engine.readers import Observed
 
 LONGEST_BLOCK = 365  # days, Teams' own limit
 NOT_BLOCKED, BLOCKED = "NotBlocked", "BlockedUntil"
+SHOWN = ("telephoneNumber", "ipPhone")  # what the directory shows of a number
 _ENDINGS = {
     NumberState.RESERVED: ("end_reservation", "reserved_for", "the reservation ended"),
     NumberState.GRACE: ("end_grace", "grace_of", "the grace period ended"),
@@ -71,7 +72,7 @@ def writing_back(
 
 def shown_in(ad: AdUser, recent: Observed) -> dict[str, JsonValue]:
     """Give what the directory shows; what we verified a moment ago outweighs a lagging read."""
-    found: dict[str, JsonValue] = {"telephoneNumber": ad.telephone_number, "ipPhone": ad.ip_phone}
+    found: dict[str, JsonValue] = dict(zip(SHOWN, (ad.telephone_number, ad.ip_phone), strict=True))
     obj = f"ad:{ad.sam_account_name}"
     return found | {name: value for (seen, name), value in recent.items() if seen == obj}
 

@@ -20,6 +20,7 @@ from datasets.tables.feeds import feeds as feeds_table
 from datasets.tables.journal import journal
 from datasets.tables.plans import plans
 from engine import feeds, inventory, plan_store, requests
+from engine.departing import EFFECTIVE
 from engine.journal import write_manifest
 from engine.observe import Row
 from engine.plan import OPEN_LINES, LineState
@@ -59,7 +60,10 @@ class Trouble(NamedTuple):
 
 
 def row_of(connection: Connection, line: StoredLine) -> Row:
-    """Give the feed row that a waiting line answers; it has been waiting since its first line was planned."""
+    """Give the feed row that a waiting line answers; it has been waiting since its first line was planned.
+
+    Time until its words take effect is no waiting: whoever has no account then is given as long as everybody.
+    """
     since = line.source.get("waiting_since")
     created = plan_store.header(connection, line.plan_id).created_at
     feed_id, number = str(line.source["feed_id"]), int(str(line.source["feed_line"]))
@@ -67,7 +71,7 @@ def row_of(connection: Connection, line: StoredLine) -> Row:
         feed_id,
         number,
         _person(connection, feed_id, number),
-        datetime.fromisoformat(str(since)) if since else created,
+        None if line.condition == EFFECTIVE else datetime.fromisoformat(str(since)) if since else created,
     )
 
 

@@ -23,7 +23,7 @@ from engine import inventory, leases, movers, plan_store, template_versions
 from engine.claims import person as person_owner
 from engine.claims import settle_undone
 from engine.claims import user as user_owner
-from engine.departing import plan_life
+from engine.departing import EFFECTIVE, plan_life
 from engine.lives import Lives
 from engine.locations import Locations
 from engine.observe import Row, situations
@@ -201,7 +201,8 @@ def _take_over(
     busy: dict[str, str] = {}
     holder, now = runtime.new_holder(), runtime.now()
     objects = [name for each in seen for name in _objects(each)]
-    older = plan_store.open_lines(connection, objects)
+    moments = {name: each.person.effective_at for each in seen for name in _objects(each)}
+    older = [line for line in plan_store.open_lines(connection, objects) if not _is_to_come(line, moments, now)]
     for line in older:
         lease = leases.acquire(connection, "object", line.object, holder, now=now, ttl=runtime.lease)
         is_live = dry_run and plan_store.header(connection, line.plan_id).state == "applying"
@@ -217,6 +218,14 @@ def _take_over(
     for name in {line.plan_id for line in older}:
         plan_store.settle_plan_if_done(connection, name)
     return [replace(each, busy_with=next((busy[n] for n in _objects(each) if n in busy), None)) for each in seen]
+
+
+def _is_to_come(line: StoredLine, moments: Mapping[str, datetime | None], now: datetime) -> bool:
+    """Tell whether a line is news of another moment that older words do not overtake; the same ones replace it."""
+    if line.condition != EFFECTIVE or line.not_before is None:
+        return False
+    at = moments[line.object]
+    return at != line.not_before and (line.not_before > now or (at is not None and at < line.not_before))
 
 
 def _is_untouched(connection: Connection, line: StoredLine) -> bool:
@@ -275,10 +284,17 @@ class _Chooser:
             return situation
         for owner in reversed(_objects(situation)):
             for claim in (inventory.claim_reserved, inventory.claim_grace):
+                if claim is inventory.claim_grace and self._has_moved_on(situation, owner):
+                    continue
                 row = claim(self._connection, owner, plan_id=self._plan_id, until=self._until, now=self._now)
                 if row is not None:
                     return self._chosen(situation, row.number, was_resting=claim is inventory.claim_grace)
         return situation
+
+    def _has_moved_on(self, situation: Situation, owner: str) -> bool:
+        """Tell whether the number that rests for somebody who comes back is one that a move would take at once."""
+        row = inventory.grace_of(self._connection, owner, self._now)
+        return row is not None and movers.moves_out_of(situation, inventory.pool_of(self._connection, row.number))
 
     def _named(self, situation: Situation, template: LifecycleTemplate) -> Situation:
         text = named_number(situation, template)
