@@ -48,6 +48,10 @@ class LabControl:
         """Give the state of one user."""
         return self._json("GET", f"/state/users/{user}")
 
+    def change_user(self, user: str, **attributes: object) -> dict[str, Any]:
+        """Change an account from outside of any call, as provisioning does."""
+        return self._json("PATCH", f"/state/users/{user}", json=attributes)
+
     def change_settings(self, **values: object) -> None:
         """Change settings of the tenant."""
         self._json("PATCH", "/settings", json=values)
