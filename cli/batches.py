@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import batch_acts, batch_approval, opened, output, rehearsal
+from cli import batch_acts, batch_approval, batch_checklist, opened, output, rehearsal
 from config.errors import InputRefused
 
 app = typer.Typer(help="Move many users to Teams: who, how, in which waves.", no_args_is_help=True)
@@ -139,4 +139,5 @@ def discard(
 
 batch_acts.add_to(app)
 app.command("approve")(batch_approval.approve)
+app.command("checklist")(batch_checklist.checklist)
 app.command("rehearse")(rehearsal.rehearse)

@@ -154,7 +154,8 @@ def _line(decided: Decided) -> Line:
     checks: list[JsonValue] = [concern.check.value for concern in decided.concerns]
     warnings = "; ".join(str(concern) for concern in decided.concerns if not concern.blocks)
     source: dict[str, JsonValue] = {"named": True, "migration": True, "user": migrant.label, "checks": checks}
-    source |= {"warnings": warnings} if warnings else {}
+    blocking: list[JsonValue] = [concern.check.value for concern in decided.concerns if concern.blocks]
+    source |= {"home": migrant.home, "blocked_by": blocking} | ({"warnings": warnings} if warnings else {})
     state, reason = LineState.PLANNED, ""
     if decided.blocked:
         state, reason = LineState.REFUSED, "; ".join(str(each) for each in decided.concerns if each.blocks)

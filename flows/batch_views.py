@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets.batch_steps import eta_s
+from datasets.checklists import short
 from flows import presentation
 from flows.presentation import Failure
 
@@ -78,6 +79,18 @@ def show_preflight(summary: Mapping[str, Any]) -> None:
     presentation.show_table(
         "batch-preflight-blocked", summary["blocked"], f"{counts['blocked']} blocked: who, and why."
     )
+    shown = summary["checklists"]
+    text = f"Check by check, the first {len(shown)} users. The whole list: {summary['file']}"
+    presentation.show_table("batch-preflight-checklist", shown, text)
+
+
+def show_checklists(kind: str, batch: str, rows: Sequence[Mapping[str, str]]) -> None:
+    """Show user by user what was checked, which steps are done, and how it ended."""
+    text = (
+        f"Batch {batch}, user by user: what was checked, then the steps of the move. The first {len(rows)}; everybody "
+        f"with `./callwright batch checklist '{batch}' --file checklist.xlsx`."
+    )
+    presentation.show_table(f"{kind}-checklist", [short(row) for row in rows], text)
 
 
 def show_standing(kind: str, summary: Mapping[str, Any], troubles: Sequence[tuple[str, str, str]]) -> None:

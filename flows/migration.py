@@ -76,6 +76,7 @@ def advance(request_id: str, batch_id: str, run: Run, *, dry_run: bool = False) 
         tried = _plan_only(request_id, batch_id, run) if dry_run else _go_on(request_id, batch_id, run, errors)
     summary = run(stages.record, request_id, batch_id, tried, _stopped(errors))
     batch_views.show_standing(RUN, summary, run(stages.troubles, batch_id))
+    batch_views.show_checklists(RUN, summary["batch"], run(stages.checklist, batch_id))
     return summary
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors import sheets
+from datasets.checklists import CHECKS, NOT_SEEN, checked_of
 from datasets.preflight import Preflight
 from engine import batches as rows
 from engine.migration_terms import WaveTerms
@@ -35,15 +36,23 @@ def preflight(batch: str, file: str) -> dict[str, Any]:
     return _told_preflight(found, seen, lost, path)
 
 
-REPORT = ("user", "may move", "home", "number", "blocked because", "worth a look")
+REPORT = ("user", "may move", "home", "new number", *CHECKS, "blocked because", "worth a look")
 
 
 def _write_report(path: Path, seen: Preflight, lost: Sequence[rows.Standing]) -> None:
     people = [
-        (each.label, "no" if each.blocked else "yes", each.home, each.number or "", each.reason, each.warnings)
+        (
+            each.label,
+            "no" if each.blocked else "yes",
+            each.home,
+            each.number or "",
+            *checked_of(each).values(),
+            each.reason,
+            each.warnings,
+        )
         for each in seen.users
     ]
-    people += [(each.user, "no", "unknown", "", each.reason, "") for each in lost]
+    people += [(each.user, "no", "unknown", "", *[NOT_SEEN] * len(CHECKS), each.reason, "") for each in lost]
     sheets.write_sheet(path, REPORT, people)
 
 
@@ -68,6 +77,7 @@ def _told_preflight(batch: rows.Batch, seen: Preflight, lost: Sequence[rows.Stan
             for (check, blocks), count in by_check.most_common()
         ],
         "blocked": blocked[:MOST_SHOWN],
+        "checklists": [{"user": user.label, **checked_of(user)} for user in seen.users[:MOST_SHOWN]],
         "calls": dict(estimate.calls),
         "sessions": estimate.sessions,
         "eta_s": round(estimate.eta_s, 1),

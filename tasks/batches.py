@@ -12,7 +12,17 @@ from sqlalchemy import Connection
 from config.errors import InputRefused
 from datasets.batch_steps import Act, Step
 from datasets.batches import BatchOptions
-from engine import approvals, batch_control, batch_gates, batch_sources, journal, leases, plan_store, requests
+from engine import (
+    approvals,
+    batch_control,
+    batch_gates,
+    batch_sources,
+    checklists,
+    journal,
+    leases,
+    plan_store,
+    requests,
+)
 from engine import batches as rows
 from engine.apply import Chunk, apply_chunk, discard, start
 from engine.approvals import ApprovalMissing
@@ -319,6 +329,13 @@ def troubles(batch_id: str) -> Sequence[tuple[str, str, str]]:
     with open_work() as work, work.database.read() as connection:
         found = rows.standings(connection, batch_id, states=TROUBLED, limit=MOST_SHOWN)
     return [(each.user, each.state, each.reason) for each in found]
+
+
+@stage(READ)
+def checklist(batch_id: str) -> Sequence[Mapping[str, str]]:
+    """Give the checklists of the first users."""
+    with open_work() as work, work.database.read() as connection:
+        return checklists.of_batch(connection, batch_id, limit=MOST_SHOWN)
 
 
 @stage(READ)

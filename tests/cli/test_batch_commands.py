@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lab.catalogue import E5
 from lab.records import User
 from tests.fakes.command_line import Ran, Run
 from tests.fakes.databases import sqlite_database
@@ -82,6 +83,11 @@ def test_a_batch_of_a_file_is_examined_planned_run_and_taken_back(hybrid: Hybrid
     assert len(set(moves(hybrid, before))) == len(moves(hybrid, before)) == 3
     assert done["counts"] == {"migrated": 3, "not_found": 1, "duplicate": 1}
     assert (done["unreachable"]["users"], done["unreachable"]["still"]) == (3, 0)
+    lists = run("batch", "checklist", "b", "--json").json
+    assert [(row["licence"], row["moved"], row["end"]) for row in lists[:3]] == [("ok", "done", "migrated")] * 3
+    assert "line cleared" in run("batch", "checklist", "b", "--user", users[0].upn).out
+    assert run("batch", "checklist", "b", "--file", "lists.csv").code == 0
+    assert len((folder / "lists.csv").read_text(encoding="utf-8").splitlines()) == 6
     assert run("batch", "list", "--json").json[0]["state"] == "finished"
     assert run("batch", "run", "b").code == 0
     run("batch", "undo", "b", "--wave", "1", "--yes")
@@ -165,12 +171,16 @@ def test_what_cannot_be_meant_is_refused(hybrid: HybridLab, run: Run) -> None:
 
 def test_a_batch_is_rehearsed_in_a_lab_of_a_snapshot(hybrid: HybridLab, run: Run, folder: Path) -> None:
     """The rehearsal says who would be done, who would not and why, and for how long; the tenant sees no write."""
-    users = hybrid.homed(2)
+    users = hybrid.homed(3)
+    hybrid.lab.tenant.change_licences(users[2].id, add={}, remove=[E5])
     make(run, users)
     assert run("snapshot", str(folder / "tenant.jsonl")).code == 0
     before = len(hybrid.lab.calls.since())
     ran = run("batch", "rehearse", "b", "--snapshot", str(folder / "tenant.jsonl"), "--json")
-    assert ran.json["counts"] == {"migrated": 2}, ran.json
+    assert ran.json["counts"] == {"migrated": 2, "refused": 1}, ran.json
+    (missed,) = ran.json["not_done"]
+    assert (missed["user"], "no licence with Teams" in missed["reason"]) == (users[2].upn, True)
+    assert ran.code == 1
     assert ran.json["eta_s"] > 0
     assert not [call for call in hybrid.lab.calls.since(before) if call["write"]]
-    assert run("batch", "show", "b", "--json").json["counts"] == {"ready": 2}
+    assert run("batch", "show", "b", "--json").json["counts"] == {"ready": 3}

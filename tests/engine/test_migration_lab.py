@@ -14,7 +14,8 @@ from engine.plan import LineState
 from engine.preflight import examine
 from engine.proof import verify
 from engine.rollback import Choice, Terms, plan_rollback
-from lab import state
+from lab import objects, state
+from lab.call_routing import ROUTE
 from lab.records import User
 from tests.fakes.databases import sqlite_database
 from tests.fakes.hybrid_lab import HybridLab, hybrid_lab
@@ -159,7 +160,7 @@ def test_an_old_server_is_refused_before_anything_is_sent(estate: HybridLab) -> 
 
 
 def test_usages_of_the_routing_policy_are_verified(estate: HybridLab) -> None:
-    """A voice routing policy whose usages no route carries blocks the wave (M51)."""
+    """A routing policy whose usages routes carry lets the wave go; without these routes it is blocked (M51)."""
     (user,) = estate.homed(1)
     shell = estate.runtime.systems.shell
     assert shell is not None
@@ -168,3 +169,17 @@ def test_usages_of_the_routing_policy_are_verified(estate: HybridLab) -> None:
     name = next(name for name, some in usages.items() if some and set(some) <= routed and name != "Global")
     options = BatchOptions(policies={"OnlineVoiceRoutingPolicy": name})
     assert not examine(estate.runtime, estate.site, options, [user.id], WaveTerms()).users[0].blocked
+    tenant = estate.lab.tenant
+    carrying = [
+        each
+        for each in objects.every(tenant, ROUTE)
+        if set(usages[name]) & set(objects.names(each.details, "OnlinePstnUsages"))
+    ]
+    for each in carrying:
+        objects.drop(tenant, ROUTE, each.name)
+    first = len(estate.lab.calls.since())
+    (line,) = estate.visit(estate.plan(options, user))
+    for each in carrying:
+        objects.store(tenant, ROUTE, each.name, each.details)
+    assert (line.state, "no voice route carries it" in line.reason) == (LineState.REFUSED, True)
+    assert [call for call in estate.lab.calls.since(first) if call["write"]] == []

@@ -183,6 +183,18 @@ def test_the_home_number_of_the_feed_is_taken_when_the_template_says_so(runtime:
     assert tenant.users["id-1"].number == "+431234505"
 
 
+@pytest.mark.parametrize(
+    ("source", "attribute"), [("Mobile", "mobile_phone"), ("IpPhone", "ip_phone"), ("Phone", "work_phone")]
+)
+def test_the_other_attributes_of_the_feed_are_taken_likewise(
+    runtime: Runtime, tenant: FakeTenant, source: str, attribute: str
+) -> None:
+    """M46, M96: a template with the source Phone runs, and so do Mobile and IpPhone."""
+    policy = site(PHONES.model_copy(update={"number_source": source}))
+    carry_out(runtime, plan(runtime, hire(1, **{attribute: "+431234505"}), policy=policy))
+    assert tenant.users["id-1"].number == "+431234505"
+
+
 def test_two_accounts_with_one_employee_id_are_refused_by_name(runtime: Runtime, tenant: FakeTenant) -> None:
     """Identity is the employee id; when it is not unique, nobody is changed."""
     tenant.users["id-2"].employee_id = "00001"
