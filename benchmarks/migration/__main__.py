@@ -31,7 +31,7 @@ LATENCY_S, QUICK_S = 1.0, 0.2
 SPREAD, LONGEST_S = 0.8, 6.0
 RATE_PER_S, RETRY_AFTER_S = 15.0, 2.0
 LEASE_S = 185.0  # a process that was killed holds its users for so long
-WAVE, PART = 200, 40
+WAVE, PART = 520, 40
 SMALL_WAVE, SMALL_PART = 24, 12
 
 Latency = Callable[[str], float]
