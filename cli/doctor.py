@@ -53,6 +53,8 @@ def examine() -> Iterator[Finding]:
     yield from map(_of_alert, alerts)
     yield from _systems(settings[0])
     yield from _told("prefect", _prefect)
+    if prefect_runs.server_url():
+        yield from _told("schedules", _schedules)
 
 
 def python_version(version: tuple[int, ...]) -> Finding:
@@ -168,6 +170,13 @@ def _prefect() -> str:
         what = f"{prefect_runs.server_url()} has no deployment {', '.join(sorted(missing))}"
         raise DependencyMissing(f"{what} ; start: ./callwright serve --mapping FILE")
     return f"{prefect_runs.server_url()} with {len(names)} deployments"
+
+
+def _schedules() -> str:
+    if idle := prefect_runs.idle_schedules():
+        what = f"no run is to come of {', '.join(idle)}, whose schedules are on"
+        raise DependencyMissing(f"{what} ; look again in a minute, then into the log of the Prefect server")
+    return "every schedule that is on has a run to come"
 
 
 def _told(name: str, check: Callable[[], str]) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from config.errors import InputRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from uuid import UUID
 
     from httpx import Response
     from prefect.client.orchestration import SyncPrefectClient
@@ -41,6 +42,24 @@ def deployment_names() -> set[str]:
     """Name the deployments of the server. Raises DependencyMissing when it does not answer."""
     with _client() as client:
         return {deployment.name for deployment in client.read_deployments()}
+
+
+def idle_schedules() -> list[str]:
+    """Name the deployments whose schedule is on and for which no run is to come. Raises DependencyMissing.
+
+    A server makes the next runs of a schedule within a minute; one whose scheduler fails goes on answering all else.
+    """
+    with _client() as client:
+        on = [each for each in client.read_deployments() if not each.paused and any(s.active for s in each.schedules)]
+        return sorted(each.name for each in on if not _runs_to_come(client, each.id))
+
+
+def _runs_to_come(client: SyncPrefectClient, deployment: UUID) -> int:
+    asked = {
+        "deployments": {"id": {"any_": [str(deployment)]}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+    }
+    return int(client.request("POST", "/flow_runs/count", json=asked).json())
 
 
 def _start(client: SyncPrefectClient, deployment: str, request: Mapping[str, Any]) -> FlowRun:

@@ -14,6 +14,8 @@ from typing import Literal
 Collision = Literal["ENQUEUE", "CANCEL_NEW"]
 # The deployment that a file in the drop folder starts, and whose sibling reads the feed every night: a site's choice.
 Feeds = Literal["lifecycle", "onboarding"]
+# Days and moments of ours are UTC, and so are the hours of the schedules: no hour comes twice or not at all.
+TIMEZONE = "UTC"
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ CONTINUE = Deployed(
     tags=("voice", "waiting"),
     cron="*/5 * * * *",
     collision="CANCEL_NEW",
+    parameters={"request": {}},
 )
 
 HEADS = Deployed(
@@ -357,7 +360,7 @@ def for_site(mapping: Path, nightly_feed: Path | None, feeds: Feeds = "lifecycle
     forms = [_form(by_hand, mapping, name == feeds) for name, (by_hand, _) in OF_FEEDS.items()]
     if nightly_feed is None:
         return *forms, *EVERYWHERE
-    parameters = feed_parameters(nightly_feed, mapping, "nightly schedule")
+    parameters = feed_parameters(nightly_feed, mapping, "schedule")
     return *forms, replace(OF_FEEDS[feeds][1], parameters=parameters), *EVERYWHERE
 
 

@@ -23,7 +23,7 @@ import httpx
 from config.errors import InputRefused
 from config.settings import read_settings
 from deployments.automations import register_automations
-from deployments.catalog import OF_FEEDS, Deployed, Feeds, feed_parameters, for_site
+from deployments.catalog import OF_FEEDS, TIMEZONE, Deployed, Feeds, feed_parameters, for_site
 from deployments.choices import Choices
 from deployments.environment import HEARTBEAT_S, complete
 from deployments.runs import FeedRuns
@@ -197,7 +197,7 @@ def deployment_of(each: Deployed) -> RunnerDeployment:
         name=each.name,
         description=each.description,
         tags=list(each.tags),
-        schedule=Cron(each.cron, slug="by-the-clock") if each.cron else None,
+        schedule=Cron(each.cron, timezone=TIMEZONE, slug="by-the-clock") if each.cron else None,
         parameters=dict(each.parameters),
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy(each.collision)),
         # Otherwise Prefect asks git, which a host may not have; its enum is private.

@@ -29,14 +29,16 @@ def usage(connection: Connection, by: By = "pool") -> list[Usage]:
     return [Usage(by=by, group=row.group, **{state: int(getattr(row, state)) for state in _STATES}) for row in rows]
 
 
-def check_stock(connection: Connection, *, low_percent: float, low_count: int, now: datetime) -> list[Usage]:
+def check_stock(
+    connection: Connection, *, low_percent: float, low_count: int, now: datetime, request_id: str | None = None
+) -> list[Usage]:
     """Raise an alert for every pool that runs low, clear those that do not any more; gives the low ones."""
     low = []
     for pool in usage(connection):
         cause = f"low stock: pool {pool.group}"
         if pool.is_low(low_percent, low_count):
             message = f"pool {pool.group} has {pool.free} of {pool.size} numbers left ; add a range to it"
-            requests.raise_alert(connection, cause, message, None, now)
+            requests.raise_alert(connection, cause, message, request_id, now)
             low.append(pool)
         else:
             requests.clear_alert(connection, cause, now)

@@ -16,11 +16,12 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError
 from engine.requests import Actor
 from flows import presentation
+from flows.actors import BY_CLOCK, BY_HAND, actor_of
 from flows.onboarding import apply_plan, give_up, told
 from tasks import onboarding as stages
 from tasks.stage import InPrefect, Run
 
-BY_HAND, BY_CLOCK = "prefect-ui", "schedule"
+__all__ = ["BY_CLOCK", "BY_HAND", "ActRequest", "act", "in_prefect"]
 
 
 class ActRequest(BaseModel):
@@ -68,9 +69,7 @@ class Asked(Protocol):
 
 def in_prefect(story: Story, request: Asked) -> dict[str, Any] | State[Any]:
     """Tell a story as a flow run; an error that is understood ends it in one line."""
-    kind = BY_CLOCK if request.requested_by == BY_CLOCK else BY_HAND
-    actor = Actor(kind="schedule" if kind == BY_CLOCK else "prefect-ui", name=request.requested_by)
     try:
-        return story(request, InPrefect(), actor)
+        return story(request, InPrefect(), actor_of(request.requested_by))
     except (InputRefused, ConnectorError) as error:
         return Failed(message=str(error))

@@ -13,6 +13,7 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError
 from engine.requests import Actor
 from flows import presentation
+from flows.actors import actor_of
 from flows.onboarding import give_up
 from tasks import cache as stages
 from tasks import onboarding
@@ -59,9 +60,8 @@ def degraded(summary: dict[str, Any]) -> str:
 @flow(name=KIND, flow_run_name=KIND, persist_result=False, validate_parameters=True)
 def sync_cache(request: CacheSyncRequest) -> dict[str, Any] | State[Any]:
     """Bring the cache of users, licences, numbers, policies and directory accounts up to date."""
-    kind = "schedule" if request.requested_by == "schedule" else "prefect-ui"
     try:
-        summary = story(request, InPrefect(), Actor(kind=kind, name=request.requested_by))
+        summary = story(request, InPrefect(), actor_of(request.requested_by))
     except (InputRefused, ConnectorError) as error:
         return Failed(message=str(error))
     presentation.show_sources(KIND, summary)

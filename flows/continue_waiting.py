@@ -13,6 +13,7 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError
 from engine.requests import Actor
 from flows import presentation
+from flows.actors import actor_of
 from flows.onboarding import AT_ONCE, apply_plan, give_up, told
 from tasks import onboarding as stages
 from tasks.stage import InPrefect, Run
@@ -52,8 +53,7 @@ def story(request: ContinueRequest, run: Run, actor: Actor) -> dict[str, Any]:
 )
 def continue_waiting(request: ContinueRequest) -> dict[str, Any] | State[Any]:
     """Go on with every line that waits and whose moment has come."""
-    kind = "schedule" if request.requested_by == "schedule" else "prefect-ui"
     try:
-        return story(request, InPrefect(), Actor(kind=kind, name=request.requested_by))
+        return story(request, InPrefect(), actor_of(request.requested_by))
     except (InputRefused, ConnectorError) as error:
         return Failed(message=str(error))

@@ -33,7 +33,7 @@ def story(request: DriftRequest, run: Run, actor: Actor) -> dict[str, Any]:
         report.update(found)
         return plan_id
 
-    if request.requested_by == acting.BY_CLOCK and run(stages.may_apply):
+    if actor.kind == acting.BY_CLOCK and run(stages.may_apply):
         request = request.model_copy(update={"dry_run": False})
     summary, plan_id = acting.act(KIND, request, run, actor, plan)
     presentation.show_drift(KIND, report)

@@ -14,6 +14,7 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError
 from engine.requests import Actor
 from flows import acting, onboarding, presentation
+from flows.actors import actor_of
 from flows.onboarding import AT_ONCE, apply_plan, give_up, told
 from tasks import lifecycle
 from tasks import onboarding as stages
@@ -90,7 +91,7 @@ def deletion_story(request: DeletionRequest, run: Run, actor: Actor) -> dict[str
 def live(request: LifecycleRequest) -> dict[str, Any] | State[Any]:
     """Carry out what a feed says of joiners, movers and leavers."""
     try:
-        return story(request, InPrefect(), Actor(kind="prefect-ui", name=request.requested_by))
+        return story(request, InPrefect(), actor_of(request.requested_by))
     except (InputRefused, ConnectorError) as error:
         return Failed(message=str(error))
 

@@ -147,16 +147,22 @@ def _until_error(
 def advance_story(request: AdvanceRequest, run: Run, actor: Actor) -> dict[str, Any]:
     """Go on with every batch that was started. Raises InputRefused or ConnectorError."""
     asked = request.model_dump(mode="json")
+    of_all = run(onboarding.open_request, ADVANCE, actor, asked, presentation.flow_run_id())
     told = []
-    for batch_id in run(stages.in_progress):
+    try:
+        going = run(stages.in_progress)
+    except (InputRefused, ConnectorError) as error:
+        give_up(ADVANCE, run, of_all, error)
+        raise
+    for batch_id in going:
         parameters = asked | {"batch": batch_id}
-        request_id = run(onboarding.open_request, f"{ADVANCE}", actor, parameters, None)
+        request_id = run(onboarding.open_request, ADVANCE, actor, parameters, None)  # each batch is one of its own
         try:
             told.append(advance(request_id, batch_id, run, dry_run=request.dry_run))
         except (InputRefused, ConnectorError) as error:
             give_up(ADVANCE, run, request_id, error)
             told.append({"request_id": request_id, "batch": batch_id, "state": "interrupted", "why": str(error)})
-    return {"batches": told}
+    return run(stages.close, of_all, {"request_id": of_all, "batches": told})
 
 
 def preflight_story(request: PreflightRequest, run: Run, actor: Actor) -> dict[str, Any]:

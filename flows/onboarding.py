@@ -18,6 +18,7 @@ from connectors.errors import ConnectorError
 from engine.approvals import ApprovalMissing
 from engine.requests import Actor
 from flows import presentation
+from flows.actors import actor_of
 from tasks import onboarding as stages
 from tasks.stage import AT_ONCE as CHUNKS_AT_ONCE
 from tasks.stage import InPrefect, Run, Stage
@@ -125,8 +126,7 @@ def told(
 )
 def onboard(request: OnboardingRequest) -> dict[str, Any] | State[Any]:
     """Give the people of a feed file their numbers, licences and policies."""
-    actor = Actor(kind="prefect-ui", name=request.requested_by)
     try:
-        return story(request, InPrefect(), actor)
+        return story(request, InPrefect(), actor_of(request.requested_by))
     except (InputRefused, ConnectorError) as error:
         return Failed(message=str(error))

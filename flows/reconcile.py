@@ -13,6 +13,7 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError
 from engine.requests import Actor
 from flows import presentation
+from flows.actors import actor_of
 from flows.onboarding import AT_ONCE, apply_plan, give_up
 from tasks import onboarding as stages
 from tasks import record_keeping
@@ -51,8 +52,7 @@ def story(request: ReconcileRequest, run: Run, actor: Actor) -> dict[str, Any]:
 @flow(name=KIND, task_runner=AT_ONCE, flow_run_name=KIND, persist_result=False, validate_parameters=True)
 def reconcile(request: ReconcileRequest) -> dict[str, Any] | State[Any]:
     """Settle what processes left behind that died."""
-    kind = "schedule" if request.requested_by == "schedule" else "prefect-ui"
     try:
-        return story(request, InPrefect(), Actor(kind=kind, name=request.requested_by))
+        return story(request, InPrefect(), actor_of(request.requested_by))
     except (InputRefused, ConnectorError) as error:
         return Failed(message=str(error))

@@ -13,6 +13,7 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError
 from engine.requests import Actor
 from flows import presentation
+from flows.actors import BY_CLOCK, actor_of
 from flows.onboarding import give_up
 from tasks import onboarding as stages
 from tasks import record_keeping
@@ -51,17 +52,29 @@ def story(request: RetentionRequest, run: Run, actor: Actor) -> dict[str, Any]:
 @flow(name=RETENTION, flow_run_name=RETENTION, persist_result=False, validate_parameters=True)
 def retain(request: RetentionRequest) -> dict[str, Any] | State[Any]:
     """Erase personal data whose date has come; the proof of the record stays intact."""
-    kind = "schedule" if request.requested_by == "schedule" else "prefect-ui"
     try:
-        return story(request, InPrefect(), Actor(kind=kind, name=request.requested_by))
+        return story(request, InPrefect(), actor_of(request.requested_by))
     except (InputRefused, ConnectorError) as error:
         return Failed(message=str(error))
+
+
+def heads_story(run: Run, actor: Actor) -> dict[str, Any]:
+    """Note the heads and record that. Raises InputRefused or ConnectorError."""
+    request_id = run(stages.open_request, HEADS, actor, {}, presentation.flow_run_id())
+    try:
+        noted = run(record_keeping.export_heads)
+    except (InputRefused, ConnectorError) as error:
+        give_up(HEADS, run, request_id, error)
+        raise
+    summary = {"request_id": request_id, **noted}
+    run(record_keeping.close, request_id, summary)
+    return summary
 
 
 @flow(name=HEADS, flow_run_name=HEADS, persist_result=False)
 def export_heads() -> dict[str, Any] | State[Any]:
     """Note the heads of the journal in a file outside the database; a cut at the end shows only against it."""
     try:
-        return InPrefect()(record_keeping.export_heads)
+        return heads_story(InPrefect(), actor_of(BY_CLOCK))
     except (InputRefused, ConnectorError) as error:
         return Failed(message=str(error))

@@ -11,6 +11,7 @@ from engine import cache, cache_calls, cache_touched, requests
 from engine.cache import DatabaseOnly, Keeper
 from engine.cache_sources import Unanswered, everything, of_directory, of_groups, of_servers, some_users, without_tenant
 from engine.cache_sync import Reading, Removals, SyncResult, sync
+from engine.leases import LeaseHeld
 from engine.opening import open_directory, open_servers
 from engine.runtime import Runtime, utc_now
 from tasks.presets import READ
@@ -40,7 +41,10 @@ def sync_touched(request_id: str) -> dict[str, Any]:
         with work.runtime() as runtime:
             calls = work.settings.cache.calling_users
             readings = some_users(runtime, sorted(ids), sorted(found["ad"]), calls=calls)
-            result = sync(runtime, readings, note=cache_touched.looked(found, utc_now()))
+            try:
+                result = sync(runtime, readings, note=cache_touched.looked(found, utc_now()))
+            except LeaseHeld as held:  # a whole sync is at work: the next look, in ten minutes, finds them as well
+                return _told(work, request_id, SyncResult(current, [], 0)) | {"skipped": str(held)}
         return _told(work, request_id, result)
 
 

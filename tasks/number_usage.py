@@ -13,12 +13,16 @@ from tasks.work import open_work
 
 
 @stage(READ)
-def look() -> dict[str, Any]:
+def look(request_id: str) -> dict[str, Any]:
     """Count every pool, keep the alerts of low stock true, and draw what was found; gives rows and drawing."""
     with open_work() as work, work.database.write() as connection:
         limits = work.settings.stock
         low = inventory_usage.check_stock(
-            connection, low_percent=limits.low_percent, low_count=limits.low_count, now=utc_now()
+            connection,
+            low_percent=limits.low_percent,
+            low_count=limits.low_count,
+            now=utc_now(),
+            request_id=request_id,
         )
         rows = inventory_usage.usage(connection)
     return {"pools": len(rows), "low": [row.group for row in low], "drawing": markdown(rows)}

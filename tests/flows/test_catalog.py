@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
-from deployments.catalog import CATALOG, OF_FEEDS, Deployed, Feeds, for_site
+from deployments.catalog import CATALOG, OF_FEEDS, TIMEZONE, Deployed, Feeds, for_site
 from deployments.serve import load_flow, main
+from tests.fakes.checkout import text_of
 
 
 def test_serving_without_a_server_says_what_to_set(
@@ -75,3 +78,20 @@ def test_every_deployment_explains_itself() -> None:
     assert len({each.name for each in CATALOG}) == len(CATALOG)
     assert all(each.description.endswith(".") and each.tags for each in CATALOG)
     assert all(each.collision == "CANCEL_NEW" for each in CATALOG if each.cron)
+
+
+@pytest.mark.parametrize(
+    "each", [each for each in CATALOG if each.cron and "nightly" not in each.name], ids=lambda each: each.name
+)
+def test_the_clock_can_start_what_it_is_to_start(each: Deployed) -> None:
+    """Nobody fills in a form at night: the parameters of a scheduled deployment are all that its flow needs."""
+    load_flow(each.flow).validate_parameters(dict(each.parameters))
+    assert set(signature(load_flow(each.flow).fn).parameters) == set(each.parameters)
+
+
+def test_the_page_of_schedules_lists_them_all() -> None:
+    """The page names every schedule with its cron and says the hour in words, and in which time zone that is."""
+    rows = re.findall(r"^\| `([\w-]+)` \| `([^`]+)` \| ([^|]+) \|", text_of("docs/schedules.md"), re.MULTILINE)
+    assert {name: cron for name, cron, _ in rows} == {each.name: each.cron for each in CATALOG if each.cron}
+    assert {when for _, cron, when in rows if cron.startswith("15 2")} == {"every night at 02:15"}
+    assert TIMEZONE in text_of("docs/schedules.md")
