@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, NonNegativeInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from config.site_pools import SitePart
 from config.site_templates import policies_known
@@ -20,6 +20,18 @@ def _target(text: str) -> str:
 ForwardTo = Annotated[str, AfterValidator(_target)]
 
 
+class Announce(SitePart):
+    """What callers of a leaver's number hear, or whom they reach, while it rests."""
+
+    type: Literal["Announcement", "User", "ResourceAccount"] = Field(
+        description="an audio file, somebody's account, or that of an auto attendant or a call queue"
+    )
+    target: str = Field(min_length=1, description="id of the audio file; user principal name or object id otherwise")
+    first_priority: PositiveInt = Field(
+        1, description="lowest priority that our treatments take; those with smaller ones go before"
+    )
+
+
 class LeaverRules(SitePart):
     """The steps of a leaver, in days after the last day of work; a step without days is left out."""
 
@@ -29,6 +41,7 @@ class LeaverRules(SitePart):
     licences_after_days: NonNegativeInt | None = Field(16, description="licences are taken")
     disable_after_days: NonNegativeInt | None = Field(16, description="the account is disabled")
     delete_after_days: NonNegativeInt | None = Field(None, description="the account is deleted; default: never")
+    announce: Announce | None = Field(None, description="what callers hear while the number rests; default: nothing")
     licences: Literal["given", "template"] = Field(
         "given", description="those that Callwright gave, or those of the template as well"
     )
@@ -47,6 +60,8 @@ class LeaverRules(SitePart):
             if after < before:
                 raise ValueError(f"{second} comes after {before} days with {first}: {after} is too early")
         steps = {name for name, _ in taken}
+        if self.announce is not None and "unassign" not in steps:
+            raise ValueError("announce without unassign does nothing: add unassign_after_days")
         for step, needs in (("licences", "unassign"), ("delete", "unassign"), ("delete", "disable")):
             if step in steps and needs not in steps:
                 raise ValueError(f"{step} without {needs} is out of order: add {needs}_after_days")

@@ -1,4 +1,4 @@
-"""Teams' number inventory through PowerShell: assignment blocks, and orders that upload or release many numbers.
+"""Teams' number inventory through PowerShell: blocks, announcements, and orders that upload or release many numbers.
 
 Who holds a number, its type and location are in `connectors/teams.py`: Graph has those, and not these.
 """
@@ -6,6 +6,7 @@ Who holds a number, its type and location are in `connectors/teams.py`: Graph ha
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from pydantic import JsonValue
 
@@ -17,10 +18,12 @@ from connectors.shell_errors import SYSTEM
 from connectors.throttle import Clock
 from connectors.writes import writes
 from datasets.number_orders import NumberOrder, OrderKind
+from datasets.treatments import TargetType, Treatment, name_of, number_of
 
 _PAGE = 1000
 _FIRST_POLL_S, _LONGEST_POLL_S = 2.0, 30.0
 NOT_BLOCKED = "NotBlocked"
+_TREATMENT = "{}-CsTeamsUnassignedNumberTreatment"
 _ORDER_TYPES: dict[OrderKind, str] = {"upload": "DirectRoutingNumberCreation", "release": "Release"}
 _CMDLETS: dict[OrderKind, str] = {
     "upload": "New-CsOnlineDirectRoutingTelephoneNumberUploadOrder",
@@ -72,6 +75,43 @@ class TeamsNumbering:
         """Have Teams assign a number again."""
         self._write("Remove-CsPhoneNumberAssignmentBlock", {"TelephoneNumber": number})
 
+    def treatments(self) -> Iterator[tuple[str, Treatment]]:
+        """Read by name the treatments of unassigned numbers; a pattern of many numbers has an empty number."""
+        for row in self._read(_TREATMENT.format("Get"), {}):
+            name = text_or_none(row, "Identity") or ""
+            yield (
+                name,
+                Treatment(
+                    number=number_of(name) or "",
+                    target_type=_target_type(row),
+                    target=text_or_none(row, "Target") or "",
+                    priority=int(text_or_none(row, "TreatmentPriority") or 0),
+                ),
+            )
+
+    def treatment_of(self, number: str) -> str | None:
+        """Say where our treatment sends callers of a number; None when there is none."""
+        wanted = name_of(number)  # read with all: how Teams says that one name is not there is not documented
+        return next((each.said for name, each in self.treatments() if name == wanted), None)
+
+    @writes
+    def make_announcement(self, treatment: Treatment) -> None:
+        """Have callers of a number that nobody has hear an announcement, or go to somebody."""
+        asked: dict[str, JsonValue] = {
+            "Identity": treatment.name,
+            "Pattern": treatment.pattern,
+            "TargetType": treatment.target_type,
+            "Target": treatment.target,
+            "TreatmentPriority": treatment.priority,
+            "Description": "callwright: the number rests",
+        }
+        self._write(_TREATMENT.format("New"), asked)
+
+    @writes
+    def end_announcement(self, number: str) -> None:
+        """Remove our treatment of a number."""
+        self._write(_TREATMENT.format("Remove"), {"Identity": name_of(number)})
+
     @writes
     def place_order(self, kind: OrderKind, numbers: Sequence[str]) -> str:
         """Order that numbers be uploaded (10,000 at most) or released (1,000); gives the order's id."""
@@ -119,6 +159,10 @@ class TeamsNumbering:
 def _block(row: Bag) -> str:
     """Give the state; modules before 7.5.0 have no such column, and the column may be empty."""
     return text_or_none(row, "AssignmentBlockedState") or NOT_BLOCKED
+
+
+def _target_type(row: Bag) -> TargetType:
+    return cast(TargetType, text_or_none(row, "TargetType") or "Announcement")
 
 
 def _order_id(bag: Bag) -> str | None:

@@ -26,10 +26,11 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class NumberTerms:
-    """What Teams must be told with a number."""
+    """What Teams must be told with a number; `ends_first` is what would stand in the way of giving it."""
 
     number_type: str = DIRECT_ROUTING
     location_id: str | None = None
+    ends_first: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,10 @@ def _number(target: Target) -> list[Change]:
         return []
     have, want = target.observed.get((target.object, "number")), target.value("number")
     made = [] if have is None else [_unassign(target, str(have))]
-    return made if want is None else [*made, _assign(target, str(want), has_none=have is None)]
+    if want is None:
+        return made
+    first = target.terms.get(str(want), NumberTerms()).ends_first
+    return [*made, *first, _assign(target, str(want), has_none=have is None)]
 
 
 def _unassign(target: Target, number: str, *, rests: bool = True) -> Change:

@@ -14,6 +14,7 @@ from datasets.number_types import ON_PREMISES
 from datasets.people import Status
 from datasets.users import DirectoryUser
 from engine import movers
+from engine.announcements import announcing
 from engine.change import Change, Effect
 from engine.compare import compare
 from engine.life import Life, Step, dates, is_gone, last_day, next_step, older_than_known
@@ -79,7 +80,9 @@ def _is_deletion_left(life: Life, changes: list[Change]) -> bool:
 def _refusal(situation: Situation, life: Life, due: list[Step]) -> str | None:
     if life.refusal and Step.FORWARD in due and Step.UNASSIGN not in due:
         return life.refusal
-    row = life.number_row
+    row, announced = life.number_row, life.announcement.refusal
+    if announced and Step.UNASSIGN in due and situation.number and life.grace_days:
+        return announced
     if Step.UNASSIGN in due and situation.number and row is not None and row.number_source == ON_PREMISES:
         return f"{situation.number} is owned on-premises ; clear it there (Set-CsUser -LineUri $null), then run again"
     return None
@@ -92,13 +95,20 @@ def _step(step: Step, situation: Situation, account: DirectoryUser, due: list[St
         case Step.UNASSIGN:
             if situation.number is None:
                 return []
-            return [*movers.shown_no_more(situation, account), *movers.taking(situation, account, "has left")]
+            taken = movers.taking(situation, account, "has left")
+            return [*_announced(situation, account), *movers.shown_no_more(situation, account), *taken]
         case Step.LICENCES:
             return _licences(situation, account)
         case Step.DISABLE:
             return _disable(situation, account)
         case Step.DELETE:
             return _delete(situation, account)
+
+
+def _announced(situation: Situation, account: DirectoryUser) -> list[Change]:
+    """Have callers told before the number is taken: while somebody has it, nobody hears it."""
+    life = situation.life
+    return announcing(life.announcement, f"user:{account.id}") if life is not None and life.grace_days else []
 
 
 def _forward(situation: Situation, account: DirectoryUser, reason: str) -> list[Change]:

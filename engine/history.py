@@ -14,8 +14,12 @@ from config.errors import InputRefused
 from datasets.tables.journal import journal, journal_effects
 from datasets.tables.plans import plan_changes, plan_lines, plans
 from datasets.tables.requests import requests
-from engine.change import Effect
+from datasets.treatments import Treatment
+from engine import announcements, number_lines
+from engine.change import Change, Effect
 from engine.converge import DIRECT_ROUTING, NumberTerms
+from engine.number_lines import BLOCKED
+from engine.readers import Observed
 
 _SLICE = 500
 
@@ -111,12 +115,26 @@ def last_change(connection: Connection, key: tuple[str, str], after: datetime) -
     return "outside Callwright" if row is None else f"by plan {row.plan_id} on {row.at:%Y-%m-%d %H:%M} UTC"
 
 
-def terms_of(done: Iterable[Done]) -> dict[str, NumberTerms]:
-    """Give what Teams was told with the numbers of these changes."""
+def terms_of(done: Sequence[Done], live: Observed) -> dict[str, NumberTerms]:
+    """Give what Teams was told with the numbers of these changes, and what of it must end before they are given."""
     found: dict[str, NumberTerms] = {}
     for each in done:
         if each.kind in ("assign_number", "unassign_number"):
             number, location = str(each.parameters.get("number")), each.parameters.get("location_id")
             number_type = str(each.parameters.get("number_type") or DIRECT_ROUTING)
-            found[number] = NumberTerms(number_type, None if location is None else str(location))
+            found[number] = NumberTerms(
+                number_type, None if location is None else str(location), _ends_first(done, number, live)
+            )
     return found
+
+
+def _ends_first(done: Sequence[Done], number: str, live: Observed) -> tuple[Change, ...]:
+    """Lift the block and end the announcement that our changes made of a number, as far as they are there still."""
+    obj = f"number:{number}"
+    made = {each.kind: each for each in done if each.parameters.get("number") == number}
+    ends = [number_lines.lifting(number, "goes back to its user")] if live.get((obj, "block")) == BLOCKED else []
+    announced = made.get("announce_number")
+    if announced is not None and live.get((obj, announcements.ATTRIBUTE)) is not None:
+        treatment = Treatment.model_validate(dict(announced.parameters))
+        ends.append(announcements.ending(treatment, announced.object, "the number goes back to its user"))
+    return tuple(ends) if "block_number" in made or announced is not None else ()

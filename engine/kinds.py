@@ -122,6 +122,8 @@ KINDS: dict[str, Kind] = {
         Kind("release_numbers", False, 120, None, "upload them again with an order", runs_for_s=_ORDER_RUNS_S),
         Kind("block_number", True, 120, _to("lift_block")),
         Kind("lift_block", True, 120, None, "the block's end is not known any more"),
+        Kind("announce_number", False, 120, _to("end_announcement")),
+        Kind("end_announcement", True, 120, _to("announce_number")),
         # A move takes a minute or two and tells nothing while it goes on; ten minutes are a guess on the safe side.
         Kind("move_to_teams", False, 600, _invert_move("move_to_pool"), system=_SKYPE),
         Kind("move_to_pool", False, 600, _invert_move("move_to_teams"), system=_SKYPE, is_destructive=True),

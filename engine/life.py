@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from config.site_lifecycle import LeaverRules, LifecycleRules
 from datasets.people import Person, Status
 from datasets.users import AdUser, NumberAssignment, SubscribedSku
+from engine.announcements import Announcement
 from engine.departures import DONE, OPEN, Departure, Known
 
 
@@ -60,6 +61,7 @@ class Life:
     ad: AdUser | None = None
     number_row: NumberAssignment | None = None
     block: str | None = None
+    announcement: Announcement = field(default_factory=Announcement)
     has_blocks: bool = False
     pool: str | None = None
     changed_country: bool = False

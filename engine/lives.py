@@ -22,6 +22,7 @@ from datasets.numbering import InvalidNumber, PhoneNumber
 from datasets.people import Person, Status
 from datasets.users import DirectoryUser
 from engine import departures, inventory, movers
+from engine.announcements import Announcements
 from engine.claims import person as person_owner
 from engine.departures import OPEN, Departure, Known
 from engine.life import Life, Trace, dates, is_gone, last_day, older_than_known
@@ -49,6 +50,7 @@ class Lives:
     def __init__(self, runtime: Runtime, site: SitePolicy, *, grace_days: int, guard: Guard | None = None) -> None:
         self._runtime, self._rules, self._grace_days = runtime, site.lifecycle, grace_days
         self._guard, self.leavers, self._today = guard, 0, runtime.now().date()
+        self._announcements = Announcements(runtime.systems, site.lifecycle.leaver.announce)
 
     def look(self, seen: Sequence[Situation]) -> list[Situation]:
         """Give the situations with what is known of each life. Raises what the connectors raise."""
@@ -111,6 +113,8 @@ class Lives:
             numbering = systems.numbering
             block = numbering.block_of(number) if numbering is not None and life.has_blocks else None
             life = replace(life, number_row=systems.teams.number(number), block=block)
+            if is_gone(situation.person, life.departure, self._today):
+                life = replace(life, announcement=self._announcements.of(number))
         if systems.calling is not None and not situation.unreadable:
             settings = systems.calling.settings(account.id)
             seen = settings["forwarding"] if settings else None

@@ -10,7 +10,9 @@ from config.errors import InputRefused
 from config.site_policy import SitePolicy
 from config.site_templates import LifecycleTemplate
 from datasets.number_types import NEEDS_LOCATION, TEAMS_PHONE_MOBILE, location_refusal, type_to_send
+from datasets.treatments import Treatment
 from datasets.users import EmergencyLocation, NumberAssignment
+from engine import announcements
 from engine.number_lines import BLOCKED
 from engine.pool_terms import PoolTerms
 from engine.systems import Systems
@@ -34,6 +36,7 @@ class Locations:
     def __init__(self, systems: Systems, site: SitePolicy, pools: Mapping[str, PoolTerms]) -> None:
         self._systems, self._site, self._pools = systems, site, pools
         self._blocked: set[str] = set()
+        self._announced: dict[str, Treatment] = {}
 
     def learn(self, templates: Iterable[LifecycleTemplate]) -> None:
         """Read the tenant's locations if one of these templates has to find one, or to compare countries.
@@ -72,11 +75,17 @@ class Locations:
 
     def learn_blocks(self, numbers: Iterable[str]) -> None:
         """Read which of these numbers Teams still refuses, before a transaction begins."""
-        self._blocked |= {number for number in numbers if is_blocked(self._systems, number)}
+        resting = list(numbers)
+        self._blocked |= {number for number in resting if is_blocked(self._systems, number)}
+        self._announced |= announcements.ours(self._systems, resting)
 
     def is_blocked(self, number: str) -> bool:
         """Tell whether Teams has to be told first that a number may be given out again."""
         return number in self._blocked
+
+    def announcement(self, number: str) -> Treatment | None:
+        """Give what callers of a number that rests are told."""
+        return self._announced.get(number)
 
     def of_number(self, number: str, kind: str, pool: str | None, row: NumberAssignment | None) -> str | None:
         """Give the location id to send with a number, None to leave it as it is. Raises InputRefused.

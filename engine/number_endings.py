@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
+from sqlalchemy import Connection
+
 from datasets.inventory import NumberState, Taken
-from engine import inventory_endings, number_lines, plan_store
+from datasets.numbering import PhoneNumber
+from datasets.treatments import Treatment
+from engine import announcements, inventory, inventory_endings, number_lines, plan_store
 from engine.locations import is_blocked
 from engine.plan import Plan
 from engine.requests import new_id
@@ -21,11 +25,37 @@ def plan_endings(runtime: Runtime, request_id: str, state: NumberState) -> str:
     now = runtime.now()
     with runtime.database.read() as connection:
         over = list(islice(inventory_endings.over(connection, now, state), MOST))
-    blocked = _still_blocked(runtime, over) if state == NumberState.GRACE else frozenset[str]()
-    plan = Plan(id=new_id("p"), request_id=request_id, lines=number_lines.endings(over, blocked))
+    if state == NumberState.GRACE:
+        announced = announcements.ours(runtime.systems)
+        lines = number_lines.endings(over, _still_blocked(runtime, over), announced)
+        lines = (*lines, *number_lines.silences(_out_of_place(runtime, over, announced)))
+    else:
+        lines = number_lines.endings(over)
+    plan = Plan(id=new_id("p"), request_id=request_id, lines=lines)
     with runtime.database.write() as connection:
         plan_store.save(connection, plan, now)
     return plan.id
+
+
+def _out_of_place(
+    runtime: Runtime, over: Sequence[Taken], announced: Mapping[str, Treatment]
+) -> Mapping[str, Treatment]:
+    """Give the announcements of numbers that somebody has again, or that nobody lets rest."""
+    ending = {row.number.e164 for row in over}
+    with runtime.database.read() as connection:
+        return {
+            number: each
+            for number, each in announced.items()
+            if number not in ending and not _rests(connection, PhoneNumber.from_e164(number))
+        }
+
+
+def _rests(connection: Connection, number: PhoneNumber) -> bool:
+    """Tell whether a number rests, or is about to: somebody has it whose next step takes it."""
+    row = inventory.find(connection, number)
+    if row is None or row.state != NumberState.ASSIGNED:
+        return row is not None and row.state == NumberState.GRACE
+    return bool(plan_store.open_lines(connection, [row.owner]))
 
 
 def _still_blocked(runtime: Runtime, over: Sequence[Taken]) -> frozenset[str]:

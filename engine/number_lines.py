@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 from pydantic import JsonValue
 
 from datasets.inventory import NumberState, Taken
 from datasets.number_types import DIRECT_ROUTING
+from datasets.treatments import Treatment
 from datasets.users import AdUser, NumberAssignment, VoiceUser
+from engine.announcements import ending
 from engine.change import Change, Effect
 from engine.compare import compare
 from engine.conditions import PHONE_SYSTEM
@@ -24,12 +27,33 @@ _ENDINGS = {
 }
 
 
-def endings(over: Iterable[Taken], still_blocked: Collection[str] = ()) -> tuple[Line, ...]:
-    """Give a line for each number whose time is over; one that Teams still blocks is unblocked there first."""
-    return tuple(_ending(row, is_blocked=row.number.e164 in still_blocked) for row in over)
+def endings(
+    over: Iterable[Taken],
+    still_blocked: Collection[str] = (),
+    announced: Mapping[str, Treatment] = MappingProxyType({}),
+) -> tuple[Line, ...]:
+    """Give a line for each number whose time is over; what Teams still blocks or announces ends there first."""
+    return tuple(
+        _ending(row, is_blocked=row.number.e164 in still_blocked, announced=announced.get(row.number.e164))
+        for row in over
+    )
 
 
-def _ending(row: Taken, *, is_blocked: bool) -> Line:
+def silences(announced: Mapping[str, Treatment]) -> tuple[Line, ...]:
+    """Give a line for each number that rests no more and whose callers are still told so."""
+    return tuple(
+        Line(
+            object=f"number:{number}",
+            label=number,
+            success="released",
+            source={"named": True},
+            changes=(ending(treatment, f"number:{number}", "the number does not rest any more"),),
+        )
+        for number, treatment in announced.items()
+    )
+
+
+def _ending(row: Taken, *, is_blocked: bool, announced: Treatment | None) -> Line:
     kind, attribute, reason = _ENDINGS[row.state]
     obj, number = f"number:{row.number.e164}", row.number.e164
     ended = Change(
@@ -40,6 +64,8 @@ def _ending(row: Taken, *, is_blocked: bool) -> Line:
         reason=f"{reason} at {row.until:%Y-%m-%d %H:%M:%S} UTC" if row.until else reason,
     )
     lifted = (lifting(number, reason),) if is_blocked else ()
+    if announced is not None:
+        lifted = (*lifted, ending(announced, obj, reason))
     return Line(object=obj, label=number, success="released", source={"named": True}, changes=(*lifted, ended))
 
 

@@ -16,8 +16,9 @@ from pydantic import JsonValue
 from config.site_templates import LifecycleTemplate
 from datasets.calling_settings import CallingGroup, Settings
 from datasets.people import Person, Status
+from datasets.treatments import Treatment
 from datasets.users import AdUser, DirectoryUser, SubscribedSku, VoiceUser
-from engine import movers, template_parts
+from engine import announcements, movers, template_parts
 from engine.change import Change, Effect
 from engine.claims import person as person_owner
 from engine.compare import compare
@@ -57,13 +58,15 @@ class Terms:
 class ChosenNumber:
     """A number that the inventory holds for this person, and what Teams must be told with it.
 
-    `is_blocked` says that Teams still refuses it: its owner comes back inside the grace period.
+    `is_blocked` says that Teams still refuses it, `announced` what its callers are told: its owner comes back inside
+    the grace period.
     """
 
     number: str
     number_type: str
     location_id: str | None = None
     is_blocked: bool = False
+    announced: Treatment | None = None
 
 
 @dataclass(frozen=True)
@@ -305,7 +308,10 @@ def _number(situation: Situation, account: DirectoryUser) -> list[Change]:
         return []
     # Whoever gives a number back for this one loses Enterprise Voice with it.
     has_voice = situation.number is None and bool(situation.observed(f"user:{account.id}", "enterprise_voice"))
-    lifted = [lifting(chosen.number, "its former owner comes back")] if chosen.is_blocked else []
+    reason = "its former owner comes back"
+    lifted = [lifting(chosen.number, reason)] if chosen.is_blocked else []
+    if chosen.announced is not None:
+        lifted.append(announcements.ending(chosen.announced, f"user:{account.id}", reason))
     terms = (chosen.number, chosen.number_type, chosen.location_id)
     return [*lifted, assigning(account.id, *terms, has_voice=has_voice, reason=situation.why)]
 

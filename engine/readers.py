@@ -92,6 +92,9 @@ class Reader:
         if attribute == "block":
             numbering = self._systems.numbering
             return None if numbering is None else _once(self._blocks, number, partial(numbering.block_of, number))
+        if attribute == "treatment":
+            numbering = self._systems.numbering
+            return None if numbering is None else numbering.treatment_of(number)
         row = _once(self._numbers, number, partial(self._systems.teams.number, number))
         if attribute == "listed":
             return row is not None

@@ -339,7 +339,8 @@ class _Chooser:
         except (InputRefused, NumberUnavailable) as error:
             return replace(situation, refusal=str(error))
         is_blocked = was_resting and self._locations.is_blocked(number.e164)
-        return replace(situation, chosen=ChosenNumber(number.e164, number_type, location, is_blocked))
+        announced = self._locations.announcement(number.e164) if was_resting else None
+        return replace(situation, chosen=ChosenNumber(number.e164, number_type, location, is_blocked, announced))
 
 
 def named_number(situation: Situation, template: LifecycleTemplate) -> str | None:

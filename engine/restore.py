@@ -49,7 +49,7 @@ def plan_restore(runtime: Runtime, request_id: str, whose: Whose, moment: dateti
             wanted = state_at(past.changes, moment)
             source = {"restores": moment.isoformat(), "named": True}
             goal = Goal(past.object, past.label, wanted, live, SUCCESS, source)  # type: ignore[arg-type] # JSON
-            builder.add(goal, history.terms_of(past.changes), _lost(connection, past, moment))
+            builder.add(goal, history.terms_of(past.changes, live), _lost(connection, past, moment))
         return builder.save()
 
 

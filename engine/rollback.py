@@ -96,7 +96,7 @@ def plan_rollback(runtime: Runtime, request_id: str, choice: Choice, terms: Term
             goal = Goal(
                 obj, found.label, found.state, live, "undone", {"undoes": list[JsonValue](found.names), "named": True}
             )
-            store.add(goal, history.terms_of(mine), found.problems)
+            store.add(goal, history.terms_of(mine, live), found.problems)
         return store.save()
 
 

@@ -18,6 +18,7 @@ from datasets.hybrid import HybridAccount, SkypeUser
 from datasets.number_orders import OrderKind
 from datasets.phone_attributes import PhoneAttributes
 from datasets.teams_calls import TeamsCalls
+from datasets.treatments import Treatment
 from datasets.unassigned_ranges import UnassignedRange
 from datasets.users import AdUser, DirectoryUser, EmergencyLocation, NumberAssignment, SubscribedSku, VoiceUser
 from datasets.voice_rows import VoicePolicy, VoiceSwitch
@@ -221,6 +222,18 @@ class NumberingSystem(Protocol):
 
     def lift_block(self, number: str) -> None:
         """Have Teams assign a number again."""
+
+    def treatments(self) -> Iterator[tuple[str, Treatment]]:
+        """Read by name the treatments that are for one number."""
+
+    def treatment_of(self, number: str) -> str | None:
+        """Say where our treatment sends callers of a number; None when there is none."""
+
+    def make_announcement(self, treatment: Treatment) -> None:
+        """Have callers of a number that nobody has hear an announcement, or go to somebody."""
+
+    def end_announcement(self, number: str) -> None:
+        """Remove our treatment of a number."""
 
     def place_order(self, kind: OrderKind, numbers: Sequence[str]) -> str:
         """Order that numbers be uploaded or released; gives the order's id."""

@@ -12,6 +12,7 @@ from connectors.errors import Invalid, Unsupported
 from datasets.calling_settings import CallingGroup, Settings
 from datasets.number_orders import OrderKind
 from datasets.phone_attributes import PhoneAttributes
+from datasets.treatments import Treatment
 from datasets.voice_rows import VoiceSwitch
 from engine.change import Change
 from engine.systems import DirectorySystem, NumberingSystem, SkypeSystem, Systems
@@ -105,7 +106,7 @@ def _set_number_location(systems: Systems, change: Change, _deadline_s: float) -
 
 def _numbering(systems: Systems) -> NumberingSystem:
     if systems.numbering is None:
-        raise Unsupported("blocks and orders of numbers need Teams PowerShell ; set powershell.server")
+        raise Unsupported("blocks, announcements and orders of numbers need Teams PowerShell ; set powershell.server")
     return systems.numbering
 
 
@@ -115,6 +116,14 @@ def _block_number(systems: Systems, change: Change, _deadline_s: float) -> None:
 
 def _lift_block(systems: Systems, change: Change, _deadline_s: float) -> None:
     _numbering(systems).lift_block(_text(change, "number"))
+
+
+def _announce_number(systems: Systems, change: Change, _deadline_s: float) -> None:
+    _numbering(systems).make_announcement(Treatment.model_validate(dict(change.parameters)))
+
+
+def _end_announcement(systems: Systems, change: Change, _deadline_s: float) -> None:
+    _numbering(systems).end_announcement(_text(change, "number"))
 
 
 def _place_order(systems: Systems, change: Change, deadline_s: float, kind: OrderKind) -> None:
@@ -208,6 +217,8 @@ _WRITERS: dict[str, Writer] = {
     "release_numbers": _release_numbers,
     "block_number": _block_number,
     "lift_block": _lift_block,
+    "announce_number": _announce_number,
+    "end_announcement": _end_announcement,
     "move_to_teams": _move,
     "move_to_pool": _move,
     "clear_on_premises_line": _clear_line,

@@ -10,6 +10,7 @@ from connectors.errors import Ambiguous, Invalid
 from connectors.teams_numbering import TeamsNumbering
 from connectors.teams_shell import TeamsShell
 from connectors.tokens import Tokens
+from datasets.treatments import Treatment
 from lab.server import Lab
 from tests.fakes.graph_site import app_of
 from tests.fakes.set_clock import SetClock
@@ -50,6 +51,19 @@ def test_an_older_module_has_no_blocks(lab: Lab, numbering: TeamsNumbering) -> N
     lab.parts.settings.module_version = "7.4.0"
     assert not numbering.has_blocks()
     assert numbering.block_of("+499999") is None
+
+
+def test_an_announcement_is_made_for_one_number_and_removed(numbering: TeamsNumbering) -> None:
+    """Exactly one number matches, it is read back by its name, and it is gone when it ends."""
+    treatment = Treatment(number=NEW[0], target_type="Announcement", target="sound-1", priority=7)
+    assert (numbering.treatment_of(NEW[0]), list(numbering.treatments())) == (None, [])
+    numbering.make_announcement(treatment)
+    assert list(numbering.treatments()) == [(treatment.name, treatment)]
+    assert (numbering.treatment_of(NEW[0]), numbering.treatment_of(NEW[1])) == ("Announcement sound-1", None)
+    with pytest.raises(Invalid, match="TreatmentPriority"):
+        numbering.make_announcement(treatment.model_copy(update={"number": NEW[1]}))
+    numbering.end_announcement(NEW[0])
+    assert list(numbering.treatments()) == []
 
 
 def test_orders_are_placed_and_followed_to_their_end(numbering: TeamsNumbering) -> None:

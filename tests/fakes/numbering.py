@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from connectors.errors import Invalid
 from datasets.number_orders import LARGEST, OrderKind
+from datasets.treatments import Treatment
 from datasets.users import NumberAssignment
 from tests.fakes.tenant import FakeTenant
 
@@ -17,6 +18,7 @@ class FakeNumbering:
     def __init__(self, tenant: FakeTenant, *, has_blocks: bool = True) -> None:
         self._tenant, self._knows_blocks = tenant, has_blocks
         self.until: dict[str, datetime] = {}
+        self.announced: dict[str, Treatment] = {}
         self.refused: set[str] = set()
         self.before_wait: list[Exception] = []
         self._orders: dict[str, tuple[OrderKind, list[str]]] = {}
@@ -45,6 +47,26 @@ class FakeNumbering:
     def lift_block(self, number: str) -> None:
         """Lift a block."""
         self._tenant.call("lift_block", number, lambda: self.until.update({number: self._tenant.clock.now()}))
+
+    def treatments(self) -> Iterator[tuple[str, Treatment]]:
+        """Read every treatment."""
+        yield from ((each.name, each) for each in self.announced.values())
+
+    def treatment_of(self, number: str) -> str | None:
+        """Say where callers of a number go."""
+        return self.announced[number].said if number in self.announced else None
+
+    def make_announcement(self, treatment: Treatment) -> None:
+        """Make a treatment."""
+        if treatment.priority in {each.priority for each in self.announced.values()}:
+            raise Invalid(f"TreatmentPriority {treatment.priority} is already used")
+        self._tenant.call(
+            "announce_number", treatment.number, lambda: self.announced.update({treatment.number: treatment})
+        )
+
+    def end_announcement(self, number: str) -> None:
+        """Remove a treatment."""
+        self._tenant.call("end_announcement", number, lambda: self.announced.pop(number))
 
     def place_order(self, kind: OrderKind, numbers: Sequence[str]) -> str:
         """Accept an order."""
