@@ -78,6 +78,7 @@ class OnLeave(SitePart):
 
     policies: bool = Field(False, description="revoke the policies that templates granted")
     licences: bool = Field(False, description="remove the licences that templates gave, but not from under a number")
+    groups: bool = Field(False, description="take people out of the groups that templates put them into")
 
 
 class LifecycleTemplate(SitePart):

@@ -16,7 +16,7 @@ from config.errors import InputRefused
 from config.site_approvals import ApprovalRules
 from connectors.database import Database
 from connectors.errors import ConnectorError
-from engine import approvals, batch_gates, inventory, journal, leases, plan_store
+from engine import approvals, batch_gates, departures, inventory, journal, leases, plan_store
 from engine.journal import Entry, Result, Stream
 from engine.leases import Lease, LeaseHeld
 from engine.line import LineWork
@@ -184,15 +184,22 @@ def _close(runtime: Runtime, work: _Open) -> None:
 
 
 def discard(database: Database, plan_id: str, now: datetime) -> int:
-    """Discard a plan that was never started; tells how many claimed numbers are free again."""
+    """Discard a plan that was never started; tells how many claimed numbers are free again.
+
+    With the first step of a deletion that a person asked for goes the deletion; every other departure stays open, and
+    its next visit plans anew.
+    """
     with database.write() as connection:
-        state = plan_store.locked_header(connection, plan_id).state
+        header = plan_store.locked_header(connection, plan_id)
+        state = header.state
         if state != "planned":
             raise InputRefused(f"plan {plan_id} is {state}", remedy="only a plan that was not started can be discarded")
         for line in plan_store.load_lines(connection, plan_id):
             if line.state in OPEN_LINES:
                 line.state, line.reason = LineState.DISCARDED, "the plan was discarded"
                 plan_store.set_line(connection, line)
+            if line.source.get("deletion"):
+                departures.forget_deletion(connection, str(line.source["deletion"]), header.request_id, now)
         given_back = inventory.give_back_plan(connection, plan_id, now)
         plan_store.set_plan_state(connection, plan_id, "discarded")
     return len(given_back)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import orjson
 from sqlalchemy import (
@@ -249,6 +249,19 @@ def bodies(connection: Connection, source: str, current: int, keys: Collection[s
     c = cache_documents.c
     query = select(c.key, c.body).where(c.source == source, c.key.in_(keys), visible(cache_documents, current))
     return {key: orjson.loads(body) for key, body in connection.execute(query)}
+
+
+def groups_by_employee(connection: Connection) -> dict[str, set[str]]:
+    """Give by employee id the groups of templates that people were in at the last sync."""
+    current, found = generation(connection), dict[str, set[str]]()
+    members = list(known(connection, "groups", current))
+    for start in range(0, len(members), SLICE):
+        keys = members[start : start + SLICE]
+        users = bodies(connection, "users", current, keys)
+        for key, body in bodies(connection, "groups", current, keys).items():
+            if (employee_id := users.get(key, {}).get("employee_id")) is not None:
+                found.setdefault(str(employee_id), set()).update(map(str, cast("list[str]", body["groups"])))
+    return found
 
 
 def keys_by_link(connection: Connection, source: str, current: int, links: Collection[str]) -> set[str]:

@@ -144,6 +144,13 @@ def close(connection: Connection, departure_id: str, state: str, now: datetime) 
     connection.execute(update(departures).where(here).values(state=state, closed_at=now))
 
 
+def forget_deletion(connection: Connection, departure_id: str, request_id: str, now: datetime) -> None:
+    """Record that a deletion is not wanted any more, as far as it is the one that this request began."""
+    c = departures.c
+    here = (c.id == departure_id) & (c.request_id == request_id) & (c.state == OPEN)
+    connection.execute(update(departures).where(here).values(state=WITHDRAWN, closed_at=now))
+
+
 def take_back(connection: Connection, departure: Departure, now: datetime) -> None:
     """Record that somebody stays after all, or is back."""
     state = {OPEN: WITHDRAWN, DONE: RETURNED}.get(departure.state)

@@ -33,7 +33,15 @@ KIND = "drift"
 SHOWN = 500
 CONVERGES, REPORTED = "converges", "reported"
 _KINDS = frozenset(
-    ["set_policies", "set_calling_settings", "assign_licence", "remove_licence", "set_usage_location", "join_group"]
+    [
+        "set_policies",
+        "set_calling_settings",
+        "assign_licence",
+        "remove_licence",
+        "set_usage_location",
+        "join_group",
+        "leave_group",
+    ]
 )
 _BY_TEMPLATE = frozenset(["set_policies", "set_calling_settings"])
 _FEW = 5
@@ -168,6 +176,8 @@ def _left(situation: Situation, site: SitePolicy) -> Checked:
         changes += _revoked(situation)
     if last is not None and last.on_leave.licences:
         changes += movers.licences_away(situation, _NOTHING, account)
+    if last is not None and last.on_leave.groups:
+        changes += movers.groups_away(situation, _NOTHING, account)
     if not changes:
         return Checked((_difference(situation, "template", None, None, REPORTED, situation.why),))
     why = f"template {last.name if last else ''} is not theirs any more"

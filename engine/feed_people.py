@@ -14,6 +14,7 @@ from datasets.people import Person, Status
 from datasets.tables.feeds import feed_rows, feeds
 from datasets.tables.inventory import taken
 from datasets.templates import choose_template
+from engine import cache
 from engine.claims import person as person_owner
 
 _SLICE = 500
@@ -48,14 +49,14 @@ def everybody(connection: Connection) -> list[tuple[str, int, Person]]:
 def hires_of_pool(connection: Connection, site: SitePolicy, pool: str, today: date) -> dict[date, int]:
     """Count by day who will start later and take a number of a pool, by the feeds and templates there are.
 
-    Who has a reservation is left out: that number is no longer free. Groups are not asked, so that a template for
-    members of a group counts for nobody.
+    Who has a reservation is left out: that number is no longer free. Who is in a group says the cache.
     """
     query = select(taken.c.owner).where(taken.c.state == "reserved", taken.c.owner.startswith(person_owner("")))
     served = set(connection.execute(query).scalars())
+    groups = cache.groups_by_employee(connection)
     found = Counter[date]()
     for person in _starting(connection, today):
-        template = choose_template(person, (), site.templates).template
+        template = choose_template(person, groups.get(person.employee_id, ()), site.templates).template
         takes = template is not None and template.pool == pool and template.number_source == NumberSource.NUMBER_RANGE
         if takes and person.hire_date is not None and person_owner(person.employee_id) not in served:
             found[person.hire_date] += 1

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from engine import number_lines
 from engine.change import Change, Effect
-from engine.readers import CALLING
+from engine.readers import CALLING, GROUP
 
 if TYPE_CHECKING:
     from config.site_templates import LifecycleTemplate
@@ -149,6 +149,22 @@ def licences_away(situation: Situation, template: LifecycleTemplate, account: Di
         elif situation.number is None and situation.chosen is None:
             changes.append(licence_away(account, sku, f"template {template.name} does not want it"))
     return changes
+
+
+def groups_away(situation: Situation, template: LifecycleTemplate, account: DirectoryUser) -> list[Change]:
+    """Take people out of groups that another template put them into and this one does not name."""
+    obj, found = f"user:{account.id}", _given_by_another(situation, template, GROUP)
+    names = [name for name in sorted(found) if name.removeprefix(GROUP) not in template.join_groups]
+    return [
+        Change(
+            kind="leave_group",
+            target=obj,
+            parameters={"user_id": account.id, "group": name.removeprefix(GROUP)},
+            effects=(Effect(object=obj, attribute=name, before=True, after=False),),
+            reason=f"template {template.name} does not want it",
+        )
+        for name in names
+    ]
 
 
 def number_away(situation: Situation, account: DirectoryUser) -> list[Change]:

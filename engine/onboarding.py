@@ -247,6 +247,7 @@ def _full(situation: Situation, terms: Terms) -> Line:
         *_write_back(situation, template, account),
         *(movers.forwarding_back(situation, account) if template.calling.forwarding is None else []),
         *movers.licences_away(situation, template, account),
+        *movers.groups_away(situation, template, account),
     ]
     if not changes:
         return line_for(situation, LineState.UNCHANGED, f"already as template {template.name} wants it")

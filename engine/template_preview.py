@@ -1,7 +1,8 @@
 """Preview: what changed templates, or a change of group membership, would do to whom, before anyone applies it.
 
 Reading only. Everybody of the feeds is compared with the templates there are and with those to come; what differs
-between the two is what the change does. Numbers are sticky: only who has none would be given one.
+between the two is what the change does. Numbers are sticky: only who has none would be given one, and whoever moved
+where the template says that a move changes the number.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from pydantic import JsonValue
 
 from config.errors import InputRefused
 from config.site_policy import SitePolicy
+from datasets.people import Status
 from datasets.templates import choose_template
-from engine import feed_people
+from engine import feed_people, movers
 from engine.drift import Difference, check, terms_of
 from engine.group_members import members_of
 from engine.lives import Lives
@@ -25,6 +27,7 @@ from engine.pool_terms import pool_terms, refuse_unknown_pools
 from engine.runtime import Runtime
 
 MOST_GROUPS = 64
+FEED = "the next feed"
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,20 @@ def _as_after(runtime: Runtime, after: SitePolicy, joins: Sequence[Join], now: S
 
 def _wanted(runtime: Runtime, site: SitePolicy, seen: Sequence[Situation]) -> list[Difference]:
     terms = terms_of(runtime, seen)
-    return [difference for each in seen for difference in check(each, terms, site).differences]
+    found = [difference for each in seen for difference in check(each, terms, site).differences]
+    return [*found, *(difference for each in seen if (difference := _new_number(each)) is not None)]
+
+
+def _new_number(situation: Situation) -> Difference | None:
+    """Say that the next feed gives somebody who moved another number, as the template wants it: `new_number_on`."""
+    account, template = situation.account, situation.template
+    if account is None or template is None or situation.number is None or not movers.wants_new_number(situation):
+        return None
+    if situation.person.status != Status.ACTIVE:
+        return None
+    why = f"moved, and new_number_on is {template.new_number_on}: the old number rests"
+    name, wanted = account.user_principal_name, f"one of pool {template.pool}"
+    return Difference(account.id, name, template.name, "number", situation.number, wanted, FEED, why)
 
 
 def _key(each: Difference) -> tuple[str, str, str]:

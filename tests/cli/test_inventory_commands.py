@@ -8,16 +8,18 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
+import orjson
 import pytest
 from sqlalchemy import Connection
 
 from connectors import xlsx
 from connectors.database import Database
+from datasets.cached import Document
 from datasets.inventory import Pool, Span
 from datasets.numbering import PhoneNumber
 from datasets.people import Person
 from datasets.pool_files import COLUMNS
-from engine import feeds, inventory
+from engine import cache, feeds, inventory
 from engine.feeds import FeedHead
 from engine.requests import Actor, open_request
 from tests.fakes.bad_numbers import BAD_NUMBERS
@@ -372,3 +374,27 @@ def test_forecast_takes_dated_hires_from_the_feeds(
     days = dict(run(*asked, "--hires", f"{day}=5").json["days"])
     assert days[(day - timedelta(days=1)).isoformat()] - days[day.isoformat()] == 5
     assert " 2" in run("numbers", "forecast", "vienna").out
+
+
+def test_forecast_counts_hires_whose_template_is_for_a_group(
+    made: Database, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was in the group at the last sync takes a number of the pool; whoever matches nothing takes none."""
+    site, day = memory_site(folder), (datetime.now(UTC) + timedelta(days=10)).date()
+    monkeypatch.setenv("CALLWRIGHT_SITE", str(site))
+    templates = (site / "templates.toml").read_text().replace('department = ["Sales"]', 'groups = ["Phones"]')
+    (site / "templates.toml").write_text(templates)
+    bodies = [
+        ("groups", "(groups)", {"groups": ["Phones"]}),
+        ("groups", "id-1", {"groups": ["Phones"]}),
+        ("users", "id-1", {"employee_id": "4711"}),
+        ("users", "id-2", {"employee_id": "4712"}),
+    ]
+    cache.prepare(made)
+    with made.write() as connection:
+        record_hires(connection, day, "4711", "4712")
+        for source, key, body in bodies:
+            cache.write_documents(connection, source, 1, [Document(key, orjson.dumps(body))])
+        cache.flip(connection, 1, [])
+    days = dict(run("numbers", "forecast", "vienna", "--days", "20", "--json").json["days"])
+    assert days[(day - timedelta(days=1)).isoformat()] - days[day.isoformat()] == 1

@@ -8,6 +8,7 @@ from config.errors import InputRefused
 from connectors.database import Database
 from datasets.numbering import PhoneNumber
 from engine import deleting, departures, gates, inventory
+from engine.apply import discard
 from engine.change import Change, Effect
 from engine.deleting import Deletion
 from engine.plan import Line, Plan
@@ -85,6 +86,29 @@ def test_somebody_who_is_enabled_again_is_not_deleted(sqlite: Database) -> None:
     assert "id-1" in firm.tenant.users
     assert deleting.withdraw(sqlite, "user1@lab.test") == "user1@lab.test"
     assert firm.departure_states() == ["withdrawn"]
+
+
+def test_a_discarded_first_step_takes_the_deletion_with_it(sqlite: Database) -> None:
+    """Nothing was done, so nothing is left to be kept from: the next deletion of the same user is planned."""
+    firm = employed(sqlite)
+    asked = Deletion("user1@lab.test", ("entra",), after_days=10)
+    discard(sqlite, deleting.plan_deletion(firm.runtime, firm.request(), asked), firm.runtime.now())
+    assert firm.departure_states() == ["withdrawn"]
+    firm.days(30)
+    assert carried_out(firm, deleting.plan_due(firm.runtime, firm.request())) == []
+    again = deleting.plan_deletion(firm.runtime, firm.request(), asked)
+    assert {state for state, _ in carried_out(firm, again)} == {"verified"}
+    assert firm.departure_states() == ["withdrawn", "open"]
+
+
+def test_a_discarded_second_step_comes_again(sqlite: Database) -> None:
+    """The user is disabled and the days are over: the next nightly run plans the deletion anew."""
+    firm = employed(sqlite)
+    carried_out(firm, deleting.plan_deletion(firm.runtime, firm.request(), Deletion("id-1", ("entra",), 1)))
+    firm.days(2)
+    discard(sqlite, deleting.plan_due(firm.runtime, firm.request()), firm.runtime.now())
+    assert firm.departure_states() == ["open"]
+    assert carried_out(firm, deleting.plan_due(firm.runtime, firm.request())) == [("verified", "delete_user")]
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,27 @@ def test_groups_of_a_template_are_joined_and_left_again(runtime: Runtime, tenant
     assert invert(line.changes[0].change).kind == "leave_group"
 
 
+def test_who_is_no_templates_any_more_leaves_the_groups_it_gave(runtime: Runtime, tenant: FakeTenant) -> None:
+    """`on_leave.groups`: out of what the template joined, not out of what somebody else did, and in again on return."""
+    tenant.groups = {"Phones": {"id-1", "id-2"}, "Callers": {"id-2"}}
+    members = GROUP.model_copy(update={"join_groups": ("Callers",), "on_leave": OnLeave(groups=True)})
+    onboard(runtime, site(members))
+    assert tenant.groups["Callers"] == {"id-1", "id-2"}
+    tenant.groups["Phones"] = set()
+    left, report = compare(runtime, site(members))
+    assert changes(runtime, left) == [("leave_group", "user:id-1")]
+    assert report["then"]["converges"] == 1
+    carry_out(runtime, left)
+    assert tenant.groups["Callers"] == {"id-2"}
+    tenant.groups["Phones"] = {"id-1"}
+    back, _ = compare(runtime, site(members))
+    assert changes(runtime, back) == [("join_group", "user:id-1")]
+    silent = members.model_copy(update={"on_leave": OnLeave()})
+    carry_out(runtime, back)
+    tenant.groups["Phones"] = set()
+    assert changes(runtime, compare(runtime, site(silent))[0]) == []
+
+
 def test_more_groups_than_teams_takes_are_named(runtime: Runtime, tenant: FakeTenant) -> None:
     """Sixty-five groups that decide on one policy type are a note: Teams assigns to sixty-four."""
     names = tuple(f"Group {number}" for number in range(65))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import Connection
 
 from config.sections import FeedLimits
 from connectors.database import Database
-from datasets.people import Status
-from engine import departures
+from datasets.people import Person, Status
+from engine import departures, feeds
+from engine.feeds import FeedHead
 from engine.lives import TooMuch
+from engine.requests import Actor, open_request
 from engine.retention import erase
 from engine.rollback import Choice, Terms, plan_rollback
+from engine.template_preview import preview
 from tests.fakes.company import STICKY, company, company_site
 from tests.fakes.tenant import SKU
 
@@ -30,6 +34,42 @@ def test_a_mover_changes_policies_and_keeps_the_number(sqlite: Database) -> None
     assert user.policies == {"OnlineVoiceRoutingPolicy": "Berlin"}
     assert (user.number, user.skus, firm.outcomes()) == (number, (SKU,), ["moved"])
     assert firm.feed(firm.person(1, usage_location="DE")) == []
+
+
+def test_a_preview_names_who_would_get_another_number(sqlite: Database) -> None:
+    """Somebody moved and kept the number; a file to come that says new_number_on would change it with the next feed."""
+    sticky, changing = company_site(STICKY), company_site()
+    firm = company(sqlite, sticky)
+    with sqlite.write() as connection:
+        for feed, country in (("f-1", "AT"), ("f-2", "DE")):
+            known_to_feeds(connection, feed, firm.person(1, usage_location=country), firm.runtime.now())
+    firm.feed(firm.person(1))
+    firm.feed(firm.person(1, usage_location="DE"))
+    found = preview(firm.runtime, sticky, changing)
+    assert [(each.attribute, each.live, each.wanted) for each in found.rows] == [
+        ("number", firm.number_of(1), "one of pool berlin")
+    ]
+    assert (found.users, found.counts) == (1, {"number": 1})
+    assert preview(firm.runtime, sticky, sticky).rows == []
+    firm.site = changing
+    assert "assign_number" in firm.feed(firm.person(1, usage_location="DE"))
+    assert preview(firm.runtime, sticky, changing).rows == []
+
+
+def known_to_feeds(connection: Connection, feed: str, person: Person, now: datetime) -> None:
+    """Record a believed feed of one person."""
+    actor = Actor(kind="hr_feed", name="hr")
+    request_id = open_request(connection, "lifecycle", actor, parameters={}, flow_run_id=None, now=now)
+    head: FeedHead = {
+        "feed_id": feed,
+        "name": feed,
+        "digest": feed,
+        "kind": "events",
+        "request_id": request_id,
+        "now": now,
+    }
+    feeds.record_feed(connection, people=[(2, person)], bad=(), **head)
+    feeds.accept(connection, feed)
 
 
 def test_a_policy_that_somebody_else_gave_survives_a_move(sqlite: Database) -> None:
