@@ -79,4 +79,29 @@ foreach ($row in $Rows) {
     "Remove-CsPhoneNumberAssignment",
 )
 
-CATALOGUE = frozenset((SET_AD_USER, SET_PHONE_NUMBER, REMOVE_PHONE_NUMBER))
+READ_POLICY_OPERATION = Script(
+    "read policy operation",
+    """
+param($Rows)
+foreach ($row in $Rows) {
+    $parameters = $row.parameters
+    try {
+        $found = Get-CsBatchPolicyAssignmentOperation @parameters -ErrorAction Stop
+        $failed = @($found.UserState | Where-Object { $_.Result -and $_.Result -ne 'Success' } |
+            ForEach-Object { "$($_.Id) $($_.Result)" })
+        [pscustomobject]@{
+            key = $row.key; ok = $true; name = $found.OperationName; status = "$($found.OverallStatus)"
+            failed = $failed
+        }
+    } catch {
+        [pscustomobject]@{
+            key = $row.key; ok = $false; message = $_.Exception.Message
+            error_id = $_.FullyQualifiedErrorId; reason = $_.CategoryInfo.Reason
+        }
+    }
+}
+""",
+    "Get-CsBatchPolicyAssignmentOperation",
+)
+
+CATALOGUE = frozenset((SET_AD_USER, SET_PHONE_NUMBER, REMOVE_PHONE_NUMBER, READ_POLICY_OPERATION))

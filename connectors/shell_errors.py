@@ -173,6 +173,7 @@ _MEANINGS: tuple[tuple[re.Pattern[str], Make], ...] = (
     _meaning(_SIGN_IN_ENDED.pattern, _not_allowed),
     _meaning(r"UnauthorizedAccess|access is denied|insufficient access|forbidden", _not_allowed),
     _meaning(r"is not found|object not found|ADIdentityNotFound|cannot find an object|user not found", _not_found),
+    _meaning(r"too many policy assignment operations", _busy),
     _meaning(r"serviceunavailable|server is not operational|ADServerDown|timed? ?out", _busy),
 )
 _FAULTS: tuple[tuple[re.Pattern[str], Make], ...] = (

@@ -13,6 +13,7 @@ from lab.rules import bad_request, not_found
 from lab.tenant import View
 
 MODULE = "MicrosoftTeams"
+OF_USER = "BatchPolicyAssignment.user"  # the name by which a fault means one user of an operation
 _MODELS = "Microsoft.Teams.ConfigAPI.Cmdlets.Generated.Models."
 
 
@@ -26,8 +27,12 @@ def begin(call: Call) -> Iterable[Value]:
     users = tuple(call.texts("Identity"))
     asked = PolicyBatch("", call.text("OperationName"), known, name, users, account, now, now)
 
+    def spoil(user: str) -> str | None:
+        found = host.parts.faults.before(OF_USER, *host.names_of(user)).error
+        return found[2] if found else None
+
     def place(finish: Callable[[list[Effect]], None], pretend: bool) -> Iterable[Value]:
-        return [policy_batches.begin(tenant, asked, finish, pretend=pretend).id]
+        return [policy_batches.begin(tenant, asked, finish, pretend=pretend, spoil=spoil).id]
 
     return host.later(call, place, users[:20])
 

@@ -40,9 +40,12 @@ TYPES = (
 )
 
 Finish = Callable[[list[Effect]], None]
+Spoil = Callable[[str], str | None]  # why it shall not work for a user
 
 
-def begin(tenant: Tenant, batch: PolicyBatch, finish: Finish, *, pretend: bool = False) -> PolicyBatch:
+def begin(
+    tenant: Tenant, batch: PolicyBatch, finish: Finish, *, pretend: bool = False, spoil: Spoil = lambda _user: None
+) -> PolicyBatch:
     """Accept a batch; `finish` gets all effects when it is over, and a pretended one has none."""
     with tenant.lock:
         _check(tenant, batch)
@@ -51,7 +54,7 @@ def begin(tenant: Tenant, batch: PolicyBatch, finish: Finish, *, pretend: bool =
         placed = replace(batch, id=known, users=unique, created_at=now, due_at=now)
         tenant.policy_batches[known] = placed
         delay = tenant.settings.batch_delay_s
-        due = tenant.schedule(delay, lambda: _carry_out(tenant, known, finish, pretend=pretend))
+        due = tenant.schedule(delay, lambda: _carry_out(tenant, known, finish, spoil, pretend=pretend))
         tenant.policy_batches[known] = replace(tenant.policy_batches[known], due_at=due)
         return tenant.policy_batches[known]
 
@@ -103,12 +106,13 @@ def _check(tenant: Tenant, batch: PolicyBatch) -> None:
         raise bad_request("Too many policy assignment operations are in progress. Please try again later.")
 
 
-def _carry_out(tenant: Tenant, batch_id: str, finish: Finish, *, pretend: bool) -> None:
+def _carry_out(tenant: Tenant, batch_id: str, finish: Finish, spoil: Spoil, *, pretend: bool) -> None:
     batch = tenant.policy_batches[batch_id]
     effects: list[Effect] = []
     found: list[UserResult] = []
     for user in batch.users:
-        outcome, done = _one(tenant, batch, user, pretend=pretend)
+        refused = spoil(user)
+        outcome, done = (refused, []) if refused else _one(tenant, batch, user, pretend=pretend)
         found.append(UserResult(user, outcome, "Completed"))
         effects += done
     ended = replace(batch, done=True, completed_at=tenant.clock.now(), results=tuple(found))
