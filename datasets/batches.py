@@ -30,6 +30,15 @@ class BatchNumbers(StrEnum):
     NONE = "none"
 
 
+class PolicyBatches(StrEnum):
+    """Whether policies that many users of a wave get alike are given by one operation of Teams."""
+
+    AUTO = "auto"
+    """Where it saves calls."""
+    NEVER = "never"
+    """Each user's by a call of their own, at once."""
+
+
 class BatchOptions(Record):
     """How a batch is migrated. Policies: type → name; None gives the user back to the group's or the global policy.
 
@@ -42,6 +51,7 @@ class BatchOptions(Record):
     number_type: PoolType = "directRouting"
     licences: tuple[str, ...] = ()
     policies: dict[str, str | None] = Field(default_factory=dict)
+    policy_batches: PolicyBatches = PolicyBatches.AUTO
     emergency_location: str | None = None
     write_back: tuple[WriteBack, ...] = ()
     wave_size: int = Field(500, ge=1, le=5000)

@@ -22,6 +22,7 @@ from engine.leases import Lease, LeaseHeld
 from engine.line import LineWork
 from engine.plan import OPEN_LINES, LineState
 from engine.plan_store import StoredLine
+from engine.policy_batch_work import PolicyBatchWork, is_for_many
 from engine.runtime import Runtime
 from engine.turnstile import Turn, uses_sessions
 
@@ -148,11 +149,12 @@ def _work(runtime: Runtime, work: _Open) -> list[ConnectorError]:
 
 def _work_on(runtime: Runtime, work: _Open, line: StoredLine) -> ConnectorError | None:
     """Work on one line; an unreachable system or a lost lease ends it here and is reported to the chunk."""
+    kind_of_work = PolicyBatchWork if is_for_many(line) else LineWork
     with _turn(runtime, line) as turn:
-        if not plan_store.has_sent(line) and not _may_begin(runtime, line):
+        if kind_of_work is LineWork and not plan_store.has_sent(line) and not _may_begin(runtime, line):
             return None
         try:
-            LineWork(runtime, work.stream, (work.lease, work.objects[line.object]), line, turn).run()
+            kind_of_work(runtime, work.stream, (work.lease, work.objects[line.object]), line, turn).run()
         except ConnectorError as error:
             return error
     if line.state == LineState.FAILED:

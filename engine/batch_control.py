@@ -14,11 +14,12 @@ from datasets.batch_steps import OPEN, Step, Wave, next_step
 from datasets.batches import BatchOptions
 from datasets.tables.batches import batch_plans, batch_users, batches
 from datasets.tables.plans import plan_lines, plans
-from engine import apply, batch_gates, leases, plan_store, requests
+from engine import apply, batch_gates, leases, plan_store, policy_batches, requests
 from engine import batches as batch_rows
 from engine.batches import CANCELLED, GO, NEW, PAUSED, Batch
 from engine.claims import settle_undone
 from engine.plan import LineState
+from engine.policy_batch_work import is_for_many
 from engine.runtime import Runtime
 
 RETRIED = ("failed", "refused", "discarded")
@@ -34,10 +35,17 @@ def waves(connection: Connection, batch_id: str, now: datetime) -> list[Wave]:
             counts=counts,
             plan_id=plan_id,
             plan_state=states.get(plan_id) if plan_id else None,
-            is_due=bool(plan_id and plan_store.due_lines(connection, plan_id, now)),
+            is_due=plan_id is not None and _is_due(connection, plan_id, now),
         )
         for wave, plan_id, counts in batch_rows.wave_counts(connection, batch_id)
     ]
+
+
+def _is_due(connection: Connection, plan_id: str, now: datetime) -> bool:
+    """Tell whether a visit would bring a wave on; a line for many users is for the sake of those who are ready."""
+    places, due = policy_batches.places(connection, plan_id), plan_store.due_lines(connection, plan_id, now)
+    of_users = [line for line in due if places is None or line < places[0]]
+    return bool(of_users) or policy_batches.is_due(connection, plan_id, now)
 
 
 def _plan_ids(batch_id: str):  # type: ignore[no-untyped-def] # an SQL expression
@@ -96,7 +104,7 @@ def resume(connection: Connection, batch: Batch, now: datetime) -> None:
         raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
     for plan_id in batch_rows.plans_of(connection, batch.id):
         c = plan_lines.c
-        failed = select(c.line).where(c.plan_id == plan_id, c.state == LineState.FAILED)
+        failed = select(c.line).where(c.plan_id == plan_id, c.object.like("user:%"), c.state == LineState.FAILED)
         count = len(connection.execute(failed).all())
         connection.execute(update(batch_plans).where(batch_plans.c.plan_id == plan_id).values(forgiven=count))
     plan_discarded_anew(connection, batch, now)
@@ -151,6 +159,8 @@ def _give_up_rest(runtime: Runtime, plan_id: str) -> None:
                 plan_store.set_line(connection, line)
                 for change in line.changes:
                     settle_undone(connection, change.change, plan_id, now, {})
+                if is_for_many(line):
+                    policy_batches.let_go(connection, line, line.reason, now)
             leases.release(connection, [lease], now=now)
             plan_store.settle_plan_if_done(connection, plan_id)
 

@@ -15,6 +15,7 @@ from datasets.tables.plans import plan_changes, plan_lines
 from engine import batches as batch_rows
 from engine import requests
 from engine.plan import LineState
+from engine.policy_batch_plan import OBJECT
 
 _STOPPED = (batch_rows.PAUSED, batch_rows.CANCELLED)
 _JOINED = batch_plans.join(batches, batches.c.id == batch_plans.c.batch_id)
@@ -49,9 +50,13 @@ def shut(now: datetime) -> ColumnElement[bool]:
 
 
 def begun() -> ColumnElement[bool]:
-    """Give the condition for lines of which something was sent, to be used on `plan_lines`."""
+    """Give the condition for lines of which something was sent, to be used on `plan_lines`.
+
+    A line that gives policies to many begins with its users, and looks itself who of them was begun.
+    """
     same = (plan_changes.c.plan_id == plan_lines.c.plan_id) & (plan_changes.c.line == plan_lines.c.line)
-    return exists(select(1).select_from(plan_changes).where(same, plan_changes.c.sent_at.is_not(None)))
+    sent = exists(select(1).select_from(plan_changes).where(same, plan_changes.c.sent_at.is_not(None)))
+    return sent | plan_lines.c.object.like(f"{OBJECT}%")
 
 
 def count_failure(connection: Connection, plan_id: str, now: datetime) -> str | None:
@@ -61,8 +66,9 @@ def count_failure(connection: Connection, plan_id: str, now: datetime) -> str | 
     if row is None or row.kind == "undo" or row.control in _STOPPED:
         return None
     c = plan_lines.c
+    of_users = (c.plan_id == plan_id) & c.object.like("user:%")
     lines, failed = (
-        connection.execute(select(func.count()).select_from(plan_lines).where(c.plan_id == plan_id, which)).scalar_one()
+        connection.execute(select(func.count()).select_from(plan_lines).where(of_users, which)).scalar_one()
         for which in (c.line > 0, c.state == LineState.FAILED)
     )
     failed -= row.forgiven

@@ -115,6 +115,8 @@ KINDS: dict[str, Kind] = {
         Kind("unassign_number", False, 120, _to("assign_number"), is_destructive=True),
         Kind("set_enterprise_voice", True, 120, _invert_voice, fresh_users_lag=True),
         Kind("set_policies", True, 120, _invert_policies, fresh_users_lag=True),
+        # What it does to users is in their own changes, and undone there.
+        Kind("assign_policy_batch", False, 120, _to("assign_policy_batch")),
         Kind("write_directory", True, 60, _invert_directory, system="Active Directory"),
         Kind("set_calling_settings", True, 120, _invert_calling, fresh_users_lag=True),
         Kind("set_number_location", True, 120, _invert_location),

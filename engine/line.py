@@ -9,16 +9,17 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from connectors.errors import AlreadyThere, Busy, NotFound, OnPremisesNumber, Refused, Throttled, Unreachable
-from engine import claims, gates
+from engine import claims, gates, policy_batches
 from engine.change import Effect
 from engine.conditions import CONDITIONS, LINE_RELEASED
-from engine.journal import Stream
+from engine.journal import Result, Stream
 from engine.kinds import kind_of
 from engine.leases import Lease
 from engine.line_record import LineRecord
 from engine.overlay import recent_effects
 from engine.plan import ChangeState, LineState
 from engine.plan_store import StoredChange, StoredLine
+from engine.policy_batch_plan import POLICY_BATCH, POLICY_DIRECT
 from engine.readers import Observed, Reader
 from engine.runtime import Runtime
 from engine.turnstile import Turn
@@ -61,7 +62,9 @@ class LineWork:
     def _still_waits(self) -> bool:
         """Look at nothing else while what the line waits for does not show: a wave has thousands of such lines."""
         first = next(iter(self._record.to_do()), None)
-        return first is not None and kind_of(first.change).is_wait and not self._is_ready(first)
+        if first is None or not (kind_of(first.change).is_wait or self.line.condition == POLICY_BATCH):
+            return False
+        return not self._is_ready(first)
 
     def _is_fresh(self) -> bool:
         """Compare the world with what the plan saw; refuse the line by name when somebody else changed it."""
@@ -74,7 +77,10 @@ class LineWork:
         for change in remote:
             effects = change.change.effects
             if effects and all(observed[e.key_pair] == e.after for e in effects):
-                self._record.verified(change, "already", "was already so")
+                # Before it waited for others the user did not have them: so this is our work, to be undone as such.
+                is_ours = self.line.condition in (POLICY_BATCH, POLICY_DIRECT)
+                how: tuple[Result, str] = ("verified", "seen") if is_ours else ("already", "was already so")
+                self._record.verified(change, *how)
                 continue
             stale = [e for e in effects if not e.fits(observed[e.key_pair])]
             if stale:
@@ -111,11 +117,31 @@ class LineWork:
                 return self._record.end(change, LineState.REFUSED, f"{change.change.kind}: {why}", Observed())
         if change.change.waits_for is None:
             return True
+        if change.change.waits_for == POLICY_BATCH:
+            return self._is_on_its_own(change)
         condition = CONDITIONS[change.change.waits_for]
         if condition.holds(Reader(self._runtime.systems), change.change):
             return True
         give_up_s = condition.give_up(self._runtime.limits)
         return self._record.wait(change.change.waits_for, condition.says, give_up_s, remedy=condition.remedy)
+
+    def _is_on_its_own(self, change: StoredChange) -> bool:
+        """Tell whether policies that others get too are given by a call of their own; parks the line until then.
+
+        A parked line is not polled: whoever works on the line for all records what it gave, or lets this one go.
+        """
+        now, is_parked = self._runtime.now(), self.line.condition == POLICY_BATCH
+        is_late = is_parked and self.line.give_up_at is not None and now >= self.line.give_up_at
+        if self.line.condition == POLICY_DIRECT or is_late:
+            return True
+        until = self.line.give_up_at if is_parked else None
+        until = until or now + timedelta(seconds=2 * self._runtime.limits.policy_give_up_s)
+        return not self._record.park_while(
+            lambda connection: policy_batches.is_open(connection, self.line.plan_id, change.change),
+            POLICY_BATCH,
+            "gets policies together with others",
+            until,
+        )
 
     # ---- sending
 

@@ -5,9 +5,9 @@ Deciding is left to `engine/line.py`. Each transaction proves that the leases ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 from sqlalchemy import Connection
@@ -26,6 +26,7 @@ class LineRecord:
 
     def __init__(self, runtime: Runtime, stream: Stream, held: list[Lease], line: StoredLine) -> None:
         self._runtime, self._stream, self._held, self.line = runtime, stream, held, line
+        self.on_end: Callable[[Connection], object] = lambda _connection: None  # in the transaction that ends the line
 
     @contextmanager
     def _transaction(self) -> Iterator[Appender]:
@@ -47,11 +48,14 @@ class LineRecord:
         """List the changes that have not been sent, or are known not to have happened."""
         return [change for change in self.line.changes if change.state == ChangeState.PLANNED]
 
-    def intent(self, change: StoredChange) -> None:
-        """Commit the intent under valid leases; from here on the change is in doubt until its outcome."""
+    def intent(self, change: StoredChange, payload: JsonValue = None) -> None:
+        """Commit the intent under valid leases; from here on the change is in doubt until its outcome.
+
+        The payload says what is sent: the change as it was planned, unless something else is given.
+        """
         with self._transaction() as appender:
             change.state, change.sent_at, change.absent_reads = ChangeState.SENT, self._runtime.now(), 0
-            self._append(appender, change, "", change.change.model_dump(mode="json"))
+            self._append(appender, change, "", payload or change.change.model_dump(mode="json"))
             plan_store.set_change(appender.connection, self.line, change)
 
     def _append(self, appender: Appender, change: StoredChange, result: Result, payload: JsonValue) -> None:
@@ -69,11 +73,13 @@ class LineRecord:
             )
         )
 
-    def outcome(self, change: StoredChange, state: ChangeState, result: Result, message: str) -> None:
-        """Commit an outcome that neither ends nor advances the line."""
+    def outcome(
+        self, change: StoredChange, state: ChangeState, result: Result, message: str, **known: JsonValue
+    ) -> None:
+        """Commit an outcome that neither ends nor advances the line; what else is known of it is kept with it."""
         with self._transaction() as appender:
             change.state = state
-            self._append(appender, change, result, {"message": message})
+            self._append(appender, change, result, {"message": message, **known})
             plan_store.set_change(appender.connection, self.line, change)
 
     def absent_read(self, change: StoredChange) -> None:
@@ -97,6 +103,7 @@ class LineRecord:
             if all(each.state == ChangeState.VERIFIED for each in self.line.changes):
                 self._set(LineState.VERIFIED, "")
                 plan_store.set_line(appender.connection, self.line)
+                self.on_end(appender.connection)
         return True
 
     def end(self, change: StoredChange, state: LineState, message: str, observed: Observed) -> bool:
@@ -111,6 +118,7 @@ class LineRecord:
                 claims.settle_undone(appender.connection, each.change, self.line.plan_id, self._runtime.now(), seen)
             self._set(state, message)
             plan_store.set_line(appender.connection, self.line)
+            self.on_end(appender.connection)
         return False
 
     def doubt(self, reason: str, after: timedelta | None = None) -> bool:
@@ -120,6 +128,29 @@ class LineRecord:
         self.line.not_before = self._runtime.now() + (poll if after is None else min(poll, after))
         self._save_line()
         return False
+
+    def superseded(self, reason: str) -> None:
+        """End a line of which nothing was sent: others do what it was for."""
+        self._set(LineState.SUPERSEDED, reason)
+        with self._held_write() as connection:
+            plan_store.set_line(connection, self.line)
+            self.on_end(connection)
+
+    def park(self, condition: str, reason: str, not_before: datetime | None = None) -> None:
+        """Leave the line until a later visit, without a time at which it is given up."""
+        self._set(LineState.WAITING, reason)
+        self.line.condition, self.line.not_before = condition, not_before
+        self._save_line()
+
+    def park_while(self, holds: Callable[[Connection], bool], condition: str, reason: str, until: datetime) -> bool:
+        """Leave the line until a moment if something holds as it is left; tells whether it does."""
+        with self._held_write() as connection:
+            if not holds(connection):
+                return False
+            self._set(LineState.WAITING, reason)
+            self.line.condition, self.line.not_before, self.line.give_up_at = condition, until, until
+            plan_store.set_line(connection, self.line)
+        return True
 
     def wait(self, condition: str, reason: str, give_up_s: float, *, remedy: str = "", at_once: bool = False) -> bool:
         """Park the line; a line that waited for too long fails with what to do about it."""

@@ -19,6 +19,7 @@ SERVICE_S = {
     "assign_number": 5.0,
     "unassign_number": 5.0,
     "set_policies": 1.0,
+    "assign_policy_batch": 3.0,
     "write_directory": 1.0,
 }
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from config.errors import InputRefused
 from config.site_policy import SitePolicy
-from datasets.batches import BatchNumbers, BatchOptions
+from datasets.batches import BatchNumbers, BatchOptions, PolicyBatches
 from datasets.preflight import Concern
 from engine import claims, plan_store
 from engine.change import Change
@@ -24,6 +24,7 @@ from engine.migration_look import Holding, facts_of, goal_of, look
 from engine.migration_numbers import Choice, candidates, template_of
 from engine.migration_terms import WaveTerms
 from engine.plan import Line, LineState, Plan
+from engine.policy_batch_plan import given_together
 from engine.pool_terms import PoolTerms, pool_terms
 from engine.preflight_checks import Facts, Supply, concerns, emergency
 from engine.requests import new_id
@@ -70,6 +71,8 @@ def plan_wave(
 ) -> str:
     """Store the plan of a wave and give its id: a line for each user, in order; who is blocked is refused with reasons.
 
+    Policies that many of them get alike follow in lines of their own.
+
     Raises InputRefused for a pool that nobody defined, and what the connectors raise.
     """
     seen, plan_id = see(runtime, site, options, user_ids, terms), new_id("p")
@@ -80,6 +83,8 @@ def plan_wave(
         lines = tuple(
             _line(each) for some in parts(judge(seen), options) for each in _chosen(runtime, seen, plan_id, some)
         )
+        if options.policy_batches is PolicyBatches.AUTO and runtime.systems.policy_batches is not None:
+            lines = given_together(plan_id, lines)
         with runtime.database.write() as connection:
             plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=lines), runtime.now())
     return plan_id

@@ -27,6 +27,7 @@ from connectors.skype import MoveOptions, SkypeServer
 from connectors.teams import Teams
 from connectors.teams_calling import TeamsCalling
 from connectors.teams_numbering import TeamsNumbering
+from connectors.teams_policy_batches import TeamsPolicyBatches
 from connectors.teams_shell import GRAPH_SCOPE, TEAMS_SCOPE, TeamsShell
 from connectors.throttle import SHARED_PAUSES, HoldSource
 from connectors.tokens import Tokens
@@ -51,6 +52,7 @@ class OpenSystems:
     skype: SkypeServer | None = None
     calling: TeamsCalling | None = None
     turnstile: Turnstile | None = None
+    policy_batches: TeamsPolicyBatches | None = None
 
     def for_engine(self) -> Systems:
         """Give them as the engine wants them."""
@@ -64,6 +66,7 @@ class OpenSystems:
             calling=self.calling,
             turnstile=self.turnstile,
             reads_at_once=READS_AT_ONCE,
+            policy_batches=self.policy_batches,
         )
 
 
@@ -78,7 +81,7 @@ def open_systems(settings: Settings, database: Database | None = None) -> Iterat
     with ExitStack() as stack:
         tokens = stack.enter_context(Tokens(app_registration(tenant)))
         graph = stack.enter_context(Graph(GraphEndpoint(tenant.graph_url, tenant.ca_bundle), tokens, pauses=pauses))
-        directory = shell = numbering = calling = None
+        directory = shell = numbering = calling = policy_batches = None
         if settings.powershell is not None:
             host = endpoint(settings.powershell)
             quota = _quota(stack, database, host, settings.powershell.sessions)
@@ -90,10 +93,11 @@ def open_systems(settings: Settings, database: Database | None = None) -> Iterat
             stack.push(_cancelling(at_directory, teams_host))
             shell = stack.enter_context(TeamsShell(teams_host, tokens.token, tenant_id=tenant.tenant_id))
             numbering, calling = TeamsNumbering(teams_host), TeamsCalling(teams_host)
+            policy_batches = TeamsPolicyBatches(teams_host)
         on_premises = settings.ocs_powershell
         skype = None if on_premises is None else _skype(stack, on_premises, tokens, database, pauses)
         turnstile = Turnstile(on_premises.sessions, skype.shell.waiting) if skype and on_premises else None
-        yield OpenSystems(graph, Teams(graph), directory, shell, numbering, skype, calling, turnstile)
+        yield OpenSystems(graph, Teams(graph), directory, shell, numbering, skype, calling, turnstile, policy_batches)
 
 
 def _skype(

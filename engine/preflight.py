@@ -8,13 +8,16 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from config.site_policy import SitePolicy
-from datasets.batches import BatchNumbers, BatchOptions
+from datasets.batches import BatchNumbers, BatchOptions, PolicyBatches
 from datasets.preflight import Check, Concern, Examined, Preflight
 from engine import inventory
+from engine.batches import waves_of
+from engine.change import Change
 from engine.migration_estimate import estimate
 from engine.migration_numbers import Choice
 from engine.migration_plan import Decided, Seen, choose, judge, learn, parts, see
 from engine.migration_terms import WaveTerms
+from engine.policy_batch_plan import calls_of
 from engine.requests import new_id
 from engine.runtime import Runtime
 from engine.service_times import service_times
@@ -42,10 +45,20 @@ def examine(
         unchecked = seen.facts.unchecked
     decided = [*_over_all(options, decided, left)]
     users = tuple(_examined(each, options) for each in decided)
-    changes = [each.changes for each in decided if not each.blocked]
+    changes = _calls(runtime, options, decided)
     with runtime.database.read() as connection:
         measured = service_times(connection, runtime.now())
     return Preflight(users=users, estimate=estimate(changes, terms.sessions, measured), unchecked=unchecked)
+
+
+def _calls(runtime: Runtime, options: BatchOptions, decided: Sequence[Decided]) -> list[tuple[Change, ...]]:
+    """Give the calls for each user, and those for many of a wave."""
+    if options.policy_batches is PolicyBatches.NEVER or runtime.systems.policy_batches is None:
+        return [each.changes for each in decided if not each.blocked]
+    waves: dict[int, list[tuple[Change, ...]]] = {}
+    for each, wave in zip(decided, waves_of(len(decided), options), strict=True):
+        waves.setdefault(wave, []).append(() if each.blocked else each.changes)
+    return [changes for users in waves.values() for changes in calls_of(users)]
 
 
 def _tried(runtime: Runtime, site: SitePolicy, seen: Seen, some: Sequence[Decided]) -> tuple[list[Decided], int]:

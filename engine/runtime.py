@@ -30,6 +30,7 @@ class Limits:
     account_give_up_s: float = 30 * 86400.0
     move_give_up_s: float = 24 * 3600.0
     sync_give_up_s: float = 24 * 3600.0
+    policy_give_up_s: float = 3600.0
     unreachable_give_up_s: float = 7 * 86400.0
     write_deadline_s: float = 60.0
     lease_s: float = 180.0

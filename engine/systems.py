@@ -17,6 +17,7 @@ from datasets.directory import DeltaPage
 from datasets.hybrid import HybridAccount, SkypeUser
 from datasets.number_orders import OrderKind
 from datasets.phone_attributes import PhoneAttributes
+from datasets.policy_operations import PolicyOperation
 from datasets.teams_calls import TeamsCalls
 from datasets.treatments import Treatment
 from datasets.unassigned_ranges import UnassignedRange
@@ -242,6 +243,19 @@ class NumberingSystem(Protocol):
         """Wait until an order has ended; raises what its failure means."""
 
 
+class PolicyBatchSystem(Protocol):
+    """Operations that give one policy to many users, carried out later."""
+
+    def begin_policy_operation(self, policy_type: str, policy: str | None, user_ids: Sequence[str], name: str) -> str:
+        """Start one; gives its id. None takes direct policies away."""
+
+    def named(self, name: str) -> PolicyOperation | None:
+        """Find an operation by its name."""
+
+    def operation(self, operation_id: str) -> PolicyOperation:
+        """Read how far an operation is, and for whom it failed."""
+
+
 class CallingSystem(Protocol):
     """Calling settings of users, which only PowerShell reaches."""
 
@@ -274,3 +288,4 @@ class Systems:
     calling: CallingSystem | None = None
     turnstile: Turnstile | None = None
     reads_at_once: int = 1
+    policy_batches: PolicyBatchSystem | None = None

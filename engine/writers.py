@@ -5,7 +5,7 @@ Each writer sends the one remote call that a change stands for and returns when 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from connectors.errors import Invalid, Unsupported
@@ -26,6 +26,14 @@ def write(systems: Systems, change: Change, deadline_s: float) -> None:
     if writer is None:
         raise Unsupported(f"{change.kind} cannot be sent by this version of Callwright ; update it, or do it by hand")
     writer(systems, change, deadline_s)
+
+
+def begin_policy_operation(systems: Systems, change: Change, user_ids: Sequence[str], name: str) -> str:
+    """Start giving many users a policy; gives the operation's id. Raises errors of `connectors.errors`."""
+    if systems.policy_batches is None:
+        raise Unsupported("policies for many users need Teams PowerShell ; set powershell.server")
+    policy = cast("str | None", change.parameters["policy_name"])
+    return systems.policy_batches.begin_policy_operation(_text(change, "policy_type"), policy, user_ids, name)
 
 
 def _text(change: Change, name: str) -> str:

@@ -15,7 +15,7 @@ from config.site_names import LICENCE, LOCATION, POOL, policy_choice
 from config.site_pools import PoolType
 from config.toml_files import refusal
 from connectors.errors import ConnectorError
-from datasets.batches import BatchNumbers, BatchOptions
+from datasets.batches import BatchNumbers, BatchOptions, PolicyBatches
 from engine.batch_sources import Source, SourceKind
 from engine.requests import Actor
 from flows import acting, batch_views, migration, presentation
@@ -99,6 +99,11 @@ class CreateRequest(BaseModel):
     policies: Policies = Field(Policies(), title="Policies", description="Policies that every user of the batch gets.")
     other_policies: list[str] = Field(
         [], title="Other policies", description="TYPE=NAME, such as TeamsCallParkPolicy=Reception."
+    )
+    policy_batches: PolicyBatches = Field(
+        PolicyBatches.AUTO,
+        title="Policies together",
+        description="auto: one operation gives a policy to many users; never: user by user.",
     )
     emergency_location: str = Field(
         "",

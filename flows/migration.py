@@ -25,6 +25,7 @@ from tasks.work import systems_open
 RUN, ADVANCE, PREFLIGHT, UNDO = "batch-run", "batch-advance", "batch-preflight", "batch-undo"
 # As many chunks at once as a batch may want; each batch has its own, smaller, concurrency.
 AT_ONCE: Any = ThreadPoolTaskRunner(max_workers=40)
+_MORE_VISITS = 2  # one to start operations for the last users, one for those who then get policies on their own
 BATCH = Field(title="Batch", description="Name or id of the batch.", min_length=1)
 ASKED_BY = Field(acting.BY_HAND, title="Requested by", description="Who asks for it. Recorded as unverified.")
 
@@ -116,7 +117,17 @@ def _plan(request_id: str, batch_id: str, wave: int, run: Run) -> str:
 
 
 def apply_wave(batch_id: str, plan_id: str, run: Run) -> list[Exception]:
-    """Apply what is due of a wave, chunk by chunk without barriers; stops at once when the batch is held."""
+    """Apply what is due of a wave, then what users who were moved get together; operations are not waited for."""
+    errors = _apply_due(batch_id, plan_id, run)
+    for _ in range(_MORE_VISITS):
+        if errors or not run(stages.policies_are_due, plan_id):
+            break
+        errors = _apply_due(batch_id, plan_id, run)
+    return errors
+
+
+def _apply_due(batch_id: str, plan_id: str, run: Run) -> list[Exception]:
+    """Apply what is due, chunk by chunk without barriers; stops at once when the batch is held."""
     try:
         chunks = run(stages.cut, batch_id, plan_id)
     except ApprovalMissing as missing:

@@ -106,11 +106,13 @@ def point_shortly_at(lab: Lab, folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def hybrid_lab(folder: Path, database: Database, patch: pytest.MonkeyPatch, **settings: object) -> Iterator[HybridLab]:
+def hybrid_lab(
+    folder: Path, database: Database, patch: pytest.MonkeyPatch, *, users: int = 40, **settings: object
+) -> Iterator[HybridLab]:
     """Start a lab with half of its people on the servers and open the engine on it."""
     wanted = Settings()
     wanted.change({"hybrid_share": 0.6, **settings})  # type: ignore[dict-item]  # plain values
-    with Lab(folder=folder / "lab", users=40, seed=11, settings=wanted) as lab:
+    with Lab(folder=folder / "lab", users=users, seed=11, settings=wanted) as lab:
         point_at(lab, folder, patch)
         read = read_settings()
         with open_systems(read) as systems:

@@ -14,7 +14,7 @@ from connectors.errors import AlreadyThere, Invalid, NotFound
 from datasets.directory import DeltaPage, UserDelta
 from datasets.hybrid import PHONE_SYSTEM_PLAN, HybridAccount
 from datasets.users import DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
-from engine.systems import CallingSystem, NumberingSystem, Systems
+from engine.systems import CallingSystem, NumberingSystem, PolicyBatchSystem, Systems
 from tests.fakes.fake_directory import FakeDirectory
 from tests.fakes.fake_shell import LOCATION, FakeShell
 from tests.fakes.fake_skype import FakeSkype, HybridFacts
@@ -77,6 +77,7 @@ class FakeTenant:
         self.listed: dict[str, NumberAssignment] = {}
         self.numbering: NumberingSystem | None = None
         self.calling: CallingSystem | None = None
+        self.policy_batches: PolicyBatchSystem | None = None
         self.skype: FakeSkype | None = None
         self.hybrid = HybridFacts()
         self.country = ""  # of the only emergency location
@@ -93,7 +94,14 @@ class FakeTenant:
         """Give the protocols' view of this tenant."""
         directory, shell = FakeDirectory(self), FakeShell(self)
         return Systems(
-            FakeGraph(self), FakeTeams(self), directory, shell, self.numbering, self.skype, calling=self.calling
+            FakeGraph(self),
+            FakeTeams(self),
+            directory,
+            shell,
+            self.numbering,
+            self.skype,
+            calling=self.calling,
+            policy_batches=self.policy_batches,
         )
 
     def writes(self) -> list[tuple[str, str]]:
