@@ -9,7 +9,7 @@ from collections import Counter
 
 from sqlalchemy import select
 
-from datasets.batches import BatchNumbers, BatchOptions
+from datasets.batches import BatchNumbers, BatchOptions, PolicyBatches
 from datasets.tables.journal import journal
 from engine import batches, plan_store
 from engine.batches import Member
@@ -25,10 +25,15 @@ POOL = "vienna"
 POLICIES: dict[str, str | None] = {"OnlineVoiceRoutingPolicy": "VRP-Vienna", "TenantDialPlan": "DP-Vienna"}
 
 
-def plan(first: int, last: int) -> dict[str, object]:
+def plan(first: int, last: int, together: str = "auto") -> dict[str, object]:
     """Make a batch of the users of these places and plan its wave; gives what is to be done."""
     options = BatchOptions(
-        numbers=BatchNumbers.NUMBER_RANGE, pool=POOL, policies=POLICIES, wave_size=LARGEST_WAVE, concurrency=SESSIONS
+        numbers=BatchNumbers.NUMBER_RANGE,
+        pool=POOL,
+        policies=POLICIES,
+        policy_batches=PolicyBatches(together),
+        wave_size=LARGEST_WAVE,
+        concurrency=SESSIONS,
     )
     with open_work() as work, work.runtime() as runtime:
         people = (user for page in runtime.systems.graph.users_delta() for user in page.changes)
@@ -44,7 +49,8 @@ def plan(first: int, last: int) -> dict[str, object]:
             plan_id = str(batches.standings(connection, batch_id, limit=1)[0].plan_id)
             lines = plan_store.load_lines(connection, plan_id)
         planned = [line for line in lines if line.state == LineState.PLANNED]
-        accounts = runtime.systems.graph.users_by_ids(line.object.removeprefix("user:") for line in planned)
+        of_users = [line.object for line in planned if line.object.startswith("user:")]
+        accounts = runtime.systems.graph.users_by_ids(each.removeprefix("user:") for each in of_users)
     return {
         "batch_id": batch_id,
         "plan_id": plan_id,
@@ -71,6 +77,9 @@ def in_flight(plan_id: str) -> dict[str, object]:
 
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
-    acts = {"plan": lambda: plan(int(arguments[0]), int(arguments[1])), "apply": lambda: apply(arguments[0])}
+    acts = {
+        "plan": lambda: plan(int(arguments[0]), int(arguments[1]), *arguments[2:]),
+        "apply": lambda: apply(arguments[0]),
+    }
     acts["in-flight"] = lambda: in_flight(arguments[0])
     print(json.dumps(acts[name](), default=str))
