@@ -6,7 +6,7 @@ a call of their own, from their own line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from pydantic import JsonValue
@@ -16,6 +16,7 @@ from connectors.errors import Busy, NotFound, Refused, Settled, Throttled, Unrea
 from datasets.policy_operations import LARGEST, PolicyOperation
 from datasets.users import VoiceUser
 from engine import leases, plan_store, policy_batches
+from engine.change import Change, Effect
 from engine.journal import Stream
 from engine.kinds import KINDS
 from engine.leases import Lease
@@ -74,8 +75,8 @@ class PolicyBatchWork:
                 if change.state != ChangeState.PLANNED:
                     return policy_batches.sent(connection, self.line, change).lines
             found = policy_batches.members(connection, self.line, self._runtime.now())
-        if len(found.ready) >= SMALLEST:
-            return found.ready[:LARGEST]
+        if len(found.ready) >= SMALLEST and (fitting := self._fitting(found.ready[:LARGEST])):
+            return fitting
         if len(found.ready) + found.coming < SMALLEST:
             return self._end("too few users are left for an operation")
         if not found.beginning:  # the others wait for something that takes its time
@@ -100,6 +101,24 @@ class PolicyBatchWork:
         if reasons:
             with self._runtime.database.write() as connection:
                 policy_batches.release(connection, self.line.plan_id, dict(reasons), self._runtime.now())
+
+    def _fitting(self, users: Sequence[int]) -> list[int]:
+        """Leave out users whose policies somebody changed since the plan; their own lines say so and are refused."""
+        fitting: list[int] = []
+        for lines, voices in self._read(self._waiting(users)):
+            stale = {line.line for line in lines if not all(e.fits(_value(voices, e)) for e in _own(line).effects)}
+            self._release(dict.fromkeys(stale, "policies were changed meanwhile"))
+            fitting += [line.line for line in lines if line.line not in stale]
+        return fitting
+
+    def _read(self, waiting: Mapping[int, str]) -> Iterator[tuple[list[StoredLine], Mapping[str, VoiceUser]]]:
+        """Read lines and what Teams shows of their users, some at a time."""
+        numbers = list(waiting)
+        for some in (numbers[start : start + _LOOKED_AT] for start in range(0, len(numbers), _LOOKED_AT)):
+            with self._runtime.database.read() as connection:
+                lines = plan_store.load_lines(connection, self.line.plan_id, some)
+            ids = [line.object.removeprefix("user:") for line in lines]
+            yield lines, self._runtime.systems.teams.voice_users_by_ids(ids)
 
     def _waiting(self, users: Sequence[int]) -> dict[int, str]:
         with self._runtime.database.read() as connection:
@@ -266,35 +285,43 @@ class PolicyBatchWork:
 
     def _look(self, waiting: Mapping[int, str]) -> list[int]:
         """Read many users at once and record who shows the policies; gives the lines of those who do not."""
-        lines = list(waiting)
         missing: list[int] = []
-        for start in range(0, len(lines), _LOOKED_AT):
-            missing += self._look_at({line: waiting[line] for line in lines[start : start + _LOOKED_AT]})
+        for lines, voices in self._read(waiting):
+            shown = {line.line for line in lines if all(_value(voices, e) == e.after for e in _own(line).effects)}
+            missing += [line.line for line in lines if line.line not in shown]
+            missing += self._recorded([line for line in lines if line.line in shown])
         return missing
 
-    def _look_at(self, waiting: Mapping[int, str]) -> list[int]:
+    def _recorded(self, lines: Sequence[StoredLine]) -> list[int]:
+        """Record policies as given under the leases of their users; gives the lines that somebody works on now."""
         runtime, holder = self._runtime, self._held[0].holder
-        voices = runtime.systems.teams.voice_users_by_ids(obj.removeprefix("user:") for obj in waiting.values())
         with runtime.database.write() as connection:
             now, ttl = runtime.now(), runtime.lease
-            taken = [leases.acquire(connection, "object", obj, holder, now=now, ttl=ttl) for obj in waiting.values()]
+            taken = [leases.acquire(connection, "object", line.object, holder, now=now, ttl=ttl) for line in lines]
             held = {lease.key: lease for lease in taken if lease is not None}
         try:
             with runtime.database.read() as connection:
-                lines = plan_store.load_lines(connection, self.line.plan_id, waiting)
-            return [line.line for line in lines if not self._is_shown(line, voices, held.get(line.object))]
+                again = plan_store.load_lines(connection, self.line.plan_id, [line.line for line in lines])
+            return [line.line for line in again if not self._is_recorded(line, held.get(line.object))]
         finally:
             with runtime.database.write() as connection:
                 leases.release(connection, held.values(), now=runtime.now())
 
-    def _is_shown(self, line: StoredLine, voices: Mapping[str, VoiceUser], lease: Lease | None) -> bool:
-        """Record a user's policies as given when they show; a line that is not ours any more is left alone."""
+    def _is_recorded(self, line: StoredLine, lease: Lease | None) -> bool:
+        """Record a user's policies as given; a line that does not wait for us any more is left alone."""
         if line.state != LineState.WAITING or line.condition != POLICY_BATCH:
             return True
-        own = next(change for change in line.changes if change.change.kind == OWN)
-        voice = voices.get(line.object.removeprefix("user:"))
-        self._is_busy |= lease is None
-        if lease is None or any(voice_value(voice, e.attribute) != e.after for e in own.change.effects):
+        if lease is None:
+            self._is_busy = True
             return False
+        own = next(change for change in line.changes if change.change.kind == OWN)
         record = LineRecord(self._runtime, self._stream, [self._held[0], lease], line)
         return record.verified(own, "verified", f"given together with others ({self.line.line})")
+
+
+def _own(line: StoredLine) -> Change:
+    return next(change.change for change in line.changes if change.change.kind == OWN)
+
+
+def _value(voices: Mapping[str, VoiceUser], effect: Effect) -> JsonValue:
+    return voice_value(voices.get(effect.object.removeprefix("user:")), effect.attribute)

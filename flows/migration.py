@@ -19,6 +19,7 @@ from flows import acting, batch_views, presentation
 from flows.onboarding import give_up
 from tasks import batch_preflight, onboarding
 from tasks import batches as stages
+from tasks.policy_waves import policies_are_due
 from tasks.stage import Run
 from tasks.work import systems_open
 
@@ -120,7 +121,7 @@ def apply_wave(batch_id: str, plan_id: str, run: Run) -> list[Exception]:
     """Apply what is due of a wave, then what users who were moved get together; operations are not waited for."""
     errors = _apply_due(batch_id, plan_id, run)
     for _ in range(_MORE_VISITS):
-        if errors or not run(stages.policies_are_due, plan_id):
+        if errors or not run(policies_are_due, plan_id):
             break
         errors = _apply_due(batch_id, plan_id, run)
     return errors

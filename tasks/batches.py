@@ -21,7 +21,6 @@ from engine import (
     journal,
     leases,
     plan_store,
-    policy_batches,
     requests,
 )
 from engine import batches as rows
@@ -36,13 +35,12 @@ from engine.outages import unreachable
 from engine.rollback import Choice, plan_rollback
 from engine.runtime import Runtime, utc_now
 from tasks.plans import terms_of
+from tasks.policy_waves import Part, with_policies
 from tasks.presets import CHUNK, READ
 from tasks.stage import stage
 from tasks.work import Work, open_work
 
 MOST_SHOWN = 200
-_BETWEEN = 4
-Part = tuple[str, str, int, int]
 _PLANNING = timedelta(minutes=10)
 # While the cloud gives numbers to the users of one chunk, the sessions move those of the other.
 _FOR_EACH_SESSION = 2
@@ -177,27 +175,7 @@ def cut(batch_id: str, plan_id: str) -> list[Part]:
         at_once = _at_once(work, batch_id)
         found = [(batch_id, each.plan_id, each.first, each.last) for each in work.chunks(runtime, plan_id, at_once)]
         with work.database.read() as connection:
-            return _with_policies(found, policy_batches.places(connection, plan_id))
-
-
-def _with_policies(chunks: list[Part], places: tuple[int, int] | None) -> list[Part]:
-    """Look in between at the lines that give policies to many, so that nobody waits for the end of a long wave."""
-    if places is None:
-        return chunks
-    found: list[Part] = []
-    for number, chunk in enumerate(chunks, start=1):
-        found.append(chunk)
-        if number % _BETWEEN == 0:
-            # A chunk is known by its place, and two of these may be worked on at once: no lines come after the last.
-            found.append((*chunk[:2], places[0], places[1] + number))
-    return found
-
-
-@stage(READ)
-def policies_are_due(plan_id: str) -> bool:
-    """Tell whether another visit to a wave would bring on policies that many get alike, or were to."""
-    with open_work() as work, work.database.read() as connection:
-        return policy_batches.is_due(connection, plan_id, utc_now())
+            return with_policies(connection, plan_id, found)
 
 
 @stage(READ)

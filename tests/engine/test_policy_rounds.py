@@ -149,6 +149,21 @@ def test_replication_that_lags_is_waited_for(memory: Database) -> None:
     assert calls(site)["grant_policies"] == 0
 
 
+def test_what_somebody_changed_meanwhile_is_not_overwritten(site: Deployment) -> None:
+    """A policy was changed while others were being moved: no operation has that user, whose own line says so."""
+    made = batches_of(site)
+
+    def change(name: str, target: str) -> None:
+        if name == "move_user" and len(calls(site)) == 1 and calls(site)["move_user"] == MANY:
+            site.tenant.users["id-2"].policies["TenantDialPlan"] = "DE"
+
+    site.tenant.after = change
+    lines = of_users(site.migrate(MOVED, *everybody(site)))
+    assert all("id-2" not in each.users for each in made.placed.values())
+    assert (lines[1].state, "TenantDialPlan of user2" in lines[1].reason) == (LineState.REFUSED, True)
+    assert site.tenant.users["id-2"].policies["TenantDialPlan"] == "DE"
+
+
 def test_what_an_operation_only_says_is_not_believed(site: Deployment) -> None:
     """One who does not show the policies after the lag window gets them by a call of their own."""
     made = batches_of(site)
