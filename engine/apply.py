@@ -22,7 +22,8 @@ from engine.leases import Lease, LeaseHeld
 from engine.line import LineWork
 from engine.plan import OPEN_LINES, LineState
 from engine.plan_store import StoredLine
-from engine.policy_batch_work import PolicyBatchWork, is_for_many
+from engine.policy_batch_plan import is_for_many
+from engine.policy_batch_work import PolicyBatchWork
 from engine.runtime import Runtime
 from engine.turnstile import Turn, uses_sessions
 
@@ -149,7 +150,7 @@ def _work(runtime: Runtime, work: _Open) -> list[ConnectorError]:
 
 def _work_on(runtime: Runtime, work: _Open, line: StoredLine) -> ConnectorError | None:
     """Work on one line; an unreachable system or a lost lease ends it here and is reported to the chunk."""
-    kind_of_work = PolicyBatchWork if is_for_many(line) else LineWork
+    kind_of_work = PolicyBatchWork if is_for_many(line.object) else LineWork
     with _turn(runtime, line) as turn:
         if kind_of_work is LineWork and not plan_store.has_sent(line) and not _may_begin(runtime, line):
             return None

@@ -28,6 +28,7 @@ from engine.approvers import Person
 from engine.change import Change
 from engine.digests import GENESIS, entry_digest
 from engine.plan_store import StoredLine
+from engine.policy_batch_plan import is_for_many, is_of_users
 
 _WAITS = ("await_teams_only", "await_line_release", "await_voice")
 _GIVE_NONE = (BatchNumbers.NONE, BatchNumbers.ON_PREMISES)
@@ -243,7 +244,12 @@ def _beyond(connection: Connection, batch: batch_rows.Batch, lines: Sequence[Sto
     """Say what a wave does beyond what the batch says; nothing when it stays within."""
     members = {f"user:{user_id}" for user_id, _ in batch_rows.users_of(connection, batch.id)}
     bounds, seen, skus = _Bounds(connection, batch.options), set[str](), set[str]()
+    users = [line for line in lines if not is_for_many(line.object)]
+    last = {line.line: line.changes[-1].change for line in users if line.changes}
     for line in lines:
+        if is_for_many(line.object) and not is_of_users(line.object, [each.change for each in line.changes], last):
+            yield f"{line.label} is not what each of these users gets"
+    for line in users:
         if line.object not in members or line.object in seen:
             yield f"{line.label} is not a user of the batch, or is in the wave twice"
         seen.add(line.object)

@@ -19,7 +19,7 @@ from engine import batches as batch_rows
 from engine.batches import CANCELLED, GO, NEW, PAUSED, Batch
 from engine.claims import settle_undone
 from engine.plan import LineState
-from engine.policy_batch_work import is_for_many
+from engine.policy_batch_plan import is_for_many
 from engine.runtime import Runtime
 
 RETRIED = ("failed", "refused", "discarded")
@@ -159,7 +159,7 @@ def _give_up_rest(runtime: Runtime, plan_id: str) -> None:
                 plan_store.set_line(connection, line)
                 for change in line.changes:
                     settle_undone(connection, change.change, plan_id, now, {})
-                if is_for_many(line):
+                if is_for_many(line.object):
                     policy_batches.let_go(connection, line, line.reason, now)
             leases.release(connection, [lease], now=now)
             plan_store.settle_plan_if_done(connection, plan_id)

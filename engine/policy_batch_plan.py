@@ -7,7 +7,7 @@ line for all is left to `engine/policy_batch_work.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
@@ -41,6 +41,26 @@ def given_together(plan_id: str, lines: Sequence[Line]) -> tuple[Line, ...]:
         assert own is not None
         extra.append(_line(obj, own, [place + 1 for place in places]))
     return (*made, *extra)
+
+
+def is_for_many(obj: str) -> bool:
+    """Tell whether a line's object says that it gives policies to many users."""
+    return obj.startswith(OBJECT)
+
+
+def is_of_users(obj: str, changes: Sequence[Change], last: Mapping[int, Change]) -> bool:
+    """Tell whether a line for many gives its users nothing but what their own last changes in `last` give them."""
+    for change in changes:
+        numbers, given = change.parameters["lines"], change.parameters["policy_name"]
+        assert isinstance(numbers, list)
+        own = [last[number] for number in numbers if isinstance(number, int) and number in last]
+        if change.kind != KIND or change.target != obj or len(own) != len(numbers):
+            return False
+        kind = str(change.parameters["policy_type"])
+        wants = [each for each in own if each.kind == OWN and each.parameters.get("given_by") == obj]
+        if len(wants) != len(own) or any((kind, given) not in _policies(each).items() for each in wants):
+            return False
+    return True
 
 
 def calls_of(users: Sequence[Changes]) -> list[Changes]:

@@ -23,7 +23,7 @@ from engine.leases import Lease
 from engine.line_record import LineRecord
 from engine.plan import ChangeState, LineState
 from engine.plan_store import StoredChange, StoredLine
-from engine.policy_batch_plan import KIND, OBJECT, OWN, POLICY_BATCH, SMALLEST
+from engine.policy_batch_plan import KIND, OWN, POLICY_BATCH, SMALLEST
 from engine.readers import Observed, voice_value
 from engine.runtime import Runtime
 from engine.turnstile import Turn
@@ -34,11 +34,6 @@ AT_ONCE = 3
 FILLING, OPERATION = "policy_filling", "policy_operation"
 _LOOKED_AT = 100  # users read and recorded before the leases on them are let go
 _STARTED = (ChangeState.APPLIED, ChangeState.VERIFIED)
-
-
-def is_for_many(line: StoredLine) -> bool:
-    """Tell whether a line gives policies to many users."""
-    return line.object.startswith(OBJECT)
 
 
 class PolicyBatchWork:

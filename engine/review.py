@@ -11,7 +11,7 @@ from engine.change import Change
 from engine.kinds import KINDS
 from engine.plan import LineState
 from engine.plan_store import StoredLine
-from engine.policy_batch_plan import OBJECT
+from engine.policy_batch_plan import is_for_many
 
 _ACTIVE = (LineState.PLANNED, LineState.WAITING)
 
@@ -46,7 +46,7 @@ def review(lines: Sequence[StoredLine], rules: ApprovalRules) -> Review:
     """Review a stored plan's lines."""
     active = [line for line in lines if line.state in _ACTIVE and line.changes]
     return Review(
-        users=len({line.object for line in active if not line.object.startswith(OBJECT)}),
+        users=len({line.object for line in active if not is_for_many(line.object)}),
         kinds=Counter(stored.change.kind for line in active for stored in line.changes),
         states=Counter(line.state.value for line in lines),
         destructive=_where(active, is_destructive),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from config.site_policy import read_approvals
 from connectors.errors import Invalid
+from engine import approvals, batch_approvals, batches, plan_store
 from engine.policy_batch_plan import SMALLEST
 from flows.batches import ControlAct
-from tests.fakes.batch_site import BatchSite, batch_site
+from tests.fakes.batch_site import NAME, BatchSite, batch_site
 from tests.fakes.flow_site import FlowSite
 from tests.fakes.policy_batches import FakePolicyBatches
 
@@ -141,3 +144,36 @@ def test_preflight_counts_operations(at_site: FlowSite) -> None:
     site.create(**OPTIONS)
     calls = site.preflight()["calls"]
     assert (calls["assign_policy_batch"], calls.get("set_policies")) == (2, None)
+
+
+EDITS = {
+    "nothing": ("", ""),
+    "another policy": ('"policy_name": "Vienna"', '"policy_name": "Other"'),
+    "somebody else": ('"lines": [1, ', '"lines": [99, '),
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_an_approved_batch_gives_its_users_together_what_each_gets(at_site: FlowSite, what: str) -> None:
+    """A wave that is planned after the approval of its batch may use operations, for its users and policies only."""
+    (at_site.folder / "approvals.toml").write_text('kinds = ["set_policies"]\n', encoding="utf-8")
+    site, _ = site_of(at_site)
+    site.create(**OPTIONS)
+    ada, now = approvals.Person("ada", "ada", verified=True), datetime.now(UTC)
+    rules = read_approvals(at_site.folder)
+    with closing(site.database) as database:
+        with database.read() as connection:
+            seen = batch_approvals.scope_of(connection, batches.find(connection, NAME).id)
+        batch_approvals.approve(database, NAME, seen, ada, reason="x", rules=rules, now=now)
+    plan_id = site.run(dry_run=True)["plan_id"]
+    with closing(site.database) as database, database.write() as connection:
+        edit = "UPDATE plan_changes SET parameters = replace(parameters, ?, ?) WHERE kind = 'assign_policy_batch'"
+        connection.exec_driver_sql(edit, EDITS[what])
+        header, lines = plan_store.header(connection, plan_id), plan_store.load_lines(connection, plan_id)
+        new = (plan_store.current_hash(plan_id, header.request_id, lines), plan_id)
+        connection.exec_driver_sql("UPDATE plans SET hash = ? WHERE id = ?", new)
+        if what == "nothing":
+            approvals.require(connection, plan_id, rules, now)
+        else:
+            with pytest.raises(approvals.ApprovalMissing, match="is not what each of these users gets"):
+                approvals.require(connection, plan_id, rules, now)
