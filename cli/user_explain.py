@@ -30,6 +30,8 @@ def explain(
     output.say(f"{found.label}: {found.why}")
     for lost in found.lost:
         output.say(f"matched as well, and lost: template {lost['name']} (priority {lost['priority']})")
+    for group in found.groups:
+        output.say(f"{group.told}: {group.decides}")
     output.show(rows, COLUMNS, json_wanted=False, empty="no value has this in its name")
     for line in found.stuck:
         output.say(f"plan {line['plan']} line {line['line']} is {line['state']}: {line['reason']}")

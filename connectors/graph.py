@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Self, TypeVar
 
 import httpx
@@ -156,6 +156,27 @@ class Graph:
             return group
         found = self.group_by_name(group)
         return None if found is None else found.id
+
+    def groups_of_user(self, user_id: str) -> list[DirectoryGroup]:
+        """Read the groups that a user is in directly."""
+        return self._groups_with("users", user_id)
+
+    def groups_of_group(self, group_id: str) -> list[DirectoryGroup]:
+        """Read the groups that a group lies in directly."""
+        return self._groups_with("groups", group_id)
+
+    def _groups_with(self, kind: str, object_id: str) -> list[DirectoryGroup]:
+        path, params = f"{kind}/{segment(object_id)}/memberOf", {"$select": graph_parsing.GROUP_SELECT, "$top": "999"}
+        doing = f"read the groups of {object_id}"
+        call = Call(doing, path, what=object_id, params=params, permission=_READ_GROUPS)
+        return [group for group in self._each(call, graph_parsing.group_among_others) if group is not None]
+
+    def licence_groups(self, user_id: str) -> Mapping[str, tuple[str, ...]]:
+        """Read which groups give a user which licences: ids of groups by product."""
+        params = {"$select": "id,licenseAssignmentStates"}
+        doing, path = f"read the licences of user {user_id}", f"users/{segment(user_id)}"
+        call = Call(doing, path, what=user_id, params=params, permission=_READ_USERS)
+        return parsed(call, graph_parsing.licence_groups, self.rest.send(call).body)
 
     def nesting(self, group_id: str) -> int:
         """Tell how many levels of groups lie in a group; 0 when it holds only users. Groups in a circle count once."""

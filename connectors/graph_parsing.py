@@ -92,6 +92,20 @@ def directory_group(raw: Json) -> DirectoryGroup:
     return DirectoryGroup(id=raw["id"], display_name=raw.get("displayName") or "", mail=raw.get("mail") or None)
 
 
+def group_among_others(raw: Json) -> DirectoryGroup | None:
+    """Read a `group` among directory roles and administrative units; None for those."""
+    return directory_group(raw) if str(raw.get("@odata.type", "")).endswith(".group") else None
+
+
+def licence_groups(raw: Json) -> dict[str, tuple[str, ...]]:
+    """Read which groups give a `user` which products; what is given directly names no group."""
+    found: dict[str, tuple[str, ...]] = {}
+    for state in raw.get("licenseAssignmentStates") or ():
+        if group := state.get("assignedByGroup"):
+            found[state["skuId"]] = (*found.get(state["skuId"], ()), group)
+    return found
+
+
 def organization(raw: Json) -> Organization:
     """Read an `organization`."""
     return Organization(

@@ -6,8 +6,8 @@ not set is called that, never guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ from datasets.templates import Choice, choose_template
 from datasets.users import DirectoryUser, VoiceUser
 from engine import feed_people
 from engine.claims import person as person_owner
+from engine.explain_groups import Membership, memberships
 from engine.group_members import members_of
 from engine.plan import LineState
 from engine.readers import CALLING, directory_value, voice_value
@@ -86,6 +87,7 @@ class Explained:
     version: str | None
     why: str
     lost: tuple[dict[str, JsonValue], ...] = ()
+    groups: tuple[Membership, ...] = ()
     values: tuple[Why, ...] = ()
     stuck: tuple[dict[str, JsonValue], ...] = ()
 
@@ -100,6 +102,7 @@ class _Seen:
     wanted: Mapping[str, JsonValue]
     origins: Mapping[str, Origin]
     products: Mapping[str, str] = field(default_factory=dict)
+    groups: Sequence[Membership] = ()
 
 
 def explain(runtime: Runtime, site: SitePolicy, name: str, versions: Mapping[str, str]) -> Explained:
@@ -111,9 +114,11 @@ def explain(runtime: Runtime, site: SitePolicy, name: str, versions: Mapping[str
         person = feed_people.latest(connection, account.employee_id) if account.employee_id else None
         origins = _origins(connection, f"user:{account.id}")
         stuck = tuple(_stuck(connection, account))
-    choice = _choice(runtime, site, account, person)
-    seen = _look(runtime, account, choice.template, origins)
+    inside = _inside(runtime, site, account)
+    choice = _choice(site, inside, person)
     template = choice.template
+    seen = _look(runtime, account, template, origins)
+    seen = replace(seen, groups=_groups(runtime, site, seen, inside))
     return Explained(
         user=account.id,
         label=account.user_principal_name,
@@ -122,17 +127,34 @@ def explain(runtime: Runtime, site: SitePolicy, name: str, versions: Mapping[str
         version=versions.get(template.name) if template else None,
         why=choice.why,
         lost=tuple({"name": each.name, "priority": each.priority} for each in choice.lost),
+        groups=tuple(seen.groups),
         values=tuple(_values(seen, person, template, stuck)),
         stuck=stuck,
     )
 
 
-def _choice(runtime: Runtime, site: SitePolicy, account: DirectoryUser, person: Person | None) -> Choice:
+def _choice(site: SitePolicy, groups: Sequence[str], person: Person | None) -> Choice:
     if person is None:
         return Choice(None, "no feed has this user: nothing here is wanted by HR or a template")
-    members = members_of(runtime, {group for each in site.templates for group in each.match.groups})
-    groups = [name for name, inside in members.items() if account.id in inside]
     return choose_template(person, groups, site.templates)
+
+
+def _inside(runtime: Runtime, site: SitePolicy, account: DirectoryUser) -> list[str]:
+    """Name the groups of templates that a user is in."""
+    members = members_of(runtime, {group for each in site.templates for group in each.match.groups})
+    return [name for name, inside in members.items() if account.id in inside]
+
+
+def _groups(runtime: Runtime, site: SitePolicy, seen: _Seen, inside: Sequence[str]) -> list[Membership]:
+    """Tell how the user is in groups that templates match by or that give licences, and what they decide."""
+    graph, by_template = runtime.systems.graph, dict[str, list[str]]()
+    for name in inside:
+        by_template[name] = [each.name for each in site.templates if name in each.match.groups]
+    by_licence: dict[str, list[str]] = {}
+    for sku, ids in graph.licence_groups(seen.account.id).items():
+        for group in ids:
+            by_licence.setdefault(group, []).append(seen.products.get(sku, sku))
+    return memberships(graph, seen.account.id, by_template, by_licence)
 
 
 def _look(
@@ -171,13 +193,19 @@ def _values(
         yield _why(seen, name, value, _why_no_number(stuck, template) if name == "number" and value is None else "")
     yield _why(seen, "usage_location", seen.account.usage_location, "", person.usage_location if person else None)
     for sku in licences:
-        yield _why(seen, f"licence:{sku}", directory_value(seen.account, f"licence:{sku}"), "")
+        yield _why(seen, f"licence:{sku}", directory_value(seen.account, f"licence:{sku}"), _by_group(seen, sku))
     for kind in kinds:
         group = f"group policy '{inherited[kind]}'" if kind in inherited else "the global policy of the tenant"
         value = direct.get(kind)
         yield _why(seen, f"policy:{kind}", value or inherited.get(kind), "" if value else group)
     for name, settings in seen.calling.items():
         yield _why(seen, name, settings, "")
+
+
+def _by_group(seen: _Seen, sku: str) -> str:
+    """Say which groups give a licence; empty when none does."""
+    part = seen.products.get(sku, sku)
+    return " and ".join(f"given by group: {each.told}" for each in seen.groups if part in each.licences)
 
 
 def _why_no_number(stuck: tuple[dict[str, JsonValue], ...], template: LifecycleTemplate | None) -> str:

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from datasets.call_forwarding import CallForwarding
 from datasets.calling_settings import CallingGroup, Settings
-from datasets.directory import DeltaPage
+from datasets.directory import DeltaPage, DirectoryGroup
 from datasets.hybrid import HybridAccount, SkypeUser
 from datasets.number_orders import OrderKind
 from datasets.phone_attributes import PhoneAttributes
@@ -46,6 +46,15 @@ class GraphSystem(Protocol):
 
     def member_ids(self, group: str) -> frozenset[str] | None:
         """Read the ids of all members of a group by name or id, nested groups expanded; None for an unknown group."""
+
+    def groups_of_user(self, user_id: str) -> list[DirectoryGroup]:
+        """Read the groups that a user is in directly."""
+
+    def groups_of_group(self, group_id: str) -> list[DirectoryGroup]:
+        """Read the groups that a group lies in directly."""
+
+    def licence_groups(self, user_id: str) -> Mapping[str, tuple[str, ...]]:
+        """Read which groups give a user which licences: ids of groups by product."""
 
     def deleted_users(self) -> Iterator[DirectoryUser]:
         """Read the soft-deleted users."""

@@ -79,6 +79,8 @@ ENDPOINTS = (
         graph_groups.list_transitive_users,
         READ_GROUPS,
     ),
+    Endpoint("GET", "/users/{}/memberOf", "users.memberOf", graph_groups.list_groups_of_user, READ_GROUPS),
+    Endpoint("GET", "/groups/{}/memberOf", "groups.memberOf", graph_groups.list_groups_of_group, READ_GROUPS),
     Endpoint("POST", "/groups/{}/members/$ref", "groups.addMember", graph_groups.add_member, WRITE_GROUPS),
     Endpoint("DELETE", "/groups/{}/members/{}/$ref", "groups.removeMember", graph_groups.remove_member, WRITE_GROUPS),
     Endpoint("GET", _ASSIGNMENTS, "numberAssignments.list", graph_numbers.list_numbers, READ_NUMBERS),

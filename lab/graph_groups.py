@@ -50,6 +50,23 @@ def list_transitive_users(call: Call) -> Answer:
     return _members(call, call.view.tenant.transitive_members(_the_group(call).id), users_only=True)
 
 
+def list_groups_of_user(call: Call) -> Answer:
+    """GET /users/{id}/memberOf, direct groups only."""
+    user = call.view.user(call.arguments[0])
+    if user is None:
+        raise missing(call.arguments[0])
+    return _members(call, _holding(call, user.id), users_only=False)
+
+
+def list_groups_of_group(call: Call) -> Answer:
+    """GET /groups/{id}/memberOf, direct groups only."""
+    return _members(call, _holding(call, _the_group(call).id), users_only=False)
+
+
+def _holding(call: Call, member: str) -> list[str]:
+    return [group.id for group in call.view.tenant.groups.values() if member in group.members]
+
+
 def add_member(call: Call) -> Answer:
     """POST /groups/{id}/members/$ref."""
     member = call.text("@odata.id").rstrip("/").rpartition("/")[2]

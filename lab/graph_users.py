@@ -81,7 +81,10 @@ def value(tenant: Tenant, user: User, name: str) -> Json:
         case "assignedLicenses":
             return [{"skuId": held.sku_id, "disabledPlans": list(held.disabled_plans)} for held in user.licences]
         case "licenseAssignmentStates":
-            return [{"skuId": held.sku_id, "state": "Active", "error": "None"} for held in user.licences]
+            return [
+                {"skuId": held.sku_id, "assignedByGroup": held.by_group or None, "state": "Active", "error": "None"}
+                for held in user.licences
+            ]
         case "assignedPlans":
             return _plans(tenant, user)
         case "imAddresses":

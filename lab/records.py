@@ -66,6 +66,7 @@ class Licence:
     sku_id: str
     assigned_at: datetime
     disabled_plans: tuple[str, ...] = ()
+    by_group: str = ""  # id of the group that gives it; empty: given to the user
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from datasets.hybrid import PHONE_SYSTEM_PLAN, HybridAccount
 from datasets.users import DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
 from engine.systems import CallingSystem, NumberingSystem, PolicyBatchSystem, Systems
 from tests.fakes.fake_directory import FakeDirectory
+from tests.fakes.fake_groups import FakeGroups
 from tests.fakes.fake_shell import LOCATION, FakeShell
 from tests.fakes.fake_skype import FakeSkype, HybridFacts
 
@@ -72,6 +73,8 @@ class FakeTenant:
         }
         self.policy_ids = {("OnlineVoiceRoutingPolicy", "Vienna"): "p-vienna", ("TenantDialPlan", "AT"): "p-at"}
         self.groups: dict[str, set[str]] = {}
+        self.nested: dict[str, set[str]] = {}
+        self.licence_groups: dict[str, dict[str, tuple[str, ...]]] = {}
         self.deleted: dict[str, FakeUser] = {}
         self.answered: dict[str, dict[str, DirectoryUser]] = {}
         self.listed: dict[str, NumberAssignment] = {}
@@ -175,11 +178,8 @@ def _changed(user_id: str, user: DirectoryUser | None) -> UserDelta:
     return UserDelta(id=user_id, attributes=attributes, removed=None if user else "deleted")
 
 
-class FakeGraph:
+class FakeGraph(FakeGroups):
     """Graph's part of the tenant."""
-
-    def __init__(self, tenant: FakeTenant) -> None:
-        self._tenant = tenant
 
     def user(self, user: str) -> DirectoryUser | None:
         """Read one user by id or UPN."""
@@ -217,11 +217,6 @@ class FakeGraph:
             if before.get(name) != now.get(name):
                 yield DeltaPage(changes=(_changed(name, now.get(name)),))
         yield DeltaPage(changes=(), delta_link=list(self._tenant.answered)[-1])
-
-    def member_ids(self, group: str) -> frozenset[str] | None:
-        """Read the members of a group by name, nested ones included."""
-        members = self._tenant.groups.get(group)
-        return None if members is None else frozenset(members)
 
     def deleted_users(self) -> Iterator[DirectoryUser]:
         """Read the soft-deleted users."""
@@ -273,14 +268,6 @@ class FakeGraph:
         tenant = self._tenant
         tenant.user(user_id)
         tenant.call("delete_user", user_id, lambda: tenant.deleted.update({user_id: tenant.users.pop(user_id)}))
-
-    def add_member(self, group: str, user_id: str) -> None:
-        """Add a user to a group."""
-        self._tenant.call("add_member", user_id, lambda: self._tenant.groups[group].add(user_id))
-
-    def remove_member(self, group: str, user_id: str) -> None:
-        """Take a user out of a group."""
-        self._tenant.call("remove_member", user_id, lambda: self._tenant.groups[group].discard(user_id))
 
     def restore_user(self, user_id: str) -> None:
         """Bring a deleted user back."""
