@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,35 +11,21 @@ from cli import acts, onboarding, output
 from cli.acts import Act
 
 DRIFT = Act("drift", "flows.drift", "DriftRequest")
+SHOWN = 50
 COLUMNS = ("label", "template", "attribute", "live", "wanted", "then", "why")
 
 
 def drift(
     apply: Annotated[bool, typer.Option("--apply", help="Apply the plan; without it nothing is changed.")] = False,
-    file: Annotated[Path | None, typer.Option(help="Also write the report to this CSV file.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Write every difference to this file, .csv or .xlsx.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Compare onboarded users with their templates; what may converge is planned, a number never is."""
-    summary = acts.run(DRIFT, {"dry_run": not apply})
-    if file is not None:
-        _write(file, summary["found"])
-        output.note(f"{len(summary['found'])} of {summary['differences']} differences are in {file}")
+    where = "" if file is None else str(file.resolve())
+    summary = acts.run(DRIFT, {"dry_run": not apply, "file": where})
     if not as_json:
-        output.show(summary["found"][:50], COLUMNS, json_wanted=False, empty="everybody is as their template wants")
+        output.show(summary["found"][:SHOWN], COLUMNS, json_wanted=False, empty="everybody is as their template wants")
+    if summary["differences"] > SHOWN or file is not None:
+        output.note(f"all {summary['differences']} differences are in {summary['file']}")
     shown = summary if as_json else {name: value for name, value in summary.items() if name != "found"}
     onboarding.report(shown, as_json=as_json)
-
-
-def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    import csv
-
-    from config.errors import InputRefused
-    from datasets.feeds import formula_safe
-
-    try:
-        with path.open("w", encoding="utf-8-sig", newline="") as file:
-            lines = csv.writer(file)
-            lines.writerow(COLUMNS)
-            lines.writerows([formula_safe(output.text(row[name])) for name in COLUMNS] for row in rows)
-    except OSError as error:
-        raise InputRefused(f"{path} cannot be written ({error.strerror})", remedy="choose another place") from error

@@ -1,36 +1,26 @@
-"""Drift: compare what templates want of onboarded users with what is there; report all of it, plan what may converge.
+"""Drift of one user: compare what the template wants with what is there; report all of it, plan what may converge.
 
 Policies converge, numbers are sticky: policies, calling settings and licences may be given again; a number, Enterprise
-Voice and directory attributes are only reported. Nobody's answer that cannot be whole is believed, and a plan that
-would change too many people at once is not made.
+Voice and directory attributes are only reported. Going through everybody is left to `engine/drift_run.py`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import cast
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, select
 
 from config.site_policy import SitePolicy
 from config.site_templates import LifecycleTemplate, NumberSource
-from connectors.errors import Incomplete
-from datasets.people import Person, Status
-from datasets.tables.plans import plan_lines
-from engine import feed_people, movers, plan_store, template_versions
+from datasets.people import Status
+from engine import movers
 from engine.change import Change, Effect
-from engine.lives import Lives
-from engine.observe import Row, situations
-from engine.onboarding import Situation, Terms, is_future, plan_person
-from engine.plan import Line, LineState, Plan
-from engine.requests import new_id
+from engine.onboarding import Situation, Terms, plan_person
+from engine.plan import Line, LineState
 from engine.runtime import Runtime
 
 KIND = "drift"
-SHOWN = 500
 CONVERGES, REPORTED = "converges", "reported"
 _KINDS = frozenset(
     [
@@ -83,41 +73,34 @@ class Checked:
     line: Line | None = None
 
 
-def plan_drift(runtime: Runtime, site: SitePolicy, request_id: str, rules: Rules) -> tuple[str, dict[str, JsonValue]]:
-    """Store the plan of what may converge; gives its id and the report. Raises Incomplete for a doubtful answer."""
-    with runtime.database.read() as connection:
-        rows = [Row(feed_id, line, person) for feed_id, line, person in _onboarded(connection)]
-    seen = Lives(runtime, site, grace_days=0).look(situations(runtime, site.templates, rows)) if rows else []
-    if doubts := doubts_of(seen, rules):
-        raise Incomplete(
-            f"the answers are not believed: {'; '.join(doubts)} ; nothing was changed, run drift again", system="Teams"
-        )
-    terms = terms_of(runtime, seen)
-    checked = [check(each, terms, site) for each in seen if not is_future(each.person, runtime.now())]
-    with runtime.database.write() as connection:
-        versions = template_versions.keep(connection, site, runtime.now())
-        busy = _busy(connection, [each.line.object for each in checked if each.line])
-        lines = [each.line for each in checked if each.line and each.line.object not in busy]
-        is_too_much = rules.is_too_much(len(lines), len(seen))
-        kept = () if is_too_much else tuple(template_versions.stamped(line, versions) for line in lines)
-        plan = Plan(id=new_id("p"), request_id=request_id, lines=kept)
-        plan_store.save(connection, plan, runtime.now())
-    found = [difference for each in checked for difference in each.differences]
-    return plan.id, _report(len(seen), found, held_back=len(lines) if is_too_much else 0)
+@dataclass
+class Answers:
+    """Counts what the systems answered of onboarded users, so that an answer with a page missing is not believed."""
 
+    users: int = 0
+    _active: int = 0
+    _accounts: int = 0
+    _voices: int = 0
+    _unreadable: int = 0
 
-def doubts_of(seen: Sequence[Situation], rules: Rules) -> list[str]:
-    """Say why the answers are not believed: an account or a voice state that many lack is a page that is missing."""
-    active = [each for each in seen if each.person.status == Status.ACTIVE]
-    accounts = [each for each in active if each.accounts]
-    unreadable = [each for each in accounts if each.unreadable]
-    voices = [each for each in accounts if each.voice is not None or each.unreadable]
-    pairs = [
-        (len(active) - len(accounts), len(active), "accounts of onboarded users are missing"),
-        (len(accounts) - len(voices), len(accounts), "onboarded users are unknown to Teams"),
-        (len(unreadable), len(accounts), "onboarded users could not be read"),
-    ]
-    return [f"{missing} of {of} {what}" for missing, of, what in pairs if missing > of * rules.shrink_percent / 100]
+    def add(self, situation: Situation) -> None:
+        """Count one user."""
+        is_active = situation.person.status == Status.ACTIVE
+        has_account = is_active and bool(situation.accounts)
+        self.users += 1
+        self._active += is_active
+        self._accounts += has_account
+        self._voices += has_account and bool(situation.voice is not None or situation.unreadable)
+        self._unreadable += has_account and bool(situation.unreadable)
+
+    def doubts(self, shrink_percent: float) -> list[str]:
+        """Say why the answers are not believed: what many lack is a page that is missing."""
+        pairs = [
+            (self._active - self._accounts, self._active, "accounts of onboarded users are missing"),
+            (self._accounts - self._voices, self._accounts, "onboarded users are unknown to Teams"),
+            (self._unreadable, self._accounts, "onboarded users could not be read"),
+        ]
+        return [f"{missing} of {of} {what}" for missing, of, what in pairs if missing > of * shrink_percent / 100]
 
 
 def check(situation: Situation, terms: Terms, site: SitePolicy) -> Checked:
@@ -214,46 +197,9 @@ def _revoked(situation: Situation) -> list[Change]:
     return [Change(kind="set_policies", target=obj, parameters=parameters, effects=effects, reason=reason)]
 
 
-def _onboarded(connection: Connection) -> Iterable[tuple[str, int, Person]]:
-    """Give the people whom a feed brought and who were verified at least once, as HR described them last."""
-    c = plan_lines.c
-    query = select(c.source).where(c.state == LineState.VERIFIED, c.object.startswith("user:"))
-    ids = {str(source["employee_id"]) for source in connection.execute(query).scalars() if "employee_id" in source}
-    return feed_people.newest(connection, ids)
-
-
-def _busy(connection: Connection, objects: Sequence[str]) -> set[str]:
-    """Close older plans of drift that nobody applied; name the users on whom another plan is at work."""
-    busy = set()
-    for line in plan_store.open_lines(connection, objects):
-        state = plan_store.header(connection, line.plan_id).state
-        if state == "planned" and line.source.get("drift") and not plan_store.has_sent(line):
-            line.state, line.reason = LineState.SUPERSEDED, "compared again"
-            plan_store.set_line(connection, line)
-            plan_store.settle_plan_if_done(connection, line.plan_id)
-        else:
-            busy.add(line.object)
-    return busy
-
-
-def terms_of(runtime: Runtime, seen: Sequence[Situation]) -> Terms:
-    """Give what holds for everybody: licences of the tenant, and policies that do not exist."""
-    wanted = {pair for each in seen if each.template for pair in each.template.policies.items()}
+def terms_of(runtime: Runtime, templates: Iterable[LifecycleTemplate]) -> Terms:
+    """Give what holds for everybody: licences of the tenant, and policies of these templates that do not exist."""
+    wanted = {pair for each in templates for pair in each.policies.items()}
     missing = {pair for pair in sorted(wanted) if runtime.systems.teams.policy_id(*pair) is None}
-    skus = {sku.sku_part_number: sku for sku in runtime.systems.graph.subscribed_skus()} if seen else {}
+    skus = {sku.sku_part_number: sku for sku in runtime.systems.graph.subscribed_skus()}
     return Terms(now=runtime.now(), skus=skus, missing_policies=frozenset(missing))
-
-
-def _report(users: int, found: Sequence[Difference], *, held_back: int) -> dict[str, JsonValue]:
-    kinds = cast("dict[str, JsonValue]", dict(Counter(each.attribute.partition(":")[0] for each in found)))
-    then = cast("dict[str, JsonValue]", dict(Counter(each.then for each in found)))
-    shown: list[JsonValue] = [dict(vars(each)) for each in found[:SHOWN]]
-    return {
-        "read": {"users": users},
-        "differences": len(found),
-        "users_differ": len({each.user for each in found}),
-        "kinds": kinds,
-        "then": then,
-        "held_back": held_back,
-        "found": shown,
-    }

@@ -21,6 +21,7 @@ from engine.claims import user as user_owner
 from engine.group_members import members_of
 from engine.onboarding import Situation
 from engine.overlay import recent_effects
+from engine.readers import Observed
 from engine.runtime import Runtime
 from engine.voices import read_voices
 
@@ -46,18 +47,36 @@ class Row:
         }
 
 
-def situations(runtime: Runtime, templates: Sequence[LifecycleTemplate], rows: Sequence[Row]) -> list[Situation]:
-    """Read what is needed about these people, in bulk. Raises what the connectors raise."""
+@dataclass(frozen=True)
+class _Known:
+    """What the systems said of everybody, by user, account and object."""
+
+    voices: Mapping[str, VoiceUser]
+    ad: Mapping[str, AdUser]
+    recent: Mapping[str, Observed]
+
+
+def situations(
+    runtime: Runtime,
+    templates: Sequence[LifecycleTemplate],
+    rows: Sequence[Row],
+    members: Mapping[str, frozenset[str]] | None = None,
+) -> list[Situation]:
+    """Read what is needed about these people, in bulk. Raises what the connectors raise.
+
+    `members` are those of the templates' groups, where they were read already.
+    """
     systems = runtime.systems
     accounts = systems.graph.users_by_employee_ids(row.person.employee_id for row in rows)
     found = [account for several in accounts.values() for account in several]
-    members = members_of(runtime, groups_of(templates))
+    members = members_of(runtime, groups_of(templates)) if members is None else members
     chosen = [_choice(row, accounts, members, templates) for row in rows]
     voices, unreadable = read_voices(systems.teams, list(dict.fromkeys(account.id for account in found)))
     ad = _directory_users(runtime, found, chosen)
     owned = [accounts.get(row.person.employee_id, []) for row in rows]
+    known = _Known(voices, ad, _recent(runtime, rows, found))
     made = (
-        replace(_situation(runtime, row, choice, mine, voices, ad), in_groups=in_groups(mine, members))
+        replace(_situation(runtime, row, choice, mine, known), in_groups=in_groups(mine, members))
         for row, choice, mine in zip(rows, chosen, owned, strict=True)
     )
     return [replace(each, unreadable=unreadable.get(each.account.id) if each.account else None) for each in made]
@@ -84,6 +103,22 @@ def _choice(
     groups = [name for name, inside in members.items() if ids & inside]
     choice = choose_template(row.person, groups, templates)
     return choice.template, choice.why
+
+
+def _recent(runtime: Runtime, rows: Sequence[Row], accounts: Sequence[DirectoryUser]) -> dict[str, Observed]:
+    """Give what we verified a moment ago on everything that these people are, by object."""
+    objects = [person_owner(row.person.employee_id) for row in rows]
+    objects += [name for each in accounts for name in _objects_of(each)]
+    found: dict[str, Observed] = {}
+    with runtime.database.read() as connection:
+        every = recent_effects(connection, objects, now=runtime.now(), limits=runtime.limits)
+    for (name, attribute), value in every.items():
+        found.setdefault(name, Observed())[name, attribute] = value
+    return found
+
+
+def _objects_of(account: DirectoryUser) -> tuple[str, str]:
+    return user_owner(account.id), f"ad:{account.on_premises_sam_account_name}"
 
 
 def _directory_users(
@@ -115,24 +150,25 @@ def _situation(
     row: Row,
     choice: tuple[LifecycleTemplate | None, str],
     accounts: Sequence[DirectoryUser],
-    voices: Mapping[str, VoiceUser],
-    ad: Mapping[str, AdUser],
+    known: _Known,
 ) -> Situation:
     template, why = choice
     only = accounts[0] if len(accounts) == 1 else None
     sam = only.on_premises_sam_account_name if only else None
-    objects = [person_owner(row.person.employee_id), *([user_owner(only.id)] if only else []), f"ad:{sam}"]
-    with runtime.database.read() as connection:
-        recent = recent_effects(connection, objects, now=runtime.now(), limits=runtime.limits)
+    objects = [person_owner(row.person.employee_id), *(_objects_of(only) if only else ())]
+    recent = Observed()
+    for name in objects:
+        recent.update(known.recent.get(name, {}))
+    voice = known.voices.get(only.id) if only else None
     return Situation(
         person=row.person,
         source=row.source,
         template=template,
         why=why,
         accounts=tuple(accounts),
-        voice=voices.get(only.id) if only else None,
-        ad=ad.get(sam) if sam else None,
-        calling=calling_of(runtime, template, voices.get(only.id) if only else None),
+        voice=voice,
+        ad=known.ad.get(sam) if sam else None,
+        calling=calling_of(runtime, template, voice),
         recent=recent,
         waiting_since=row.waiting_since,
     )

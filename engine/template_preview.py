@@ -90,7 +90,7 @@ def _as_after(runtime: Runtime, after: SitePolicy, joins: Sequence[Join], now: S
 
 
 def _wanted(runtime: Runtime, site: SitePolicy, seen: Sequence[Situation]) -> list[Difference]:
-    terms = terms_of(runtime, seen)
+    terms = terms_of(runtime, [each.template for each in seen if each.template])
     found = [difference for each in seen for difference in check(each, terms, site).differences]
     return [*found, *(difference for each in seen if (difference := _new_number(each)) is not None)]
 

@@ -21,6 +21,11 @@ class DriftRequest(acting.ActRequest):
     """Whether to stop after the plan. The nightly run applies it only when the settings say so (drift.apply)."""
 
     dry_run: bool = Field(True, title="Dry run", description="Compare, report and plan only; nothing is changed.")
+    file: str = Field(
+        "",
+        title="File",
+        description="Where every difference is written, .csv or .xlsx; empty: drift.csv in the reports.",
+    )
     requested_by: str = Field(acting.BY_HAND, title="Requested by", description="Who asks for it; unverified.")
 
 
@@ -29,7 +34,7 @@ def story(request: DriftRequest, run: Run, actor: Actor) -> dict[str, Any]:
     report: dict[str, Any] = {}
 
     def plan(request_id: str) -> str:
-        plan_id, found = run(stages.plan, request_id)
+        plan_id, found = run(stages.plan, request_id, request.file)
         report.update(found)
         return plan_id
 

@@ -168,7 +168,9 @@ def show_drift(kind: str, report: Mapping[str, JsonValue]) -> None:
     names = ("label", "template", "attribute", "live", "wanted", "then", "why")
     table = [{name: str(row.get(name)) for name in names} for row in rows[:MOST_FAILURES] if isinstance(row, dict)]
     with _view_only():
-        create_table_artifact(table, key=f"{kind}-differences", description=f"What differs ({total}), and what to do.")
+        said = f"What differs ({total}), and what to do."
+        more = f" The first {len(table)}; all of them are in {report.get('file')}." if total != len(table) else ""
+        create_table_artifact(table, key=f"{kind}-differences", description=said + more)
 
 
 def then_of(row: Mapping[str, JsonValue]) -> str:

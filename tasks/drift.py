@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+import orjson
+from pydantic import JsonValue
+
+from config.errors import InputRefused
+from connectors import sheets
 from engine import drift, requests
+from engine.drift import Difference
+from engine.drift_run import plan_drift
 from engine.runtime import utc_now
 from tasks.presets import READ
 from tasks.stage import stage
 from tasks.work import open_work
 
 _CAUSE = "drift"
+COLUMNS = ("label", "template", "attribute", "live", "wanted", "then", "why")
 
 
 @stage(READ)
@@ -21,13 +31,34 @@ def may_apply() -> bool:
 
 
 @stage(READ)
-def plan(request_id: str) -> tuple[str, dict[str, Any]]:
-    """Compare templates with users and plan what may converge; gives the plan's id and the report."""
+def plan(request_id: str, file: str) -> tuple[str, dict[str, Any]]:
+    """Compare templates with users and plan what may converge; gives the plan's id and the report.
+
+    Every difference goes into the file: the one that was asked for, or `drift.csv` among the site's reports.
+    """
     with open_work() as work, work.runtime() as runtime:
         limits = work.settings.drift
         rules = drift.Rules(limits.most_users, limits.most_percent, limits.shrink_percent)
-        plan_id, report = drift.plan_drift(runtime, work.site, request_id, rules)
-    return plan_id, dict(report)
+        path = Path(file) if file else work.settings.drop_folder.parent / "reports" / "drift.csv"
+        plan_id, report = plan_drift(runtime, work.site, request_id, rules, lambda found: _write(path, found))
+    return plan_id, {**report, "file": str(path)}
+
+
+def _write(path: Path, found: Iterable[Difference]) -> None:
+    """Write a sheet of everything that differs; one that is there stays until the new one is whole."""
+    part = path.with_name(f".part-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sheets.write_sheet(part, COLUMNS, ([_text(getattr(each, name)) for name in COLUMNS] for each in found))
+        part.replace(path)
+    except OSError as error:
+        raise InputRefused(f"{path} cannot be written ({error.strerror})", remedy="choose another place") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _text(value: JsonValue) -> str:
+    return "" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 @stage(READ)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import insert
@@ -16,9 +16,11 @@ from datasets.people import Person
 from datasets.tables.requests import requests
 from engine import feeds, plan_store
 from engine.apply import apply_chunk, chunks, start
-from engine.drift import Rules, plan_drift
+from engine.drift import Difference, Rules
+from engine.drift_run import SHOWN, plan_drift
 from engine.invert import invert
 from engine.observe import Row
+from engine.plan import Line, LineState, Plan
 from engine.resolve import Waits, resolve
 from engine.runtime import Runtime
 from engine.template_preview import Join, preview
@@ -39,8 +41,13 @@ def tenant() -> FakeTenant:
 def runtime(sqlite: Database, tenant: FakeTenant) -> Runtime:
     """Give a runtime with a feed of sales people, all of them to be onboarded."""
     made = runtime_on(sqlite, tenant)
-    people = [(line, hire(line - 1)) for line in range(2, USERS + 2)]
-    with sqlite.write() as connection:
+    read_feed(made, [(line, hire(line - 1)) for line in range(2, USERS + 2)])
+    return made
+
+
+def read_feed(runtime: Runtime, people: Sequence[tuple[int, Person]]) -> None:
+    """Record a feed of these people and the requests of two runs."""
+    with runtime.database.write() as connection:
         for name in ("r-1", "r-2"):
             row = {"kind": "onboarding", "actor_kind": "os_user", "actor_name": "tests", "actor_verified": False}
             connection.execute(insert(requests).values(id=name, **row, parameters={}, state="open", created_at=START))
@@ -56,7 +63,22 @@ def runtime(sqlite: Database, tenant: FakeTenant) -> Runtime:
             bad=[],
         )
         feeds.accept(connection, "f-1")
-    return made
+
+
+def onboarded(runtime: Runtime, people: Sequence[tuple[int, Person]]) -> None:
+    """Record a feed of these people, and that each of them was onboarded; the tenant knows nothing of it."""
+    read_feed(runtime, people)
+    lines = [
+        Line(
+            object=f"user:id-{int(person.employee_id)}",
+            label=person.employee_id,
+            source={"employee_id": person.employee_id},
+            state=LineState.VERIFIED,
+        )
+        for _, person in people
+    ]
+    with runtime.database.write() as connection:
+        plan_store.save(connection, Plan(id="p-old", request_id="r-1", lines=tuple(lines)), runtime.now())
 
 
 def hire(number: int) -> Person:
@@ -162,6 +184,35 @@ def test_a_plan_that_nobody_applied_is_replaced(runtime: Runtime, tenant: FakeTe
     assert changes(runtime, second) == [("set_policies", "user:id-1")]
     with runtime.database.read() as connection:
         assert [line.state for line in plan_store.load_lines(connection, first)] == ["superseded"]
+
+
+def test_who_is_worked_on_counts_for_nothing(runtime: Runtime, tenant: FakeTenant) -> None:
+    """Users of another open plan are left to it and do not use up what one run may change."""
+    onboard(runtime, site())
+    for user in tenant.users.values():
+        user.policies.pop("TenantDialPlan")
+    lines = tuple(Line(object=f"user:id-{number}", label="", state=LineState.PLANNED) for number in range(1, 5))
+    with runtime.database.write() as connection:
+        plan_store.save(connection, Plan(id="p-other", request_id="r-1", lines=lines), runtime.now())
+    plan_id, report = compare(runtime, site(), Rules(most_users=2, most_percent=100))
+    assert len(changes(runtime, plan_id)) == 2
+    assert (report["held_back"], report["users_differ"]) == (0, USERS)
+
+
+def test_every_difference_is_counted_and_passed_on_and_few_are_shown(sqlite: Database) -> None:
+    """The cap is the page's alone: counts and file have everything, in one pass over slices of people."""
+    count = SHOWN + 700
+    tenant = fresh(count, licence_delay_s=0)
+    runtime = runtime_on(sqlite, tenant)
+    people = [(number + 1, hire(number)) for number in range(1, count + 1)]
+    onboarded(runtime, people)
+    found: list[Difference] = []
+    policy = site(PHONES.model_copy(update={"licences": (), "write_back": ()}))
+    _, report = plan_drift(runtime, policy, "r-2", Rules(), found.extend)
+    assert len(found) == report["differences"] == sum(cast("dict[str, int]", report["kinds"]).values())
+    assert {each.user for each in found} == set(tenant.users)
+    assert (report["users_differ"], report["held_back"]) == (count, count)
+    assert report["found"] == [vars(each) for each in found[:SHOWN]]
 
 
 GROUP = LifecycleTemplate(
