@@ -23,6 +23,13 @@ from tests.fakes.life_site import POLICIES, life_site
 SEED = 20260302
 PEOPLE = 4
 CLOUD_ONLY = 2
+SLOW = {"licence_delay_s": 90.0, "replication_lag_s": 10.0}  # what the lab is made to be for every other history
+# Short histories that meet much: a change of how they are made must not leave them without it.
+IN_THE_LAB = {
+    20260308: {"somebody was hired again", "an account was deleted", "news of a later day came due"},
+    20260315: {"a number was given while a lower one rested", "a move changed the number", "words were too old"},
+    20260323: {"a number was given while a lower one rested", "the number came back", "an account was deleted"},
+}
 
 
 def lived(firm: Firm, seed: int, events: int, *, cloud_only: int = 0) -> Player:
@@ -43,12 +50,14 @@ def on_a_fake(database: Database) -> Firm:
     return firm
 
 
-def live_in_the_lab(folder: Path, database: Database, seed: int, events: int) -> None:
+def lived_in_the_lab(folder: Path, database: Database, seed: int, events: int) -> Player:
     """Play a history on the lab; its own call log has to show that every number rested, too."""
-    with lab_firm(folder, database, life_site(), people=PEOPLE, cloud_only=CLOUD_ONLY) as firm:
-        lived(firm, seed, events, cloud_only=CLOUD_ONLY)
+    settings = SLOW if seed % 2 else {}
+    with lab_firm(folder, database, life_site(), people=PEOPLE, cloud_only=CLOUD_ONLY, **settings) as firm:
+        player = lived(firm, seed, events, cloud_only=CLOUD_ONLY)
         assert isinstance(firm.ground, LabGround)
         check_rests(firm.ground)
+        return player
 
 
 def check_rests(ground: LabGround) -> None:
@@ -73,10 +82,11 @@ def test_random_lives_end_where_the_model_ends(sqlite: Database, seed: int) -> N
     lived(on_a_fake(sqlite), seed, events=20)
 
 
-@pytest.mark.parametrize("seed", range(SEED, SEED + 4))
+@pytest.mark.parametrize("seed", IN_THE_LAB)
 def test_random_lives_in_the_lab_end_where_the_model_ends(sqlite: Database, tmp_path: Path, seed: int) -> None:
     """The same over the real protocols, two people of four from the local directory."""
-    live_in_the_lab(tmp_path, sqlite, seed, events=12)
+    player = lived_in_the_lab(tmp_path, sqlite, seed, events=14)
+    assert IN_THE_LAB[seed] <= set(+player.model.met)
 
 
 @pytest.mark.nightly
@@ -90,4 +100,4 @@ def test_many_random_lives_end_where_the_model_ends(sqlite: Database, seed: int)
 @pytest.mark.parametrize("seed", range(SEED + 200, SEED + 240))
 def test_many_random_lives_in_the_lab_end_where_the_model_ends(sqlite: Database, tmp_path: Path, seed: int) -> None:
     """The same with forty longer lives in the lab."""
-    live_in_the_lab(tmp_path, sqlite, seed, events=40)
+    lived_in_the_lab(tmp_path, sqlite, seed, events=40)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from config.sections import FeedLimits
 from config.site_policy import SitePolicy
@@ -20,6 +20,7 @@ from engine.apply import apply_chunk, chunks, start
 from engine.lives import Guard, Lives, newest_rows
 from engine.number_endings import plan_endings
 from engine.observe import Row
+from engine.plan import OPEN_LINES
 from engine.requests import Actor, open_request
 from engine.resolve import Resolved, Waits, resolve
 from engine.runtime import Runtime
@@ -151,6 +152,22 @@ class Firm:
             due = plan_store.due_plans(connection, self.runtime.now())
         for plan_id in due:
             self.carry_out(plan_id)
+
+    def settle(self) -> None:
+        """Continue until nothing is open but what waits for an account, for its moment or for another plan."""
+        for _ in range(40):
+            if not self._under_way():
+                return
+            self.ground.sleep(30)
+            self.go_on()
+        raise AssertionError(f"still open after many visits: {self.open_lines()}")
+
+    def _under_way(self) -> int:
+        c = plan_lines.c
+        with self.runtime.database.read() as connection:
+            query = select(func.count()).select_from(plan_lines).where(c.state.in_(OPEN_LINES))
+            waits_long = c.condition.in_(plan_store.PLANNED_ANEW)
+            return int(connection.execute(query.where(c.condition.is_(None) | ~waits_long)).scalar_one())
 
     def release_rested(self) -> None:
         """End the grace periods that are over."""

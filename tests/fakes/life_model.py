@@ -5,6 +5,7 @@ Written from docs/lifecycle.md and docs/leaver.md, not from the engine; it knows
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -50,10 +51,13 @@ class Life:
 
 
 class Model:
-    """The company as it should be; numbers that are new are learned from the tenant, and checked."""
+    """The company as it should be; numbers that are new are learned from the tenant, and checked.
+
+    `met` counts what a history led to, so that a test can tell whether it put anything to the proof.
+    """
 
     def __init__(self, site: SitePolicy, people: Iterable[str], *, cloud_only: Collection[str] = ()) -> None:
-        self.site = site
+        self.site, self.met = site, Counter[str]()
         self.lives = {employee: Life(employee, is_synced=employee not in cloud_only) for employee in people}
 
     # ---- what happens
@@ -73,6 +77,7 @@ class Model:
 
     def _hear(self, life: Life, person: Person, now: datetime) -> bool:
         if life.words is not None and _at(person) < _at(life.words):
+            self.met["words were too old"] += 1
             return False
         has_date = person.status == Status.TERMINATED or person.termination_date is not None
         if _at(person) > now and life.words is not None and not has_date:
@@ -88,6 +93,7 @@ class Model:
             due = sorted((each for each in life.ahead if _at(each) <= now), key=_at)
             life.ahead = [each for each in life.ahead if each not in due]
             heard = [self._hear(life, person, now) for person in due]
+            self.met["news of a later day came due"] += sum(heard)
             if any(heard) or life.is_new:
                 changed.append(life)
         return changed
@@ -96,6 +102,7 @@ class Model:
         """Note that somebody has a new account, which nothing was done to yet."""
         life = self.lives[employee]
         life.has, life.disabled_on, life.is_new = Standing(), None, True
+        self.met["somebody was hired again"] += 1
 
     def leaving(self) -> list[Life]:
         """Give those who leave: every night looks at them."""
@@ -145,8 +152,10 @@ class Model:
             number = self._new_number(life, pool, now, seen)
             if before is not None:
                 life.resting[before] = now
+                self.met["a move changed the number"] += 1
         if number in life.resting:
             del life.resting[number]
+            self.met["the number came back"] += 1
         if _is_in(pool, number):
             life.moved_country = life.moved_site = False
         is_shown = life.is_synced and (bool(template.write_back) or life.has.shown == number)
@@ -177,6 +186,8 @@ class Model:
             assert since is None or now >= since + GRACE, f"{number} of {other.employee} rests since {since}"
             assert other is life or other.has is None or other.has.number != number, f"{number} is {other.employee}'s"
             other.resting.pop(number, None)
+        if any(_is_in(pool, rests) and rests < number for rests in resting(self, now)):
+            self.met["a number was given while a lower one rested"] += 1
         return number
 
     # ---- somebody who leaves
@@ -200,6 +211,7 @@ class Model:
         life.has = has
         if was_disabled and self._may_delete(life, days, today):
             life.has = None
+            self.met["an account was deleted"] += 1
 
     def _may_delete(self, life: Life, days: int, today: date) -> bool:
         rules = self.site.lifecycle.leaver

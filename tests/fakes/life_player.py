@@ -72,9 +72,11 @@ class Player:
         self.firm.steps()
         self._visit(self.model.leaving())
         self.firm.release_rested()
+        self.firm.settle()
 
     def _visit(self, lives: Sequence[Life]) -> None:
         ground = self.firm.ground
+        self.firm.settle()
         self.handovers.look(ground.owners(), ground.now())
         self.model.visit(lives, ground.now(), ground.standing)
 
@@ -119,4 +121,5 @@ class Player:
         self.firm.go_on()
         self.firm.steps()
         self.firm.release_rested()
+        self.firm.settle()
         return self.firm.ground.writes()[before:]
