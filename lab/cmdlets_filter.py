@@ -191,14 +191,42 @@ def _connective(sign: str, text: str) -> tuple[Predicate, str]:
         raise FilterRefused("The search filter cannot be recognized")
     if sign == "!":
         return _not(inner[0]), text[1:]
-    judge = all if sign == "&" else any
+    judge, inner = (all, inner) if sign == "&" else (any, _joined(inner))
     return lambda lookup: judge(predicate(lookup) for predicate in inner), text[1:]
+
+
+@dataclass(frozen=True)
+class _OneOf:
+    """Asks whether an attribute is one of some values, whatever the case."""
+
+    name: str
+    values: frozenset[str]
+
+    def __call__(self, lookup: Lookup) -> bool:
+        """Tell whether it is."""
+        return any(to_text(item).casefold() in self.values for item in as_list(lookup(self.name)))
+
+
+def _joined(inner: list[Predicate]) -> list[Predicate]:
+    """Ask once for all values of an attribute: a filter of a hundred names meets every account of the directory."""
+    found: dict[str, _OneOf] = {}
+    others: list[Predicate] = []
+    for predicate in inner:
+        if isinstance(predicate, _OneOf):
+            name = predicate.name.casefold()
+            known = found.get(name)
+            found[name] = predicate if known is None else _OneOf(known.name, known.values | predicate.values)
+        else:
+            others.append(predicate)
+    return [*found.values(), *others]
 
 
 def _ldap_test(name: str, value: str) -> Predicate:
     if value == "*":
         return lambda lookup: lookup(name) is not None
     pieces = [_unescape(piece) for piece in value.split("*")]
+    if len(pieces) == 1:
+        return _OneOf(name, frozenset({pieces[0].casefold()}))
     pattern = wildcard("*".join(re.sub(r"([*?\[`])", r"`\1", piece) for piece in pieces))
     return lambda lookup: any(pattern.match(to_text(item)) for item in as_list(lookup(name)))
 
