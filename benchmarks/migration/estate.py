@@ -30,6 +30,7 @@ class Estate:
     folder: Path
     control_url: str
     environment: Mapping[str, str]
+    call_log: Path
 
     def control(self, method: str, path: str, body: object = None) -> Any:
         """Ask the control port of the tenant."""
@@ -74,14 +75,14 @@ class Estate:
 
 
 @contextmanager
-def estate(users: int, sessions: int) -> Iterator[Estate]:
-    """Start everything in a folder of its own and stop it at the end."""
+def estate(users: int, sessions: int, *options: str) -> Iterator[Estate]:
+    """Start everything in a folder of its own and stop it at the end; more options are the tenant's."""
     with tempfile.TemporaryDirectory(prefix="callwright-migration-") as name:
         folder = Path(name)
         server = PrefectServer(_made(folder / "prefect"))
         people = ("--users", str(users), "--hybrid", "1", "--seed", "1")
         quota = ("--set", f"shells_per_user={2 * sessions}", "--set", f"shells_per_tenant={4 * sessions}")
-        with lab_process(folder / "lab", *people, *quota) as (_, endpoints), server:
+        with lab_process(folder / "lab", *people, *quota, *options) as (_, endpoints), server:
             settings = folder / "callwright.toml"
             sections = sections_of(endpoints)
             sections["powershell"]["sessions"] = sessions
@@ -89,7 +90,7 @@ def estate(users: int, sessions: int) -> Iterator[Estate]:
             sections["ocs_powershell"]["sessions"] = sessions
             settings.write_text(as_toml(sections, database_url=f"sqlite:///{folder / 'ours.db'}", site=str(SITE)))
             environment = child_environment(server.place, CALLWRIGHT_SETTINGS=str(settings))
-            yield Estate(folder, str(endpoints["control_url"]), environment)
+            yield Estate(folder, str(endpoints["control_url"]), environment, Path(str(endpoints["call_log"])))
 
 
 def _made(folder: Path) -> Path:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import resource
 import sys
+import time
 from collections import Counter
 
 from sqlalchemy import select
 
 from datasets.batches import BatchNumbers, BatchOptions, PolicyBatches
+from datasets.inventory import Pool, Span
 from datasets.tables.journal import journal
-from engine import batches, plan_store
+from engine import batches, plan_store, pool_changes
 from engine.batches import Member
 from engine.plan import LineState
 from engine.requests import Actor
@@ -22,6 +24,9 @@ from tasks.work import open_work
 
 SESSIONS, LARGEST_WAVE = 3, 5000
 POOL = "vienna"
+LARGE_POOL = Pool(
+    name="large", site="Vienna", country="AT", is_policy=False, spans=(Span.read("+431934700000", "+431934719999"),)
+)
 POLICIES: dict[str, str | None] = {"OnlineVoiceRoutingPolicy": "VRP-Vienna", "TenantDialPlan": "DP-Vienna"}
 
 
@@ -59,11 +64,43 @@ def plan(first: int, last: int, together: str = "auto") -> dict[str, object]:
     }
 
 
+def make(users: int, wave_size: int) -> dict[str, object]:
+    """Make a batch of so many users in waves, with numbers of a pool of its own; gives its id and who they are."""
+    options = BatchOptions(
+        numbers=BatchNumbers.NUMBER_RANGE,
+        pool=LARGE_POOL.name,
+        licences=("SPE_E5",),
+        policies=POLICIES,
+        wave_size=wave_size,
+        canary_size=10,
+        concurrency=SESSIONS,
+    )
+    with open_work() as work, work.runtime() as runtime:
+        graph = runtime.systems.graph
+        found = graph.users_by_ids(user.id for page in graph.users_delta() for user in page.changes)
+        people = (user for user in found.values() if user.on_premises_sam_account_name and user.usage_location)
+        ids = sorted(user.id for user in people)[:users]
+        members = [Member(row, user, user, user) for row, user in enumerate(ids, start=1)]
+        with work.database.write() as connection:
+            pool_changes.create(connection, LARGE_POOL)
+            batch_id = batches.create(connection, f"{users} users", {}, options, members, by="benchmark", now=utc_now())
+    return {"batch_id": batch_id, "users": len(members)}
+
+
 def apply(batch_id: str) -> dict[str, object]:
     """Move a batch in a flow run; gives its counts and what it took of the processor and the memory."""
     summary = run_batch(BatchRequest(batch=batch_id, requested_by="benchmark"))
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {"summary": summary, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}
+
+
+def finish(batch_id: str) -> dict[str, object]:
+    """Move a batch in as many flow runs as it takes, in this one process; gives the same as one run, and how many."""
+    runs, done = 1, apply(batch_id)
+    while isinstance(done["summary"], dict) and done["summary"]["state"] == "waiting":
+        time.sleep(1)
+        runs, done = runs + 1, apply(batch_id)
+    return done | {"runs": runs}
 
 
 def in_flight(plan_id: str) -> dict[str, object]:
@@ -81,5 +118,7 @@ if __name__ == "__main__":
         "plan": lambda: plan(int(arguments[0]), int(arguments[1]), *arguments[2:]),
         "apply": lambda: apply(arguments[0]),
     }
+    acts["make"] = lambda: make(int(arguments[0]), int(arguments[1]))
+    acts["finish"] = lambda: finish(arguments[0])
     acts["in-flight"] = lambda: in_flight(arguments[0])
     print(json.dumps(acts[name](), default=str))
