@@ -51,9 +51,9 @@ from connectors.shell_sessions import (
 from connectors.throttle import SHARED_PAUSES, Clock, Hold
 from connectors.trust import authorities_file
 
-# Its debug output shows whole messages, and so the tokens in them.
+# Its debug output shows whole messages, and so the tokens in them; its errors reach us as exceptions as well.
 for _library in ("pypsrp", "spnego"):
-    logging.getLogger(_library).setLevel(logging.WARNING)
+    logging.getLogger(_library).setLevel(logging.CRITICAL)
 
 # A pipeline that is cancelled, or late, goes on for so long at most.
 _POLL_S = 5
@@ -250,6 +250,7 @@ class RemoteSession:
             raise PipelineCancelledError
         if remaining_s <= 0:
             raise PipelineLateError
+        self._look_for_pause(remaining_s)
         try:
             pipeline.poll_invoke(timeout=min(_POLL_S, math.ceil(remaining_s)))
         except Exception as error:
@@ -257,13 +258,12 @@ class RemoteSession:
             if not isinstance(meaning, Throttled):
                 self.broken = True
                 raise meaning from error
-            self._wait(meaning, remaining_s)
+            self._hold.hold(meaning.retry_after_s)  # asking again afterwards is safe: the pipeline runs on meanwhile
 
-    def _wait(self, throttled: Throttled, remaining_s: float) -> None:
-        """Wait before asking again for output, which is always safe: the pipeline runs on meanwhile."""
-        self._hold.hold(throttled.retry_after_s)
+    def _look_for_pause(self, remaining_s: float) -> None:
+        """Ask for no output either while the endpoint told this account to wait, in whatever session."""
         try:
-            self._hold.wait(remaining_s)
+            self._hold.last_look(remaining_s)
         except Throttled as error:
             raise PipelineLateError from error
 

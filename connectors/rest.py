@@ -108,13 +108,14 @@ class Rest:
         found: dict[int, Answer | None] = {}
         while len(found) < len(calls):
             open_calls = {number: call for number, call in enumerate(calls) if number not in found}
-            trouble: dict[int, Reason] = {}  # one of a kind is enough to know how to go on
+            trouble: dict[int, Reason] = {}  # of each kind the one that asks to wait longest
             for number, response in parts(self.send(batch(open_calls)), open_calls):
                 if response.is_success or response.status_code == 404:
                     found[number] = _answer(calls[number], response) if response.is_success else None
                 else:
-                    trouble[response.status_code] = reason(response)
-            for why in trouble.values():
+                    why, status = reason(response), response.status_code
+                    trouble[status] = max(trouble.get(status, why), why, key=_asked_s)
+            for why in sorted(trouble.values(), key=_asked_s, reverse=True):
                 self._after_refusal(attempts, why, self._pause(calls[0]), "")
         return [found[number] for number in range(len(calls))]
 
@@ -175,6 +176,10 @@ class Rest:
                     transport=transport, timeout=_TIMEOUT, trust_env=False, headers={"Accept": "application/json"}
                 )
             return self._client
+
+
+def _asked_s(why: Reason) -> float:
+    return -1.0 if why.retry_after_s is None else why.retry_after_s
 
 
 def _root(endpoint: GraphEndpoint) -> httpx.URL:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 
 from connectors.errors import Ambiguous, Busy, ConnectorError, Refused, Throttled, Unreachable
-from connectors.shell_errors import SYSTEM, classify, micro_delay_s, sign_in_ended
+from connectors.shell_errors import SYSTEM, NoPlace, classify, micro_delay_s, sign_in_ended
 from connectors.shell_sessions import (
     Call,
     PipelineCancelledError,
@@ -38,6 +38,7 @@ class Calls:
             delivered = has_session = False
             try:
                 with self._sessions.borrowed(deadline) as session:
+                    self._hold.last_look(max(0.0, deadline - self._clock.now()))  # waiting for a session took time
                     has_session = True
                     for value in session.stream(call, deadline):
                         delivered = True
@@ -45,9 +46,7 @@ class Calls:
                     self._heed(session)
                 ended = True
             except Throttled as asked:
-                if not has_session:
-                    raise  # waiting for a session took too long
-                self._hold.hold(asked.retry_after_s)  # the command was not accepted: it goes out after the pause
+                self._heed_refusal(asked, deadline, has_session=has_session)
             except SessionLostError as lost:
                 if delivered or is_last_try or (writes and lost.sent):
                     raise self._lost(call, lost, writes=writes) from lost
@@ -69,6 +68,13 @@ class Calls:
         delay_s = sum(micro_delay_s(warning) for warning in session.warnings())
         if delay_s > 0:
             self._hold.hold(delay_s)
+
+    def _heed_refusal(self, asked: Throttled, deadline: float, *, has_session: bool) -> None:
+        """Let the command go out after the pause: it was not accepted. Raises it when that is too late."""
+        if has_session:
+            self._hold.hold(asked.retry_after_s)
+        elif isinstance(asked, NoPlace) or self._clock.now() + asked.retry_after_s > deadline:
+            raise asked  # waiting for a session took too long
 
     def _lost(self, call: Call, lost: SessionLostError, *, writes: bool) -> ConnectorError:
         if writes and lost.sent:

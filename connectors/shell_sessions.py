@@ -121,7 +121,7 @@ class Sessions:
             with self._lock:
                 self._used.append(kept)
             if self.prepare is not None:
-                kept.state = self.prepare(kept.state, kept.session, deadline)
+                kept.state = self._prepared(self.prepare, kept, deadline)
             yield kept.session
         except PipelineFailedError as error:
             if sign_in_ended(error.failure):
@@ -150,6 +150,15 @@ class Sessions:
         finally:
             with self._lock:
                 self._waiting -= 1
+
+    def _prepared(self, prepare: Prepare, kept: _Kept, deadline: float) -> object:
+        """Make a session ready; when that is told to wait everybody waits, and the call tries again."""
+        self._hold.last_look(max(0.0, deadline - self._clock.now()))
+        try:
+            return prepare(kept.state, kept.session, deadline)
+        except Throttled as asked:
+            self._hold.hold(asked.retry_after_s)
+            raise
 
     def close(self) -> None:
         """Close the sessions nobody uses, and those in use as soon as they come back; a later call opens new ones."""
@@ -212,6 +221,7 @@ class Sessions:
     def _in(self, place: Place, deadline: float) -> Session:
         """Open a session in a place, which is given back when that fails."""
         try:
+            self._hold.last_look(max(0.0, deadline - self._clock.now()))  # waiting for the place took time
             return self._opener(deadline)
         except BaseException:
             place.give_back()

@@ -16,7 +16,7 @@ from lab.rules import Refusal, bad_request
 
 SECTIONS = ("settings", "users", "numbers", "faults")
 _WHOLE = frozenset({"times", "after", "status"})
-_REAL = frozenset({"probability", "seconds", "retry_after_s", "rate_per_s", "burst"})
+_REAL = frozenset({"probability", "seconds", "retry_after_s", "rate_per_s", "burst", "grace_s"})
 _TEXTS = frozenset({"name", "code", "message"})
 
 

@@ -6,7 +6,8 @@ latency(seconds) · lag(seconds) · drop_reply() · error(status, code, message)
 kill_shell() · expire_idle() · cut_reply(). A fault applies to calls whose operation and target match its globs (several
 with `|` between), after letting `after` of them pass, for `times` calls (None: until removed), each with `probability`.
 The other names are modes of the real platform: `lab.fault_modes`.
-A throttle with `rate_per_s` (and `burst`) refuses only what is too fast; `early` counts calls made while told to wait.
+A throttle with `rate_per_s` (and `burst`) refuses only what is too fast; `early` counts calls made while told to wait,
+those apart that come within `grace_s` of the refusal: they were on their way.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from lab.fault_modes import MODES, OPERATIONS
-from lab.pacing import Bucket
+from lab.pacing import GRACE_S, Bucket
 from lab.records import Json
 from lab.rules import bad_request
 
@@ -168,8 +169,14 @@ def _fault(fault_id: int, body: Mapping[str, Json]) -> Fault:
         after=int(str(body.get("after") or 0)),
         probability=float(str(body.get("probability", 1.0))),
         parameters={key: value for key, value in body.items() if key not in _KEYS},
-        bucket=Bucket(rate, float(str(body.get("burst") or max(1.0, rate))), hold_s) if rate else None,
+        bucket=_bucket(body, rate, hold_s) if rate else None,
     )
+
+
+def _bucket(body: Mapping[str, Json], rate: float, hold_s: float) -> Bucket:
+    """Make the bucket of a throttle that refuses only what is too fast."""
+    burst, grace_s = body.get("burst") or max(1.0, rate), body.get("grace_s", GRACE_S)
+    return Bucket(rate, float(str(burst)), hold_s, grace_s=float(str(grace_s)))
 
 
 def _apply(verdict: Verdict, fault: Fault) -> Verdict:

@@ -15,6 +15,7 @@ class Bucket:
     burst: float
     hold_s: float
     early: int = 0  # calls that came inside a hold
+    grace_s: float = GRACE_S  # a busy machine needs more
     level: float = field(init=False)
     refused_at: float = float("-inf")
     filled_at: float | None = None
@@ -26,7 +27,7 @@ class Bucket:
         """Take one call at a moment of a monotonic clock; tells whether it may pass."""
         since = now - self.refused_at
         if since < self.hold_s:
-            self.early += since > GRACE_S
+            self.early += since > self.grace_s
             return False
         passed = now - self.filled_at if self.filled_at is not None else 0.0
         self.level, self.filled_at = min(self.burst, self.level + passed * self.rate_per_s), now

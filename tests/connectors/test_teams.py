@@ -232,6 +232,18 @@ def test_throttled_part_of_a_batch_is_asked_again_after_the_pause() -> None:
     }
 
 
+def test_the_longest_pause_of_a_batch_is_kept() -> None:
+    """Parts of one request may ask to wait for different times: nobody calls before the longest is over."""
+    parts = [
+        {"id": str(number), "status": 429, "headers": {"Retry-After": asked}}
+        for number, asked in enumerate(("9", "2", "4"))
+    ]
+    known = {"status": 200, "body": {"id": "u"}}
+    stand = scripted(_batch(*parts), _batch(*({"id": str(number), **known} for number in range(3))))
+    stand.teams.voice_users_by_ids(["u1", "u2", "u3"])
+    assert stand.script.moments[1] - stand.script.moments[0] == 9
+
+
 @pytest.mark.parametrize(("status", "kind"), [(403, NotAllowed), (500, Busy)])
 def test_part_of_a_batch_that_stays_refused_is_an_error(status: int, kind: type[ConnectorError]) -> None:
     """A batch never leaves a user out because reading it failed."""

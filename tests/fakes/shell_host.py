@@ -46,14 +46,21 @@ class FakeHost:
         self.sessions.append(FakeSession(self, len(self.sessions)))
         return self.sessions[-1]
 
-    def shell(self, *, sessions: int = 3, endpoint: Endpoint = ENDPOINT, quota: Quota | None = None) -> PowerShell:
+    def shell(
+        self,
+        *,
+        sessions: int = 3,
+        endpoint: Endpoint = ENDPOINT,
+        quota: Quota | None = None,
+        pause: Pause | None = None,
+    ) -> PowerShell:
         """Give the connector over this host."""
         clock = self.time.clock
         return PowerShell(
             endpoint,
             sessions=sessions,
             clock=clock,
-            hold=Pause(clock),
+            hold=pause or Pause(clock),
             open_session=self.open,
             idle_s=30,
             quota=quota,
