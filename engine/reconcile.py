@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from datasets.inventory import Taken
+from datasets.tables.batches import batch_plans, batches
 from datasets.tables.inventory import taken
 from datasets.tables.journal import journal_streams
 from datasets.tables.plans import plans
@@ -121,9 +122,12 @@ def _close_requests(runtime: Runtime) -> int:
 def _plans_of(
     connection: Connection, request_id: str, parameters: Mapping[str, JsonValue] | None
 ) -> list[tuple[str, str]]:
-    """Give the plans that a request made, or the stored one that it was to apply, with their states."""
-    named = (parameters or {}).get("plan_id")
-    query = select(plans.c.id, plans.c.state).where((plans.c.request_id == request_id) | (plans.c.id == named))
+    """Give the plans that a request made, the stored one that it was to apply, or its batch's, with their states."""
+    named, batch = ((parameters or {}).get(name) for name in ("plan_id", "batch"))
+    of_batch = select(batch_plans.c.plan_id).join(batches, batches.c.id == batch_plans.c.batch_id)
+    of_batch = of_batch.where(or_(batches.c.id == batch, batches.c.name == batch))
+    mine = or_(plans.c.request_id == request_id, plans.c.id == named, plans.c.id.in_(of_batch))
+    query = select(plans.c.id, plans.c.state).where(mine)
     return [(row.id, row.state) for row in connection.execute(query)]
 
 
