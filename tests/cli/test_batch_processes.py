@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from connectors.database import Database
 from datasets.tables.leases import leases
 from engine import inventory
 from engine.proof import verify
 from lab.records import User
+from tests.fakes.batch_kills import BatchKills, roomy_lab, written_twice
 from tests.fakes.checkout import ROOT
 from tests.fakes.command_line import Run
 from tests.fakes.databases import sqlite_database
@@ -58,9 +59,9 @@ def make(run: Run, users: list[User]) -> None:
     assert run("batch", "plan", "b").code == 0
 
 
-def mover(folder: Path) -> subprocess.Popen[bytes]:
+def mover(folder: Path, name: str = "b") -> subprocess.Popen[bytes]:
     """Start a process that runs the batch."""
-    command = [sys.executable, "-P", "-m", "cli", "batch", "run", "b"]
+    command = [sys.executable, "-P", "-m", "cli", "batch", "run", name]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -90,6 +91,17 @@ def finish(run: Run) -> dict[str, int]:
     return counts
 
 
+def seen_at_work(folder: Path, movers: list[subprocess.Popen[bytes]]) -> set[int]:
+    """Wait for the end of processes; gives the ids of all that had a session on an endpoint meanwhile."""
+    seen, query = set[int](), select(leases.c.holder).where(leases.c.kind == "session").distinct()
+    with closing(Database(f"sqlite:///{folder / 'callwright.db'}")) as database:
+        while any(each.poll() is None for each in movers):
+            with database.read() as connection:
+                seen |= {int(holder.split(":")[1]) for holder in connection.execute(query).scalars()}
+            time.sleep(0.05)
+    return seen
+
+
 def check_books(folder: Path) -> None:
     """Fail unless inventory and journal are sound."""
     with closing(Database(f"sqlite:///{folder / 'callwright.db'}")) as database, database.read() as connection:
@@ -98,7 +110,7 @@ def check_books(folder: Path) -> None:
 
 
 def test_two_processes_move_one_batch(hybrid: HybridLab, run: Run, folder: Path) -> None:
-    """Both are at work at once; everybody is moved once, and the wave has one plan (M41)."""
+    """Both are at work at once; nobody is touched by both, and the wave has one plan (M41)."""
     make(run, hybrid.homed(PEOPLE))
     before = len(hybrid.lab.calls.since())
     movers = [mover(folder) for _ in range(2)]
@@ -106,7 +118,30 @@ def test_two_processes_move_one_batch(hybrid: HybridLab, run: Run, folder: Path)
         each.wait(timeout=120)
     assert finish(run) == {"migrated": PEOPLE}
     assert list(moved(hybrid, before).values()) == [1] * PEOPLE
+    assert written_twice(hybrid.lab.calls.since(before)) == {}
     check_books(folder)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_two_processes_never_touch_one_user(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten batches of twenty in small waves, two processes on each: both worked, every write was sent once (M41)."""
+    url, together = f"sqlite:///{folder / 'callwright.db'}", 0
+    with roomy_lab(tmp_path_factory.mktemp("roomy"), 400) as lab:
+        site = BatchKills(lab, folder, url, wave_size=7)
+        point_shortly_at(lab, folder, monkeypatch)
+        for _ in range(10):
+            site.next_batch(20)
+            while not site.is_settled():
+                movers = [mover(folder, site.last) for _ in range(2)]
+                together += {each.pid for each in movers} <= seen_at_work(folder, movers)
+                assert [each.returncode for each in movers] == [0, 0]
+        assert together > 0
+        assert written_twice(lab.calls.since()) == {}
+        assert site.contradictions() == []
+        site.database.close()
 
 
 def test_a_killed_process_is_taken_over(hybrid: HybridLab, run: Run, folder: Path) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 KINDS = {"numberAssignments.assign": "assign_number", "numberAssignments.unassign": "unassign_number"}
-KINDS["users.update"] = "set_usage_location"
-ONCE = ("assign_number", "unassign_number")
+KINDS |= {"users.update": "set_usage_location", "Move-CsUser": "move", "Set-CsUser": "clear_on_premises_line"}
+ONCE = ("assign_number", "unassign_number", "move")
 FINAL = ("verified", "already", "failed", "refused")
 Key = tuple[str, str]
 
@@ -25,7 +25,8 @@ def check(database_url: str, call_log: Path) -> list[str]:
     planned = rows(database_url, "SELECT plan_id, line, seq, kind, parameters FROM plan_changes")
     kept = rows(database_url, "SELECT n, owner FROM taken WHERE state = 'assigned'")
     calls = [call for call in log(call_log) if call["operation"] in KINDS]
-    return [*_journal(entries), *_against_log(entries, planned, calls), *_owners(calls, kept)]
+    waits = {row[:3] for row in planned if row[3].startswith("await_")}
+    return [*_journal(entries, waits), *_against_log(entries, planned, calls), *_owners(calls, kept)]
 
 
 def rows(database_url: str, query: str) -> list[tuple[Any, ...]]:
@@ -49,8 +50,8 @@ def log(file: Path) -> Iterator[dict[str, Any]]:
             yield call
 
 
-def _journal(entries: list[tuple[Any, ...]]) -> Iterator[str]:
-    """No outcome without its intent before, no intent without an end."""
+def _journal(entries: list[tuple[Any, ...]], waits: set[tuple[Any, ...]]) -> Iterator[str]:
+    """No outcome without its intent before, no intent without an end; nothing is sent for what is only waited for."""
     by_change: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
     for entry in entries:
         by_change.setdefault(entry[:3], []).append(entry)
@@ -61,7 +62,7 @@ def _journal(entries: list[tuple[Any, ...]]) -> Iterator[str]:
             yield f"change {change} has {intents} intents and no end"
         if len(ends) > 1:
             yield f"change {change} ended {len(ends)} times: {ends}"
-        if "verified" in ends and not intents:
+        if "verified" in ends and not intents and change not in waits:
             yield f"change {change} is verified without an intent"
 
 
@@ -69,9 +70,9 @@ def _against_log(
     entries: list[tuple[Any, ...]], planned: list[tuple[Any, ...]], calls: list[dict[str, Any]]
 ) -> Iterator[str]:
     """No write without an intent; what may happen once only happened once for each verified change."""
-    subjects = {row[:3]: (row[3], _subject(row[3], _json(row[4]))) for row in planned}
-    intents = Counter(subjects[entry[:3]] for entry in entries if entry[3] == "intent")
-    verified = Counter(subjects[entry[:3]] for entry in entries if entry[4] == "verified")
+    subjects = {row[:3]: key for row in planned if (key := _subject(row[3], _json(row[4]))) is not None}
+    intents = Counter(subjects[entry[:3]] for entry in entries if entry[3] == "intent" and entry[:3] in subjects)
+    verified = Counter(subjects[entry[:3]] for entry in entries if entry[4] == "verified" and entry[:3] in subjects)
     written = Counter(_written(call) for call in calls)
     effective = Counter(_written(call) for call in calls if call["effects"])
     for key, times in written.items():
@@ -89,17 +90,32 @@ def _json(value: Any) -> dict[str, Any]:
     return found
 
 
-def _subject(kind: str, parameters: dict[str, Any]) -> str:
-    if kind == "set_usage_location":
-        return f"{parameters['user_id']} {parameters['country']}"
-    return f"{parameters['number']} {parameters['user_id'] if kind == 'assign_number' else ''}"
+def _subject(kind: str, parameters: dict[str, Any]) -> Key | None:
+    """Name what a change does as the log names it; None for a kind that is not looked at."""
+    match kind:
+        case "set_usage_location":
+            return kind, f"{parameters['user_id']} {parameters['country']}"
+        case "assign_number" | "unassign_number":
+            return kind, f"{parameters['number']} {parameters['user_id'] if kind == 'assign_number' else ''}"
+        case "move_to_teams" | "move_to_pool":
+            return "move", f"{parameters['sip_address']} {parameters['target']}"
+        case "clear_on_premises_line":
+            return kind, parameters["sip_address"]
+        case _:
+            return None
 
 
 def _written(call: dict[str, Any]) -> Key:
     said = call["parameters"]
-    if call["operation"] == "users.update":
-        return "set_usage_location", f"{call['target']} {said['usageLocation']}"
-    return KINDS[call["operation"]], f"{said['telephoneNumber']} {said.get('assignmentTargetId', '')}"
+    match kind := KINDS[call["operation"]]:
+        case "set_usage_location":
+            return kind, f"{call['target']} {said['usageLocation']}"
+        case "move":
+            return kind, f"{said['Identity']} {said['Target']}"
+        case "clear_on_premises_line":
+            return kind, said["Identity"]
+        case _:
+            return kind, f"{said['telephoneNumber']} {said.get('assignmentTargetId', '')}"
 
 
 def _owners(calls: list[dict[str, Any]], kept: list[tuple[Any, ...]]) -> Iterator[str]:
