@@ -67,6 +67,9 @@ def next_step(
             return _if_in_window(Step(Act.PLAN, wave.wave), wave, options, now)
         blocks = wave.open if is_canary(wave.wave, options) else wave.counts.get("planned", 0)
         if blocks:
+            why = outside(options, now) if wave.counts.get("planned") else ""
+            if why:
+                return Step(Act.HOLD, wave.wave, wave.plan_id, why)
             return Step(Act.WAIT, wave.wave, wave.plan_id, f"{blocks} users of wave {wave.wave} come first")
     open_users = sum(wave.open for wave in waves)
     return Step(Act.WAIT, reason=f"{open_users} users wait") if open_users else Step(Act.DONE)

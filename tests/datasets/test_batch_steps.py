@@ -60,6 +60,14 @@ def test_the_window_holds_what_has_not_begun() -> None:
     assert step(begun, options=over) == "apply 1"
 
 
+def test_a_window_that_ended_in_the_middle_of_a_wave_is_the_reason() -> None:
+    """Users of a wave who have not begun wait for the window, not for each other."""
+    some = Wave(1, {"migrated": 2, "planned": 1}, "p-1", "applying")
+    found = next_step("go", "", BatchOptions(window_end=NOW), (some, READY), (), NOW)
+    assert (found.act, found.wave) == ("hold", 1)
+    assert found.reason.startswith("the window ended")
+
+
 def test_the_time_that_is_left_follows_the_rate_of_the_run() -> None:
     """Thirty users in a minute leave two minutes for sixty more; nothing done says nothing."""
     assert eta_s(10, 40, 60, 60) == 120

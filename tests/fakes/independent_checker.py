@@ -98,11 +98,15 @@ def _subject(kind: str, parameters: dict[str, Any]) -> Key | None:
         case "assign_number" | "unassign_number":
             return kind, f"{parameters['number']} {parameters['user_id'] if kind == 'assign_number' else ''}"
         case "move_to_teams" | "move_to_pool":
-            return "move", f"{parameters['sip_address']} {parameters['target']}"
+            return "move", f"{_bare(parameters['sip_address'])} {parameters['target']}"
         case "clear_on_premises_line":
-            return kind, parameters["sip_address"]
+            return kind, _bare(parameters["sip_address"])
         case _:
             return None
+
+
+def _bare(sip_address: str) -> str:
+    return sip_address.casefold().removeprefix("sip:")
 
 
 def _written(call: dict[str, Any]) -> Key:
@@ -111,9 +115,9 @@ def _written(call: dict[str, Any]) -> Key:
         case "set_usage_location":
             return kind, f"{call['target']} {said['usageLocation']}"
         case "move":
-            return kind, f"{said['Identity']} {said['Target']}"
+            return kind, f"{_bare(said['Identity'])} {said['Target']}"
         case "clear_on_premises_line":
-            return kind, said["Identity"]
+            return kind, _bare(said["Identity"])
         case _:
             return kind, f"{said['telephoneNumber']} {said.get('assignmentTargetId', '')}"
 
