@@ -26,13 +26,14 @@ from benchmarks.report import Goal, report, wants_json
 OF_SESSIONS = ("Get-CsUser", "Set-CsUser", "Move-CsUser")
 OF_TEAMS = ("userConfigurations.get", "numberAssignments.*", "operations.get", "policy.*")
 OF_GRAPH = (*OF_TEAMS, "users.*")
-OF_MANY = "*-CsBatchPolicyAssignmentOperation"
 WRITES = ("move_to_teams", "clear_on_premises_line", "assign_number", "set_policies", "assign_licence")
 LATENCY_S, QUICK_S = 1.0, 0.2
 SPREAD, LONGEST_S = 0.8, 6.0
 RATE_PER_S, RETRY_AFTER_S = 15.0, 2.0
 LEASE_S = 185.0  # a process that was killed holds its users for so long
-WAVE, PART = 520, 40
+# Less than half of these users can be moved. What the cloud does for the last of a wave keeps no session busy, and in
+# the skewed wave the last may be the slowest: the end weighs less, the longer the wave.
+FIXED_WAVE, SKEWED_WAVE, PART = 640, 900, 40
 SMALL_WAVE, SMALL_PART = 24, 12
 
 Latency = Callable[[str], float]
@@ -58,8 +59,8 @@ class Measured:
 
 def main() -> int:
     """Measure and report."""
-    wave, part = (SMALL_WAVE, SMALL_PART) if "--small" in sys.argv else (WAVE, PART)
-    places = [0, wave, 2 * wave, 2 * wave + part, 2 * wave + 2 * part, 2 * wave + 3 * part]
+    sizes = [SMALL_WAVE] * 2 + [SMALL_PART] * 3 if "--small" in sys.argv else [FIXED_WAVE, SKEWED_WAVE, *[PART] * 3]
+    places = list(itertools.accumulate(sizes, initial=0))
     slices = list(itertools.pairwise(places))
     with estate(places[-1], SESSIONS) as place:
         fixed = timed_wave(place, slices[0], lambda _user: LATENCY_S)
@@ -101,10 +102,13 @@ def skewed_latency() -> Latency:
 
 
 def timed_wave(place: Estate, users: Sequence[int], latency: Latency) -> Measured:
-    """Apply one wave while every call takes its time."""
-    wave = place.answer_of("plan", *map(str, users))
+    """Apply one wave while every call takes its time.
+
+    Policies are given user by user: an operation of Teams takes its own time, whatever its sessions do.
+    """
+    wave = place.answer_of("plan", *map(str, users), "never")
     names: dict[str, str] = wave["users"]
-    place.add_fault("latency", "|".join((*OF_GRAPH, OF_MANY)), seconds=LATENCY_S)
+    place.add_fault("latency", "|".join(OF_GRAPH), seconds=LATENCY_S)
     for account, address in names.items():
         target = f"{account}|sip:{address}"
         place.add_fault("latency", "|".join(OF_SESSIONS), target=target, seconds=latency(account))
