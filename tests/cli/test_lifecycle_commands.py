@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import calling
+from lab import calling, objects
 from tests.fakes.checkout import ROOT
 from tests.fakes.command_line import Ran
 from tests.fakes.onboarding_site import Cells, Site, hire
@@ -23,6 +23,12 @@ unassign_after_days = 1
 licences_after_days = 1
 disable_after_days = 1
 delete_after_days = 1
+"""
+ANNOUNCE = """
+[leaver.announce]
+type = "ResourceAccount"
+target = "{}"
+first_priority = 100
 """
 
 
@@ -88,6 +94,31 @@ def test_a_withdrawn_leaver_has_the_same_number_again(site: Site) -> None:
     assert account.enabled
     assert {held.sku_id for held in after.licences} == {held.sku_id for held in before.licences}
     assert calling.of_user(site.lab.tenant, user.id).forwarding == settings.forwarding
+
+
+def treatments(site: Site) -> dict[str, str]:
+    """Give what the lab's treatments of unassigned numbers match and whom they name."""
+    found = objects.every(site.lab.tenant, "TeamsUnassignedNumberTreatment")
+    return {str(row.details["Pattern"]): str(row.details["Target"]) for row in found}
+
+
+def test_callers_of_a_leaver_are_sent_on_while_the_number_rests(site: Site) -> None:
+    """One number alone is sent on to the resource account; not any more when it rests no more, or is given back."""
+    reception = next(user for user in site.lab.tenant.users.values() if user.account_type == "resourceAccount")
+    (site.folder / "site" / "lifecycle.toml").write_text(RULES + ANNOUNCE.format(reception.upn), encoding="utf-8")
+    stays, goes = site.some(2)
+    live(site, hire(stays), hire(goes))
+    numbers = site.numbers()
+    left = {"Worker_Status": "Terminated", "Termination_Date": f"{TODAY - timedelta(days=1)}"}
+    ran = live(site, hire(stays, **left), hire(goes, **left))
+    assert treatments(site) == {f"^\\{numbers[user.id]}$": reception.id for user in (stays, goes)}, ran.err
+    ran = live(site, hire(stays), hire(goes, **left))
+    assert treatments(site) == {f"^\\{numbers[goes.id]}$": reception.id}, (ran.err, site.plan_lines())
+    assert site.lab.tenant.numbers[numbers[stays.id]].target_id == stays.id
+    assert site.run("numbers", "release", numbers[goes.id], "--yes", "--reason", "given to a shop").code == 0
+    ended = site.run("numbers", "grace", "--json")
+    assert (ended.json["counts"], treatments(site)) == ({"released": 1}, {}), ended.err
+    assert site.run("audit", "verify").code == 0
 
 
 def test_a_user_is_deleted_by_command_in_two_steps(site: Site) -> None:

@@ -154,7 +154,9 @@ def test_every_schedule_runs_and_does_what_it_is_for(
 def changed_what_was_due(site: ScheduledSite, due: Due, told: Mapping[str, Mapping[str, Any]]) -> None:
     """Fail unless each schedule did its work."""
     assert {user.id for user in due.hires} <= set(site.numbers())
-    assert not site.lab.tenant.users[due.leaver.id].fields["accountEnabled"]
+    account = site.lab.tenant.find_ad_user(due.leaver.text("onPremisesSamAccountName") or "")
+    assert account is not None
+    assert not account.enabled  # where it is mastered
     assert due.leaver.id not in site.numbers()
     assert [site.state(number) for number in (RESERVED, RESTING)] == [NumberState.FREE, NumberState.FREE]
     assert told["cache-sync"]["degraded"] == []
