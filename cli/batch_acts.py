@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,12 +68,17 @@ def _tell_preflight(found: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         output.as_json(found)
     else:
-        output.pairs({name: found[name] for name in ("batch", "counts", "calls", "sessions", "eta_s", "file")})
+        from datasets.batch_steps import spoken
+
+        facts = {name: found[name] for name in ("batch", "counts", "calls", "sessions")}
+        output.pairs(facts | {"takes about": spoken(found["eta_s"]), "file": found["file"]})
         output.show(found["reasons"], REASONS, json_wanted=False, title="reasons", empty="nothing stands in the way")
         for sentence in found["unchecked"]:
             output.say(sentence)
-    if found["counts"]["blocked"] or found["counts"]["not_in_tenant"]:
-        raise FinishedWithFailures(f"{found['counts']['blocked']} blocked ; the others can go; see {found['file']}")
+    names = {"blocked": "blocked", "not_in_tenant": "rows of nobody"}
+    faults = [f"{found['counts'][name]} {word}" for name, word in names.items() if found["counts"][name]]
+    if faults:
+        raise FinishedWithFailures(f"{', '.join(faults)} ; the others can go; see {found['file']}")
 
 
 def plan(batch: Name, as_json: Json = False) -> None:
@@ -153,8 +158,7 @@ def _show(summary: Mapping[str, Any]) -> None:
     from engine import batches
     from tasks.batches import TROUBLED
 
-    facts = {name: value for name, value in summary.items() if name not in ("waves", "batch_id")}
-    output.pairs(facts, title="batch")
+    output.pairs(facts_of(summary, without=("waves", "batch_id")), title="batch")
     columns = list(dict.fromkeys(name for each in summary["waves"] for name in each))
     output.show(summary["waves"], columns, json_wanted=False, title="waves", empty="no wave")
     with opened.database() as database, database.read() as connection:
@@ -165,12 +169,23 @@ def _show(summary: Mapping[str, Any]) -> None:
         output.say(f"next: {step}")
 
 
+def facts_of(summary: Mapping[str, Any], *, without: Collection[str]) -> dict[str, Any]:
+    """Give what a person reads of how a batch stands: nothing empty, and outages in words."""
+    from datasets.batch_steps import outages_told
+
+    told = outages_told(summary["unreachable"])
+    facts = {name: value for name, value in summary.items() if name not in (*without, "unreachable")}
+    return {name: value for name, value in (facts | {"outages": told}).items() if value not in (None, "", {})}
+
+
 def next_steps(summary: Mapping[str, Any]) -> list[str]:
     """Say what to do after an act on a batch."""
     name, plan_id = summary["batch"], summary.get("plan_id")
     if summary.get("needs_approval"):
         whole = f"./callwright batch approve '{name}' for all of its waves"
         return [f"./callwright plan show {plan_id}, then ./callwright plan approve {plan_id}, or {whole}"]
+    if summary["state"] == "ready" and plan_id:
+        return [f"./callwright plan show {plan_id}, then ./callwright batch run '{name}'"]
     steps = {
         "ready": f"./callwright batch preflight '{name}', then ./callwright batch run '{name}'",
         "running": f"./callwright batch run '{name}' ; the schedule does it by itself where one runs",

@@ -106,9 +106,7 @@ def show(
         options = found.options.model_dump(mode="json")
         output.as_json({**facts, "options": options, "source": found.source, "approvals": approved, "users": rows})
         return
-    output.pairs(
-        {name: value for name, value in facts.items() if name not in ("waves", "plan_id")} | {"options": options}
-    )
+    output.pairs(batch_acts.facts_of(facts, without=("waves", "plan_id")) | {"options": options})
     columns = list(dict.fromkeys(name for each in facts["waves"] for name in each))
     output.show(facts["waves"], columns, json_wanted=False, title="waves", empty="no wave")
     if approved:

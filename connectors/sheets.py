@@ -59,7 +59,8 @@ def _rows(path: Path) -> Iterator[tuple[int, Sequence[Cell]]]:
             yield from _read_csv(path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise InputRefused(f"cannot be read: {why}", where=str(path), remedy="save it as CSV UTF-8 or XLSX") from error
+        remedy = "correct the path or its permissions" if isinstance(error, OSError) else "save it as CSV UTF-8 or XLSX"
+        raise InputRefused(f"cannot be read: {why}", where=str(path), remedy=remedy) from error
 
 
 def _read_csv(path: Path) -> Iterator[tuple[int, Sequence[Cell]]]:

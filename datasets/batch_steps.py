@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from datasets.batches import BatchOptions
 
@@ -100,3 +101,22 @@ def eta_s(done_before: int, done_now: int, left: int, elapsed_s: float) -> float
     """Estimate the seconds that are left from what was done since a run began; None before anything was."""
     done = done_now - done_before
     return None if done <= 0 or elapsed_s <= 0 else left * elapsed_s / done
+
+
+def spoken(seconds: float) -> str:
+    """Say a duration as people do."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
+
+
+def outages_told(outages: Mapping[str, Any]) -> str:
+    """Say how long users of a batch could not be called; nothing while there is nothing to say."""
+    told = []
+    if outages["users"]:
+        median, longest = spoken(outages["median_s"]), spoken(outages["longest_s"])
+        told.append(f"{outages['users']} users could not be called: {median} (median), {longest} at most")
+    if outages["still"]:
+        told.append(f"{outages['still']} users cannot be called at this moment")
+    return "; ".join(told)

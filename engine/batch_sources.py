@@ -65,6 +65,10 @@ def _filtered(connection: Connection, source: Source) -> list[Member]:
         found = user_search.everybody(connection, saved.query, shown=saved.columns)
     else:
         found = user_search.everybody(connection, source.text)
+    if not found and not user_search.everybody(connection, ""):
+        raise InputRefused(
+            "the cache has no users to look among", remedy="read the tenant first: ./callwright users sync"
+        )
     rows = ((each.key, each.columns.get("address") or each.key) for each in found)
     return [Member(row, label, key, label) for row, (key, label) in enumerate(rows, 1)]
 

@@ -84,7 +84,8 @@ def create(
     if connection.execute(select(batches.c.id).where(batches.c.name == name)).first():
         raise InputRefused(f"there is a batch {name!r} already", remedy="choose another name")
     if not any(each.user_id for each in members):
-        raise InputRefused(f"batch {name!r} would have no users", remedy="check the filter, file or group")
+        first = f": {members[0].given or 'row ' + str(members[0].row)}: {members[0].remark}" if members else ""
+        raise InputRefused(f"batch {name!r} would have no users{first}", remedy="check the filter, file or group")
     batch_id = new_id("b")
     connection.execute(
         insert(batches).values(

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets.batch_steps import eta_s
+from datasets.batch_steps import eta_s, outages_told, spoken
 from datasets.checklists import short
 from flows import presentation
 from flows.presentation import Failure
@@ -48,14 +48,6 @@ def progress_text(counts: Mapping[str, int], at_first: int, elapsed_s: float) ->
     until = f", {spoken(left)} left" if left else ""
     states = ", ".join(f"{number} {state.replace('_', ' ')}" for state, number in sorted(counts.items()) if number)
     return f"{now} of {total} users ({states}){rate}{until}"
-
-
-def spoken(seconds: float) -> str:
-    """Say a duration as people do."""
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
 
 
 def show_plan(batch: str, wave: int, plan_id: str, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -103,15 +95,10 @@ def show_standing(kind: str, summary: Mapping[str, Any], troubles: Sequence[tupl
 
 def for_page(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Put what a summary has to say about a batch into words."""
-    out = summary["unreachable"]
     why = f": {summary['why']}" if summary["why"] else ""
     told = [f"Batch **{summary['batch']}** is {summary['state']}{why}."]
-    if out["users"]:
-        told.append(
-            f"{out['users']} users could not be called: {out['median_s']} s (median), {out['longest_s']} s at most."
-        )
-    if out["still"]:
-        told.append(f"{out['still']} users cannot be called at this moment.")
+    if outages := outages_told(summary["unreachable"]):
+        told.append(f"{outages}.")
     if summary.get("needs_approval"):
         told.append(str(summary["needs_approval"]))
     shown = {

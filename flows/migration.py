@@ -12,7 +12,7 @@ from pydantic import Field
 
 from config.errors import InputRefused
 from connectors.errors import ConnectorError
-from datasets.batch_steps import Act
+from datasets.batch_steps import Act, spoken
 from engine.approvals import ApprovalMissing
 from engine.requests import Actor
 from flows import acting, batch_views, presentation
@@ -76,7 +76,10 @@ def advance(request_id: str, batch_id: str, run: Run, *, dry_run: bool = False) 
     errors: list[Exception] = []
     with systems_open():
         tried = _plan_only(request_id, batch_id, run) if dry_run else _go_on(request_id, batch_id, run, errors)
-    summary = run(stages.record, request_id, batch_id, tried, _stopped(errors))
+    stopped = _stopped(errors)
+    if dry_run and tried and (waits_for := run(stages.approval_missing, tried[0])):
+        stopped = {"needs_approval": waits_for}
+    summary = run(stages.record, request_id, batch_id, tried, stopped)
     batch_views.show_standing(RUN, summary, run(stages.troubles, batch_id))
     batch_views.show_checklists(RUN, summary["batch"], run(stages.checklist, batch_id))
     return summary
@@ -193,7 +196,7 @@ def examine(request_id: str, batch: str, file: str, run: Run) -> dict[str, Any]:
     found = run(batch_preflight.preflight, batch, file)
     summary = run(stages.close, request_id, found)
     batch_views.show_preflight(summary)
-    told = f"Batch {found['batch']}: about {batch_views.spoken(found['eta_s'])} with {found['sessions']} sessions."
+    told = f"Batch {found['batch']}: about {spoken(found['eta_s'])} with {found['sessions']} sessions."
     presentation.show_summary(PREFLIGHT, {"request_id": request_id, "counts": found["counts"], "message": told})
     return summary
 

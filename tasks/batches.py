@@ -102,6 +102,17 @@ def _may_go_on(connection: Connection, work: Work, step: Step) -> bool:
 
 
 @stage(READ)
+def approval_missing(plan_id: str) -> str:
+    """Say which approval a plan waits for; nothing when none is missing."""
+    with open_work() as work, work.database.read() as connection:
+        try:
+            approvals.require(connection, plan_id, work.site.approvals, utc_now())
+        except ApprovalMissing as missing:
+            return str(missing)
+    return ""
+
+
+@stage(READ)
 def next_step(batch_id: str, tried: list[str]) -> Step:
     """Decide what to do next, from the plans and the journal."""
     with open_work() as work, work.database.read() as connection:

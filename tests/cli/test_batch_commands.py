@@ -75,7 +75,9 @@ def test_a_batch_of_a_file_is_examined_planned_run_and_taken_back(hybrid: Hybrid
     examined = run("batch", "preflight", "b", "--file", "all.xlsx", "--json")
     assert examined.json["counts"] == {"may_move": 3, "blocked": 0, "not_in_tenant": 2}
     assert (folder / "all.xlsx").exists()
-    plan_id = run("batch", "plan", "b", "--json").json["plan_id"]
+    planned = run("batch", "plan", "b")
+    plan_id = run("batch", "show", "b", "--json").json["plan_id"]
+    assert f"next: ./callwright plan show {plan_id}, then ./callwright batch run 'b'" in planned.out
     assert run("plan", "show", plan_id).code == 0
     assert hybrid.lab.tenant.skype[str(users[0].text("onPremisesSamAccountName")).casefold()].pool
     before = len(hybrid.lab.calls.since())
@@ -142,6 +144,7 @@ def test_a_batch_is_approved_whole(hybrid: HybridLab, run: Run, folder: Path, mo
     (folder / "site" / "approvals.toml").write_text('kinds = ["move_to_teams"]\nallow_unverified = true\n')
     monkeypatch.setenv("CALLWRIGHT_SITE", str(folder / "site"))
     make(run, hybrid.homed(3), "--set", "wave_size=1")
+    assert "needs an approval" in run("batch", "plan", "b", "--json").json["needs_approval"]
     waiting = run("batch", "run", "b")
     assert (waiting.code, "./callwright batch approve 'b' for all of its waves" in waiting.out) == (0, True), (
         waiting.out
@@ -163,6 +166,8 @@ def test_what_cannot_be_meant_is_refused(hybrid: HybridLab, run: Run) -> None:
         ("batch", "create", "b", "--users", "nobody at all"),
         ("batch", "run", "missing"),
         ("batch", "create", "b", "--from", "group", "--users", "no such group"),
+        ("batch", "create", "b", "--from", "users", "--users", "nobody@contoso.example"),
+        ("batch", "create", "b", "--from", "file", "--users", "missing.csv"),
     ):
         ran = run(*words)
         assert (ran.code, len(ran.err.splitlines())) == (2, 1), ran.err

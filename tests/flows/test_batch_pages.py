@@ -251,15 +251,25 @@ def test_the_server_refuses_what_the_site_does_not_know(site: Site) -> None:
 
 @pytest.mark.nightly
 def test_a_batch_is_approved_run_and_tried_again(site: Site, page: Page) -> None:
-    """A command approves the plan that was read, the run moves all but one, and the retry moves that one (M41, M50)."""
+    """A command approves the plan that was read; paused and resumed, all but one move, and the retry moves that one.
+
+    M41, M50: built, reviewed, controlled, watched and tried again on the pages.
+    """
     build(site, page)
     waiting = run_batch(site, page)
     open_artifact(page, waiting, "batch-run-summary")
     expect(page.get_by_text(re.compile("needs an approval")).first).to_be_visible()
     site.command("plan", "approve", site.plan_id(), "--reason", "change 4711", "--name", "ada", "--yes")
+    control(site, page, "pause")
+    expect(page.get_by_text(re.compile("is paused: change freeze")).first).to_be_visible()
     broken: dict[str, Any] = {"name": "error", "match": {"operation": "Move-CsUser", "target": "*"}, "times": 1}
     site.lab.faults.add({**broken, "status": 400, "code": "BadRequest", "message": "this user is broken"})
+    control(site, page, "resume")
+    assert not site.counts()["planned"]
     done = until_ended(site, page)
+    open_artifact(page, done, "batch-run-checklist")
+    expect(page.get_by_role("row", name=re.compile("migrated"))).to_have_count(PEOPLE - 1)
+    photograph(page, "batch-checklist")
     assert site.counts() == {"migrated": PEOPLE - 1, "failed": 1, "not_found": 1}
     photograph(page, "batch-run")
     open_artifact(page, done, "batch-run-failures")
@@ -272,6 +282,16 @@ def test_a_batch_is_approved_run_and_tried_again(site: Site, page: Page) -> None
     open_artifact(page, summary, "batch-run-summary")
     expect(page.get_by_role("row", name=re.compile(rf"^migrated {PEOPLE}"))).to_be_visible()
     photograph(page, "batch-summary")
+
+
+def control(site: Site, page: Page, act: str) -> None:
+    """Pause or resume the batch from its form, and open what came of it."""
+    page.goto(site.form("batch-control"))
+    fill(page, "Batch", NAME)
+    choose(page, "Act", act)
+    fill(page, "Reason", "change freeze")
+    submit(page)
+    open_artifact(page, page.url, "batch-control-summary" if act == "pause" else "batch-run-summary")
 
 
 def until_ended(site: Site, page: Page) -> str:
