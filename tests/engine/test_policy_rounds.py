@@ -15,7 +15,7 @@ from datasets.policy_operations import LARGEST
 from datasets.tables.metadata import metadata
 from engine.plan import ChangeState, LineState
 from engine.plan_store import StoredLine
-from engine.policy_batch_plan import OBJECT, POLICY_BATCH
+from engine.policy_batch_plan import OBJECT, POLICY_BATCH, POLICY_DIRECT
 from engine.policy_batch_work import AT_ONCE
 from engine.preflight import examine
 from engine.proof import verify
@@ -107,8 +107,10 @@ def test_nobody_gets_a_policy_who_was_not_moved(site: Deployment) -> None:
 def test_one_for_whom_the_operation_fails_gets_a_call_of_their_own(site: Deployment) -> None:
     """The operation says why it gave one user nothing; the user's own call gives it, the others need none."""
     batches_of(site).refused["id-3"] = "User not found"
-    lines = site.migrate(MOVED, *everybody(site))
-    assert {line.state for line in lines} == {LineState.VERIFIED}
+    plan_id = site.plan(MOVED, *everybody(site))
+    found = site.apply(plan_id)[2]
+    assert (found.condition, found.reason.partition(": ")[2]) == (POLICY_DIRECT, "User not found")
+    assert {line.state for line in site.settle(plan_id)} == {LineState.VERIFIED}
     assert calls(site)["grant_policies"] == 1
     assert site.tenant.users["id-3"].policies.items() >= POLICIES.items()
 
