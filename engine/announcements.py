@@ -6,12 +6,13 @@ number is taken, and a visit that died in between finds both still to be done.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from config.site_lifecycle import Announce
+from connectors.errors import NotAllowed, Unsupported
 from datasets.treatments import Treatment, number_of
 from engine.change import Change, Effect
 from engine.systems import Systems
@@ -60,7 +61,12 @@ class Announcements:
         if self._target is None:
             self._refusal = f"no {rules.target} to send callers to ; correct leaver.announce in lifecycle.toml"
             return
-        for name, treatment in numbering.treatments():
+        try:
+            known = list(numbering.treatments())
+        except (Unsupported, NotAllowed) as error:
+            self._target, self._refusal = None, f"{error} ; allow it there, or remove leaver.announce"
+            return
+        for name, treatment in known:
             self._priorities.add(treatment.priority)
             if (ours := number_of(name)) is not None:
                 self._said[ours] = treatment.said
@@ -96,9 +102,15 @@ def ending(treatment: Treatment, target: str, reason: str) -> Change:
 
 
 def ours(systems: Systems, numbers: Collection[str] | None = None) -> dict[str, Treatment]:
-    """Read our treatments, of these numbers or of all, by number; none where no PowerShell endpoint is set."""
+    """Read our treatments, of these numbers or of all, by number; none where nobody could have made one.
+
+    That is where no PowerShell endpoint is set, or one that does not offer the cmdlets: a site need not announce.
+    """
     if systems.numbering is None or numbers == []:
         return {}
-    found: Iterable[tuple[str, Treatment]] = systems.numbering.treatments()
+    try:
+        found = list(systems.numbering.treatments())
+    except (Unsupported, NotAllowed):
+        return {}
     known = {number: each for name, each in found if (number := number_of(name)) is not None}
     return known if numbers is None else {number: known[number] for number in numbers if number in known}

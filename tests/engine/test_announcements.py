@@ -114,6 +114,19 @@ def test_one_whose_number_rests_no_more_is_removed(sqlite: Database) -> None:
     assert firm.numbering.announced == {}
 
 
+def test_an_endpoint_without_the_cmdlets_ends_grace_periods(sqlite: Database) -> None:
+    """A site that announces nothing needs none of them: its numbers are free again all the same."""
+    firm = company(sqlite)
+    firm.feed(firm.person(1))
+    firm.feed(firm.person(1, status=Status.TERMINATED, termination_date=firm.today))
+    firm.days(10)
+    firm.nights(1)
+    firm.days(31)
+    firm.numbering.offers_treatments = False
+    rested(firm)
+    assert firm.inventory() == {}
+
+
 def test_callers_can_be_sent_to_somebody(sqlite: Database) -> None:
     """A user or a resource account is named as people name it, and Teams is told its id."""
     firm = firm_with(sqlite, Announce(type="ResourceAccount", target="user3@lab.test"))
@@ -128,6 +141,15 @@ def test_a_target_that_is_not_there_stops_the_step(sqlite: Database) -> None:
     assert leave(firm, 1) == []
     assert firm.number_of(1)
     assert "correct leaver.announce" in firm.lines()[0].reason
+
+
+def test_an_endpoint_without_the_cmdlets_stops_the_step(sqlite: Database) -> None:
+    """Where the site wants callers told and cannot have it, the number stays until somebody decides."""
+    firm = firm_with(sqlite)
+    firm.numbering.offers_treatments = False
+    assert leave(firm, 1) == []
+    assert firm.number_of(1)
+    assert "remove leaver.announce" in firm.lines()[0].reason
 
 
 def test_an_announcement_needs_the_step_that_takes_the_number() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from connectors.errors import Invalid
+from connectors.errors import Invalid, Unsupported
 from datasets.number_orders import LARGEST, OrderKind
 from datasets.treatments import Treatment
 from datasets.users import NumberAssignment
@@ -19,6 +19,7 @@ class FakeNumbering:
         self._tenant, self._knows_blocks = tenant, has_blocks
         self.until: dict[str, datetime] = {}
         self.announced: dict[str, Treatment] = {}
+        self.offers_treatments = True
         self.refused: set[str] = set()
         self.before_wait: list[Exception] = []
         self._orders: dict[str, tuple[OrderKind, list[str]]] = {}
@@ -50,6 +51,8 @@ class FakeNumbering:
 
     def treatments(self) -> Iterator[tuple[str, Treatment]]:
         """Read every treatment."""
+        if not self.offers_treatments:
+            raise Unsupported("Get-CsTeamsUnassignedNumberTreatment is not offered")
         yield from ((each.name, each) for each in self.announced.values())
 
     def treatment_of(self, number: str) -> str | None:
