@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from connectors.database import Database
 
 LONG_S, SHORT_S = 0.05, 0.025
-_FEWEST = 10
+_FEWEST = 50  # fewer save no time: what is left is the commit
 Item = TypeVar("Item")
 
 
