@@ -68,7 +68,7 @@ class ScheduledSite:
 
     def prepare(self) -> Due:
         """Give every schedule something to do; the settings must be in the environment."""
-        *hires, leaver = ready(self.lab.tenant, 3, among=_is_of_a_feed)
+        *hires, leaver = ready(self.lab.tenant, 3, among=lambda user: _is_of_a_feed(user) and not self._is_homed(user))
         self._leave(leaver)
         for name, user in zip(OF_FEEDS, hires, strict=True):
             self._feed(f"{name}.csv", hire(user))
@@ -85,6 +85,11 @@ class ScheduledSite:
         """Give the state of a number in our inventory."""
         with self.database.read() as connection:
             return inventory.state_of(connection, number)
+
+    def _is_homed(self, user: User) -> bool:
+        """Tell whether somebody is on the servers."""
+        known = self.lab.tenant.skype.get((user.text("onPremisesSamAccountName") or "").casefold())
+        return known is not None and known.pool is not None
 
     def _feed(self, name: str, *rows: Cells) -> Path:
         path = self.folder / name
@@ -115,13 +120,8 @@ class ScheduledSite:
 
     def _batch(self) -> User:
         """Begin a batch whose window has not opened, and then let it have opened."""
-        tenant = self.lab.tenant
         user = next(
-            user
-            for user in tenant.users.values()
-            if (known := tenant.skype.get((user.text("onPremisesSamAccountName") or "").casefold()))
-            and known.pool
-            and user.text("usageLocation")
+            each for each in self.lab.tenant.users.values() if self._is_homed(each) and each.text("usageLocation")
         )
         later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
         asked = batches.CreateRequest(
@@ -134,8 +134,7 @@ class ScheduledSite:
 
 
 def _is_of_a_feed(user: User) -> bool:
-    is_whole = bool(user.text("employeeId") and user.text("onPremisesSamAccountName"))
-    return is_whole and user.text("usageLocation") == "AT"
+    return bool(user.text("employeeId") and user.text("onPremisesSamAccountName"))
 
 
 def _day(ago: timedelta) -> str:

@@ -61,6 +61,12 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScheduledS
 
 
 @pytest.fixture
+def due(site: ScheduledSite) -> Due:
+    """Give every schedule something to do, before any of them can come due by its own hour."""
+    return site.prepare()
+
+
+@pytest.fixture
 def serving(site: ScheduledSite, in_prefect: PrefectServer, prefect_client: SyncPrefectClient) -> Iterator[Child]:
     """Serve every scheduled deployment beside the site; forgets the deployments afterwards."""
     environment = child_environment(in_prefect.place, **site.environment)
@@ -133,10 +139,9 @@ def summary_of(site: ScheduledSite, run: FlowRun) -> dict[str, Any]:
 
 @pytest.mark.nightly
 def test_every_schedule_runs_and_does_what_it_is_for(
-    site: ScheduledSite, serving: Child, prefect_client: SyncPrefectClient
+    site: ScheduledSite, due: Due, serving: Child, prefect_client: SyncPrefectClient
 ) -> None:
     """All at once: each has a completed run of the clock with a request of its own, does its work, nothing doubles."""
-    due = site.prepare()
     catalog = scheduled(site.folder)
     runs = ended(prefect_client, fire(prefect_client, {each.name for each in catalog}, every_s=180, in_s=20))
     assert set(runs) == {each.name for each in CATALOG if each.cron}
@@ -162,7 +167,7 @@ def changed_what_was_due(site: ScheduledSite, due: Due, told: Mapping[str, Mappi
     assert told["cache-sync"]["degraded"] == []
     assert told["drift"]["read"]["users"] >= 1
     assert told["number-usage"]["pools"] == 9
-    assert Path(told["journal-heads"]["file"]).is_file()
+    assert (site.folder / "work" / told["journal-heads"]["file"]).is_file()
     assert [each["batch"] for each in told["batch-advance"]["batches"]] == [BATCH]
 
 
