@@ -82,6 +82,7 @@ def _rehearsed(batch: str, snapshot: Path, folder: Path, visits: int) -> dict[st
 
 def _moved(batch: str, visits: int, theirs: Any) -> dict[str, Any]:
     """Examine and move the batch until nothing is open, resuming where the error budget would have paused it."""
+    from datasets.batch_steps import spoken
     from engine import batches
     from tasks.batches import TROUBLED
 
@@ -103,7 +104,7 @@ def _moved(batch: str, visits: int, theirs: Any) -> dict[str, Any]:
         "batch": batch,
         "counts": found["counts"],
         "would_pause": pauses,
-        "would_take": f"about {examined['eta_s']} s with {examined['sessions']} sessions, and replication on top",
+        "would_take": f"about {spoken(examined['eta_s'])} with {examined['sessions']} sessions, and replication on top",
         "eta_s": examined["eta_s"],
         "calls": examined["calls"],
         "rehearsed_in_s": round(time.monotonic() - began, 1),

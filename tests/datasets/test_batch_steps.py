@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from datasets.batch_steps import Wave, eta_s, next_step
+from datasets.batch_steps import Wave, eta_s, next_step, outages_told, spoken
 from datasets.batches import BatchOptions
 
 NOW = datetime(2026, 3, 7, 20, 0, tzinfo=UTC)
@@ -72,3 +72,19 @@ def test_the_time_that_is_left_follows_the_rate_of_the_run() -> None:
     """Thirty users in a minute leave two minutes for sixty more; nothing done says nothing."""
     assert eta_s(10, 40, 60, 60) == 120
     assert eta_s(10, 10, 60, 60) is None
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.6, "1 s"), (29, "29 s"), (89.3, "1 min"), (7500, "2 h 05 min")])
+def test_durations_are_told_as_people_do(seconds: float, told: str) -> None:
+    """Seconds, minutes, or hours and minutes."""
+    assert spoken(seconds) == told
+
+
+def test_outages_are_told_only_when_there_are_any() -> None:
+    """Who could not be called, for how long, and who cannot be called now; nothing for nobody."""
+    assert outages_told({"users": 0, "still": 0, "median_s": None, "longest_s": None}) == ""
+    told = outages_told({"users": 4, "still": 1, "median_s": 62.0, "longest_s": 3600.0})
+    assert (
+        told
+        == "4 users could not be called: 1 min (median), 1 h 00 min at most; 1 users cannot be called at this moment"
+    )

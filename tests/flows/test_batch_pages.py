@@ -125,7 +125,7 @@ def site(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
         environment = child_environment(prefect_server.place, **settings)
         with Child("deployments", command, log=folder / "log", folder=folder / "work", env=environment) as child:
             url = prefect_server.place.url
-            child.wait_until(lambda: is_registered(url), 120)
+            child.wait_until(lambda: is_registered(url), 300)
             yield Site(url, lab, database, environment, write_people(lab, folder), of_the_cloud(lab))
 
 
