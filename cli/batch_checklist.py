@@ -10,7 +10,7 @@ import typer
 from cli import opened, output
 
 SHOWN = 50
-SHORT = ("user", "checked", "moved", "line cleared", "numbered", "policies set", "end")
+SHORT = ("user", "end", "checked", "moved", "line cleared", "numbered", "policies set")
 
 
 def checklist(

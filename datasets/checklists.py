@@ -86,8 +86,8 @@ def _worst(words: Sequence[str]) -> str:
 
 
 def short(row: Mapping[str, str]) -> dict[str, str]:
-    """Put the checks of a checklist into one column: neither a page nor a terminal has room for ten."""
+    """Put the checks of a checklist into one column, the end first: neither a page nor a terminal has room for all."""
     troubles = [f"{name}: {row[name]}" for name in CHECKS if row[name] in (BLOCKED, LOOK)]
     looked = any(row[name] for name in CHECKS)
     steps = {name: row[name] for name in STEPS}
-    return {"user": row["user"], "checked": ", ".join(troubles) or ("ok" if looked else ""), **steps, "end": row["end"]}
+    return {"user": row["user"], "end": row["end"], "checked": ", ".join(troubles) or ("ok" if looked else ""), **steps}
