@@ -24,6 +24,7 @@ from engine.claims import person as person_owner
 from engine.claims import settle_undone
 from engine.claims import user as user_owner
 from engine.departing import EFFECTIVE, plan_life
+from engine.life import older_than_known
 from engine.lives import Lives
 from engine.locations import Locations
 from engine.observe import Row, situations
@@ -200,7 +201,7 @@ def _take_over(
         plan_store.set_line(connection, line)
     busy: dict[str, str] = {}
     holder, now = runtime.new_holder(), runtime.now()
-    objects = [name for each in seen for name in _objects(each)]
+    objects = [name for each in seen if not _is_overtaken(each) for name in _objects(each)]
     moments = {name: each.person.effective_at for each in seen for name in _objects(each)}
     older = [line for line in plan_store.open_lines(connection, objects) if not _is_to_come(line, moments, now)]
     for line in older:
@@ -218,6 +219,11 @@ def _take_over(
     for name in {line.plan_id for line in older}:
         plan_store.settle_plan_if_done(connection, name)
     return [replace(each, busy_with=next((busy[n] for n in _objects(each) if n in busy), None)) for each in seen]
+
+
+def _is_overtaken(situation: Situation) -> bool:
+    """Tell whether something newer is known of the person: such words end no line, least of all that of the newer."""
+    return situation.life is not None and older_than_known(situation.person, situation.life.known)
 
 
 def _is_to_come(line: StoredLine, moments: Mapping[str, datetime | None], now: datetime) -> bool:

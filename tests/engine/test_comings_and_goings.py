@@ -67,6 +67,18 @@ def test_the_same_news_again_waits_once(sqlite: Database) -> None:
     assert (str(firm.number_of(1))[:3], firm.open_lines()) == ("+43", {})
 
 
+def test_older_words_do_not_end_the_wait_for_an_account(sqlite: Database) -> None:
+    """Somebody is hired and has no account yet; what HR said before arrives again, then the account is there."""
+    firm = company(sqlite)
+    user, before = firm.tenant.users.pop("id-1"), told(firm, department="Support")
+    firm.days(1)
+    firm.feed(told(firm))
+    firm.feed(before)
+    firm.tenant.users["id-1"] = user
+    firm.go_on()
+    assert firm.number_of(1)
+
+
 def test_time_until_words_take_effect_is_no_waiting_for_an_account(sqlite: Database) -> None:
     """Who is announced for a day in two months and has no account then is waited for, as long as everybody is."""
     firm = company(sqlite)
