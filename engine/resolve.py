@@ -231,7 +231,8 @@ def _is_to_come(line: StoredLine, moments: Mapping[str, datetime | None], now: d
     if line.condition != EFFECTIVE or line.not_before is None:
         return False
     at = moments[line.object]
-    return at != line.not_before and (line.not_before > now or (at is not None and at < line.not_before))
+    is_newer_now = at is None or line.not_before < at <= now
+    return at != line.not_before and (line.not_before > now or not is_newer_now)
 
 
 def _is_untouched(connection: Connection, line: StoredLine) -> bool:

@@ -53,6 +53,17 @@ def test_news_that_is_due_is_not_overtaken_by_words_from_before(sqlite: Database
     assert str(firm.number_of(1)).startswith("+49")
 
 
+def test_news_of_a_still_later_day_does_not_overtake_what_is_due(sqlite: Database) -> None:
+    """The move of Friday is due when one of next month is announced: it is made, and the other waits."""
+    firm = company(sqlite)
+    firm.feed(told(firm))
+    firm.feed(told(firm, in_days=4, usage_location="DE"))
+    firm.days(5)
+    firm.feed(told(firm, in_days=30))
+    firm.go_on()
+    assert str(firm.number_of(1)).startswith("+49")
+
+
 def test_the_same_news_again_waits_once(sqlite: Database) -> None:
     """A feed that announces a move every night leaves one line that waits, and newer words of today end it."""
     firm = company(sqlite)
