@@ -198,14 +198,12 @@ def _in_slices(
 ) -> None:
     """Delete or update the rows of a condition, a few in each transaction, so that the journal never waits long."""
     some, slices = select(table.c.id).where(where), Slices(SLICE)
-    while True:
-        with database.read() as connection:
-            ids = list(connection.execute(some.limit(slices.rows)).scalars())
-        if not ids:
-            return
-        change = delete(table) if values is None else update(table).values(values)
+    change = delete(table) if values is None else update(table).values(values)
+    with database.read() as connection:
+        left = connection.execute(some.limit(1)).first() is not None
+    while left:
         with slices.write(database) as connection:
-            connection.execute(change.where(table.c.id.in_(ids)))
+            left = connection.execute(change.where(table.c.id.in_(some.limit(slices.rows)))).rowcount > 0
 
 
 def known(connection: Connection, source: str, current: int) -> dict[str, bytes]:
@@ -224,8 +222,8 @@ def write_documents(
     c = cache_documents.c
     keys = [*(each.key for each in documents), *removed]
     here = and_(c.source == source, c.key.in_(keys))
-    links = connection.execute(select(c.link).where(here, c.died.is_(None))).scalars().all()
-    connection.execute(update(cache_documents).where(here, c.died.is_(None)).values(died=coming))
+    ended = update(cache_documents).where(here, c.died.is_(None)).values(died=coming).returning(c.link)
+    links = connection.execute(ended).scalars().all()
     if documents:
         connection.execute(insert(cache_documents), [_row(source, coming, each) for each in documents])
     names = {*keys, *links, *(each.link for each in documents)} - {""}

@@ -115,27 +115,35 @@ def sync(
     return outcome
 
 
-_SEEN = b"seen"
+class _Kept:
+    """What is kept of a source: digests of what was not named yet, and every key."""
 
+    def __init__(self, digests: dict[str, bytes]) -> None:
+        self.left, self._keys, self._new = digests, set(digests), set[str]()
 
-def _news(known: dict[str, bytes], items: Iterable[Document | Gone], reading: Reading) -> list[Document | Gone]:
-    """Give the objects that are not as they were kept, and mark all as seen.
+    def news(self, items: Iterable[Document | Gone], reading: Reading) -> list[Document | Gone]:
+        """Give the objects that are not as they were kept, and mark all as named.
 
-    Raises DoubtfulAnswer for one that a complete answer names twice; a delta may, and then the last one counts.
-    """
-    found: list[Document | Gone] = []
-    for each in items:
-        before = known.get(each.key)
+        Raises DoubtfulAnswer for one that a complete answer names twice; a delta may, and then the last one counts.
+        """
+        found: list[Document | Gone] = []
+        for each in items:
+            before = self.left.pop(each.key, None)
+            if before is None:
+                if self._is_news(each, reading):
+                    found.append(each)
+            elif isinstance(each, Gone) or before != xxh3_128_digest(each.content):
+                found.append(each)
+        return found
+
+    def _is_news(self, each: Document | Gone, reading: Reading) -> bool:
+        """Look closer at what is new, named once more, or gone."""
         if isinstance(each, Gone):
-            if before is not None:
-                found.append(each)
-        elif before is _SEEN and reading.is_complete:
+            return each.key in self._keys
+        if reading.is_complete and (each.key in self._keys or each.key in self._new):
             raise DoubtfulAnswer(f"{reading.source} named {each.key} twice ; look at the source")
-        else:
-            known[each.key] = _SEEN
-            if before != xxh3_128_digest(each.content):
-                found.append(each)
-    return found
+        self._new.add(each.key)
+        return True
 
 
 class _Sources:
@@ -164,20 +172,19 @@ class _Sources:
 
     def _compare(self, reading: Reading, result: SourceResult) -> None:
         with self._turn.keeper.database.read() as connection:
-            known = cache.known(connection, reading.source, self._coming - 1)
-        before, news = len(known), list[Document | Gone]()
+            kept = _Kept(cache.known(connection, reading.source, self._coming - 1))
+        before, news = len(kept.left), list[Document | Gone]()
         for some in Slices(reading.at_once).parts(reading):
             result.read += len(some)
             self._turn.keep()
-            news += _news(known, some, reading)
+            news += kept.news(some, reading)
             if len(news) >= cache.SLICE:
                 self._write(result, news)
                 news.clear()
         self._write(result, news)
         if reading.is_complete:
-            absent = [key for key, digest in known.items() if digest is not _SEEN]
-            self._refuse_shrunk(reading.source, result.read, len(absent), before)
-            self._write(result, map(Gone, absent))
+            self._refuse_shrunk(reading.source, result.read, len(kept.left), before)
+            self._write(result, map(Gone, kept.left))
 
     def _write(self, result: SourceResult, news: Iterable[Document | Gone]) -> None:
         latest = {each.key: each for each in news}
