@@ -46,8 +46,8 @@ class SharedPauses:
         return 0.0 if found is None else (found[1] - self._now()).total_seconds()
 
     def tell(self, key: str, seconds: float) -> None:
-        """Tell the other processes."""
-        with self._database.write() as connection:
+        """Tell the other processes, before whatever else of this process is to be written."""
+        with self._database.write_first() as connection:
             leases.extend(connection, KIND, key, "everybody", until=self._now() + timedelta(seconds=seconds))
 
 

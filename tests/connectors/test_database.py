@@ -270,3 +270,36 @@ def test_work_that_can_wait_moves_the_log_before_others_must(tmp_path: Path) -> 
         others = connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar_one()
     assert aside < others
     database.close()
+
+
+def test_a_write_that_others_must_learn_of_goes_before_the_queue(tmp_path: Path) -> None:
+    """It is committed while other writers of this process stand in line; who comes next waits for the disk again."""
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)"))
+        connection.execute(text("INSERT INTO t VALUES (1, 0)"))
+    with ThreadPoolExecutor(1) as pool:
+        with database._writer:
+            queued = pool.submit(set_counter, database, 9)
+            with database.write_first() as connection:
+                connection.execute(text("UPDATE t SET n = 7"))
+            assert (read_counter(database), queued.done()) == (7, False)
+        queued.result(timeout=10)
+    assert read_counter(database) == 9
+    with database.write() as connection:
+        assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2
+    database.close()
+
+
+def test_a_failed_write_of_that_kind_leaves_nothing_either(counter: Database) -> None:
+    """Any error inside undoes it, on both databases."""
+    with pytest.raises(KeyError), counter.write_first() as connection:  # noqa: PT012 - the error is the case
+        connection.execute(text("UPDATE t SET n = 7"))
+        raise KeyError
+    assert read_counter(counter) == 0
+
+
+def set_counter(database: Database, value: int) -> None:
+    """Write the counters in a transaction like any other."""
+    with database.write() as connection:
+        connection.execute(text("UPDATE t SET n = :n"), {"n": value})
