@@ -244,6 +244,8 @@ def _row(source: str, coming: int, one: Document) -> dict[str, object]:
 
 def bodies(connection: Connection, source: str, current: int, keys: Collection[str]) -> dict[str, Body]:
     """Give documents of a source by key."""
+    if not keys:
+        return {}
     c = cache_documents.c
     query = select(c.key, c.body).where(c.source == source, c.key.in_(keys), visible(cache_documents, current))
     return {key: orjson.loads(body) for key, body in connection.execute(query)}
