@@ -88,3 +88,20 @@ def test_twenty_five_kills_of_batches(tmp_path: Path, monkeypatch: pytest.Monkey
                     served.runner.stop()
     finally:
         postgres.stop()
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_five_hundred_users_are_moved_once_though_their_run_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wave of 500, killed with kill -9 in the middle and taken up by the clock: each moved exactly once (M41)."""
+    with roomy_lab(tmp_path, 700) as lab, PrefectServer(tmp_path / "prefect") as server:
+        site = BatchKills(lab, tmp_path, f"sqlite:///{tmp_path / 'callwright.db'}", wave_size=500)
+        use(monkeypatch, site)
+        served = Served(site, server, tmp_path, Script(SERVED, LAST, (1500, 3000)), None)
+        with closing(site.database):
+            try:
+                play(served, site, [("run",)], users=500)
+            finally:
+                served.runner.stop()
