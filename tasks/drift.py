@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def plan(request_id: str, file: str) -> tuple[str, dict[str, Any]]:
 
 def _write(path: Path, found: Iterable[Difference]) -> None:
     """Write a sheet of everything that differs; one that is there stays until the new one is whole."""
-    part = path.with_name(f".part-{path.name}")
+    part = path.with_name(f".part-{uuid.uuid4().hex[:8]}-{path.name}")  # two runs may write at the same time
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sheets.write_sheet(part, COLUMNS, ([_text(getattr(each, name)) for name in COLUMNS] for each in found))
