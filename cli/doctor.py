@@ -52,8 +52,9 @@ def examine() -> Iterator[Finding]:
     yield from _told("database", lambda: _database(alerts))
     yield from map(_of_alert, alerts)
     yield from _systems(settings[0])
-    yield from _told("prefect", _prefect)
-    if prefect_runs.server_url():
+    server = list(_told("prefect", _prefect))
+    yield from server
+    if prefect_runs.server_url() and all(finding.ok for finding in server):
         yield from _told("schedules", _schedules)
 
 
