@@ -95,8 +95,7 @@ def _grant(
 def require(connection: Connection, plan_id: str, rules: ApprovalRules, now: datetime) -> None:
     """Let a plan through that is as it was stored and approved where the site wants that. Raises ApprovalMissing."""
     header, lines = plan_store.header(connection, plan_id), plan_store.load_lines(connection, plan_id)
-    if current_hash(plan_id, header.request_id, lines) != header.hash:
-        raise InputRefused(f"plan {plan_id} was altered after it was stored", remedy="discard it and plan anew")
+    approvers.refuse_altered(header, lines)
     reasons = needs_approval(review(lines, rules), rules)
     if not reasons:
         return

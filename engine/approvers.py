@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from config.errors import InputRefused
 from config.site_approvals import ApprovalRules
 from engine import journal
 from engine.journal import Entry
+from engine.plan_store import StoredLine, current_hash
 
 _NO_PERSON = ("hr_feed", "schedule")
 
@@ -35,6 +36,12 @@ def refuse_person(person: Person, reason: str, rules: ApprovalRules) -> None:
     if not person.verified and not rules.allow_unverified:
         remedy = "sign in, or let the site allow typed names (approvals.toml: allow_unverified)"
         raise InputRefused(f"{person.name} is not signed in", remedy=remedy)
+
+
+def refuse_altered(header: Row[Any], lines: Sequence[StoredLine]) -> None:
+    """Raise InputRefused for a plan whose rows are not as they were when it was stored."""
+    if current_hash(header.id, header.request_id, lines) != header.hash:
+        raise InputRefused(f"plan {header.id} was altered after it was stored", remedy="discard it and plan anew")
 
 
 def is_requester(request: Row[Any], person_id: str, name: str) -> bool:

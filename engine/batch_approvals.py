@@ -105,11 +105,7 @@ def _waiting_plans(connection: Connection, batch_id: str) -> dict[str, str]:
         header = plan_store.header(connection, plan_id)
         if header.state != "planned":
             continue
-        if (
-            plan_store.current_hash(plan_id, header.request_id, plan_store.load_lines(connection, plan_id))
-            != header.hash
-        ):
-            raise InputRefused(f"plan {plan_id} was altered after it was stored", remedy="discard it and plan anew")
+        approvers.refuse_altered(header, plan_store.load_lines(connection, plan_id))
         found[plan_id] = str(header.hash)
     return found
 
