@@ -48,14 +48,14 @@ GERMANY = LifecycleTemplate(
 STICKY = GERMANY.model_copy(update={"new_number_on": "never"})
 
 
-def _pool(name: str, country: str, start: str, end: str) -> SitePool:
+def pool(name: str, country: str, start: str, end: str) -> SitePool:
     spans = (NumberRange(start=start, end=end),)
     return SitePool(name=name, country=country, number_type="directRouting", ranges=spans)
 
 
 POOLS = (
-    _pool("vienna", "AT", "+431234500", "+431234539"),
-    _pool("berlin", "DE", "+493012345600", "+493012345639"),
+    pool("vienna", "AT", "+431234500", "+431234539"),
+    pool("berlin", "DE", "+493012345600", "+493012345639"),
 )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from config.site_lifecycle import LeaverRules, LeaveRules, LifecycleRules
+from config.site_lifecycle import LeaveRules, LifecycleRules
 from config.site_policy import SitePolicy
-from config.site_pools import NumberRange, SitePool
 from config.site_templates import LifecycleTemplate, Match, PoolRule
+from tests.fakes import company
 
 POLICIES = {
     "OnlineVoiceRoutingPolicy": ("VRP-Vienna", "VRP-Berlin", "Internal-Only"),
@@ -15,13 +15,7 @@ POLICIES = {
     "TeamsCallingPolicy": ("AllowCalling",),
 }
 RULES = LifecycleRules(
-    leaver=LeaverRules(
-        forward_after_days=1,
-        unassign_after_days=10,
-        licences_after_days=12,
-        disable_after_days=14,
-        delete_after_days=44,
-    ),
+    leaver=company.RULES.leaver,
     leave=LeaveRules(policies={"OnlineVoiceRoutingPolicy": "Internal-Only"}),
 )
 AUSTRIA = LifecycleTemplate(
@@ -52,16 +46,8 @@ GERMANY = LifecycleTemplate(
 )
 
 
-def _pool(name: str, country: str, start: str, end: str) -> SitePool:
-    spans = (NumberRange(start=start, end=end),)
-    return SitePool(name=name, country=country, number_type="directRouting", ranges=spans)
-
-
-POOLS = (
-    _pool("vienna", "AT", "+431234500", "+431234539"),
-    _pool("graz", "AT", "+4331612300", "+4331612339"),
-    _pool("berlin", "DE", "+493012345600", "+493012345639"),
-)
+_VIENNA, _BERLIN = company.POOLS
+POOLS = (_VIENNA, company.pool("graz", "AT", "+4331612300", "+4331612339"), _BERLIN)
 
 
 def life_site() -> SitePolicy:

@@ -6,7 +6,7 @@ Whatever dies, the schedule alone goes on: everybody is moved once, every number
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -34,7 +34,10 @@ def use(patch: pytest.MonkeyPatch, site: BatchKills) -> None:
 
 def play(served: Served, site: BatchKills, kills: Sequence[Sequence[str]], *, users: int) -> None:
     """Kill parts in each run, in turn; then let the clock finish and compare everything with everything."""
-    with settings_of(served.server.place, PREFECT_LOGGING_TO_API_ENABLED="false"):
+    with ExitStack() as stack:
+        stack.callback(site.database.close)
+        stack.callback(served.runner.stop)
+        stack.enter_context(settings_of(served.server.place, PREFECT_LOGGING_TO_API_ENABLED="false"))
         served.serve()
         for parts in kills:
             is_new = not site.last or site.is_settled()
@@ -63,11 +66,7 @@ def test_a_batch_survives_the_death_of_its_run_the_runner_and_the_server(
         site = BatchKills(lab, tmp_path, f"sqlite:///{tmp_path / 'callwright.db'}", wave_size=3)
         use(monkeypatch, site)
         served = Served(site, server, tmp_path, Script(SERVED, LAST, (1, 20)), None)
-        with closing(site.database):
-            try:
-                play(served, site, [("server", "run"), ("runner",)], users=6)
-            finally:
-                served.runner.stop()
+        play(served, site, [("server", "run"), ("runner",)], users=6)
 
 
 @pytest.mark.nightly
@@ -81,11 +80,7 @@ def test_twenty_five_kills_of_batches(tmp_path: Path, monkeypatch: pytest.Monkey
             site = BatchKills(lab, tmp_path, postgres.new_empty(), wave_size=8)
             use(monkeypatch, site)
             served = Served(site, server, tmp_path, Script(SERVED, LAST, (1, 60)), postgres)
-            with closing(site.database):
-                try:
-                    play(served, site, [(part,) for part in PARTS * 5], users=24)
-                finally:
-                    served.runner.stop()
+            play(served, site, [(part,) for part in PARTS * 5], users=24)
     finally:
         postgres.stop()
 
@@ -100,8 +95,4 @@ def test_five_hundred_users_are_moved_once_though_their_run_is_killed(
         site = BatchKills(lab, tmp_path, f"sqlite:///{tmp_path / 'callwright.db'}", wave_size=500)
         use(monkeypatch, site)
         served = Served(site, server, tmp_path, Script(SERVED, LAST, (1500, 3000)), None)
-        with closing(site.database):
-            try:
-                play(served, site, [("run",)], users=500)
-            finally:
-                served.runner.stop()
+        play(served, site, [("run",)], users=500)
