@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from engine.cache_sources import Unanswered, everything, of_directory, of_groups
 from engine.cache_sync import Reading, Removals, SyncResult, sync
 from engine.leases import LeaseHeld
 from engine.opening import open_directory, open_servers
-from engine.runtime import Runtime, utc_now
+from engine.runtime import utc_now
 from tasks.presets import READ
 from tasks.stage import stage
 from tasks.work import Work, open_work
@@ -61,21 +61,23 @@ def _asked(work: Work, *, full: bool) -> Iterator[tuple[Keeper, list[Reading]]]:
             keeper = runtime = stack.enter_context(work.runtime())
             link = "" if full else links.get("users", "")
             readings = everything(runtime, link=link, forwarding=most, calls=limits.calling_users)
-            readings += _groups(work, runtime)
+            readings += _groups(work, lambda groups: of_groups(runtime, groups))
         except InputRefused as error:
             directory = stack.enter_context(open_directory(work.settings, work.database))
             skype = stack.enter_context(open_servers(work.settings, work.database))
             keeper = DatabaseOnly(work.database, work.limits)
             readings = without_tenant(str(error), *of_directory(directory), *of_servers(skype, keeper, most))
+            unasked = Unanswered("groups", str(error))
+            readings += _groups(work, lambda groups: [unasked] if groups else [])
             if work.settings.powershell is not None and limits.calling_users:
                 readings.append(Unanswered(cache_calls.SOURCE, str(error)))
         yield keeper, readings
 
 
-def _groups(work: Work, runtime: Runtime) -> list[Reading]:
+def _groups(work: Work, of: Callable[[set[str]], list[Reading]]) -> list[Reading]:
     """Give the groups that the site's templates name; a site policy that cannot be read is the source's trouble."""
     try:
-        return of_groups(runtime, {group for each in work.site.templates for group in each.match.groups})
+        return of({group for each in work.site.templates for group in each.match.groups})
     except InputRefused as error:
         return [Unanswered("groups", str(error))]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from connectors import xlsx
 from lab.records import Json
 from lab.server import Lab
+from tests.fakes.checkout import ROOT
 from tests.fakes.command_line import Run
 from tests.fakes.lab_environment import environment_of, skype_environment_of
 
@@ -84,6 +86,20 @@ def test_a_tenant_that_cannot_be_asked_leaves_the_directory_synced(
         assert sources(ran.json, "read")["directory"] >= 40
     states = {each["source"]: each["state"] for each in run("users", "freshness", "--json").json}
     assert (states["users"], states["directory"]) == ("absent", "fresh")
+
+
+def test_groups_of_templates_are_degraded_without_the_tenant(
+    site: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M100: who is in a group that a template names is as old as the last answer, and freshness says so."""
+    shutil.copytree(ROOT / "config" / "sample", site / "site")
+    with (site / "site" / "templates.toml").open("a", encoding="utf-8") as templates:
+        templates.write('\n[[templates]]\nname = "members"\nnumber_source = "none"\nmatch = { groups = ["Nowhere"] }\n')
+    monkeypatch.setenv("CALLWRIGHT_SITE", str(site / "site"))
+    monkeypatch.setenv("CALLWRIGHT_TENANT__CLIENT_SECRET", "env:NOWHERE_AT_ALL")
+    ran = run("users", "sync", "--json")
+    assert "groups" in ran.json["degraded"], ran.err
+    assert "NOWHERE_AT_ALL" in ran.json["sources"]["groups"]["trouble"]
 
 
 def test_the_servers_are_read_without_the_tenant(
