@@ -80,6 +80,11 @@ def delete(site: Deployment) -> None:
     site.tenant.hybrid.deleted.append(site.tenant.users.pop("id-1"))
 
 
+def purge(site: Deployment) -> None:
+    """Delete the first user for good."""
+    del site.tenant.users["id-1"]
+
+
 def plans(site: Deployment, *plan_ids: str) -> None:
     """Leave the first user these service plans."""
     site.tenant.hybrid.plan_ids["id-1"] = plan_ids
@@ -100,6 +105,7 @@ def no_units(site: Deployment) -> None:
 LICENSED = BatchOptions(licences=("MCOEV",))
 DELIVERED = BatchOptions(numbers=BatchNumbers.HOME, number_type="callingPlan")
 CASES: list[tuple[Check, BatchOptions, Spoil, str]] = [
+    (Check.NO_ACCOUNT, KEEP, purge, "no account has this id"),
     (Check.SOFT_DELETED, KEEP, delete, "restore it"),
     (Check.UNREADABLE, KEEP, unreadable, "Service is unavailable"),
     (Check.OTHER_PLAN, KEEP, lambda site: site.plan(KEEP, "id-1"), "is still working on this user"),
@@ -150,6 +156,12 @@ def test_every_reason_is_told_with_its_remedy(
     (line,) = site.lines(site.plan(options, "id-1"))
     assert (line.state, line.changes) == (LineState.REFUSED, [])
     assert words in line.reason
+
+
+def test_each_reason_is_provoked_by_a_test() -> None:
+    """What is not in the table warns or needs another site, and has a test of its own below."""
+    elsewhere = {Check.NO_SKYPE_ENDPOINT, Check.NO_LINE, Check.MAILBOX, Check.POOL_EXHAUSTED}
+    assert set(Check) - {check for check, *_ in CASES} == elsewhere
 
 
 def test_blocked_users_do_not_block_the_others(site: Deployment) -> None:
