@@ -95,7 +95,16 @@ def pause(connection: Connection, batch: Batch, reason: str, now: datetime) -> N
     """Let nothing of a batch begin any more; what has begun is finished. Raises InputRefused."""
     if batch.control not in (NEW, GO):
         raise InputRefused(f"batch {batch.name!r} is {batch.control}", remedy="only a batch that goes on can be paused")
+    _refuse_finished(connection, batch, now)
     batch_rows.set_control(connection, batch.id, PAUSED, reason or "by hand", now)
+
+
+def _refuse_finished(connection: Connection, batch: Batch, now: datetime) -> None:
+    if standing(connection, batch, now)[0] == "finished":
+        raise InputRefused(
+            f"batch {batch.name!r} is finished",
+            remedy=f"./callwright batch undo '{batch.name}' --wave N takes one back",
+        )
 
 
 def resume(connection: Connection, batch: Batch, now: datetime) -> None:
@@ -128,6 +137,7 @@ def cancel(runtime: Runtime, batch: Batch, reason: str) -> Counter[str]:
     with runtime.database.write() as connection:
         if batch.control == CANCELLED:
             raise InputRefused(f"batch {batch.name!r} was cancelled before")
+        _refuse_finished(connection, batch, runtime.now())
         batch_rows.set_control(connection, batch.id, CANCELLED, reason or "by hand", runtime.now())
         requests.clear_alert(connection, batch_gates.alert_of(batch.name), runtime.now())
         states = {plan: plan_store.header(connection, plan).state for plan in batch_rows.plans_of(connection, batch.id)}

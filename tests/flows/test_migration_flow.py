@@ -60,6 +60,16 @@ def test_a_second_run_changes_nothing(at_server: BatchSite) -> None:
     assert at_server.tenant.writes() == before
 
 
+@pytest.mark.parametrize("act", [ControlAct.PAUSE, ControlAct.CANCEL])
+def test_a_finished_batch_is_not_stopped(at_server: BatchSite, act: ControlAct) -> None:
+    """There is nothing left to pause or to cancel; the line says what takes users back."""
+    at_server.create(**OPTIONS)
+    at_server.run()
+    with pytest.raises(InputRefused, match=r"is finished ; .*batch undo"):
+        at_server.control(act)
+    assert at_server.run()["state"] == "finished"
+
+
 def test_one_failure_does_not_stop_the_rest(at_server: BatchSite) -> None:
     """One of many fails with the reason, the others are moved; trying again takes only that one (M41)."""
     at_server.create(error_budget_percent=50, **OPTIONS)
@@ -79,7 +89,8 @@ def test_eight_percent_failures_at_a_budget_of_five_pause_in_the_right_wave(at_s
     summary = site.run()
     assert (summary["state"], summary["alert"]["state"]) == ("paused", "raised")
     assert summary["why"].startswith("wave 2: 2 of 25 users failed")
-    assert [wave["plan is"] for wave in summary["waves"]] == ["settled", "applying", None]
+    first, second, third = [wave["plan is"] for wave in summary["waves"]]
+    assert (first, second in ("applying", "settled"), third) == ("settled", True, None)  # who was at work is finished
     site.mend()
     resumed = site.control(ControlAct.RESUME)
     assert resumed["counts"] == {"migrated": 73, "failed": 2}
