@@ -21,6 +21,7 @@ OPTIONS = (
     "pool",
     "number_type",
     "licences",
+    "policy_batches",
     "emergency_location",
     "write_back",
     "wave_size",
@@ -49,6 +50,9 @@ def create(
 
 
 def _users(users_from: str, users: list[str]) -> str:
+    if len(users) > 1 and users_from != "users":
+        remedy = "only --from users takes several ; make a batch of each"
+        raise InputRefused(f"{len(users)} of {users_from} are named", where="--users", remedy=remedy)
     if users_from == "file":
         return str(Path(users[0]).resolve())
     return ",".join(users)

@@ -62,10 +62,10 @@ def members(database: Database, graph: GraphSystem, source: Source) -> list[Memb
 def _filtered(connection: Connection, source: Source) -> list[Member]:
     if source.kind is SourceKind.SAVED_FILTER:
         saved = saved_filters.load(connection, source.text)
-        found = user_search.everybody(connection, saved.query, shown=saved.columns)
+        found = list(user_search.everybody(connection, saved.query, shown=saved.columns))
     else:
-        found = user_search.everybody(connection, source.text)
-    if not found and not user_search.everybody(connection, ""):
+        found = list(user_search.everybody(connection, source.text))
+    if not found and not user_search.count(connection, ""):
         raise InputRefused(
             "the cache has no users to look among", remedy="read the tenant first: ./callwright users sync"
         )
