@@ -17,10 +17,11 @@ from config.site_policy import SitePolicy
 from config.user_types import UserType, inapplicable, observed_type
 from datasets.bulk_edits import Edits
 from datasets.users import AdUser, DirectoryUser, VoiceUser
-from engine import claims, inventory, plan_store
+from engine import claims, departures, inventory, plan_store
 from engine.change import Change
 from engine.converge import Target, converge
 from engine.number_acts import Asked, Person, Recipient, assigning, releasing
+from engine.onboarding import being_deleted
 from engine.overlay import recent_effects
 from engine.plan import Line, LineState, Plan
 from engine.readers import Observed, directory_value, voice_value
@@ -93,7 +94,13 @@ def _look(runtime: Runtime, wanted: Mapping[str, Edits]) -> _Seen:
     with runtime.database.read() as connection:
         recent = recent_effects(connection, objects, now=runtime.now(), limits=runtime.limits)
         lines = plan_store.open_lines(connection, [f"user:{each}" for each in ids])
-        busy = {line.object: line.plan_id for line in lines if plan_store.has_sent(line)}
+        busy = {
+            line.object: f"plan {line.plan_id} is still working on this user ; wait for it"
+            for line in lines
+            if plan_store.has_sent(line)
+        }
+        deletions = departures.deletions(connection, accounts.values())
+        busy |= {f"user:{user_id}": being_deleted(each) for user_id, each in deletions.items()}
     return _Seen(accounts, voices, unreadable, directory, recent, busy, skus)
 
 
@@ -162,7 +169,7 @@ class _Planner:
 
     def _hindrance(self, account: DirectoryUser) -> str:
         if busy := self._seen.busy.get(f"user:{account.id}"):
-            return f"plan {busy} is still working on this user ; wait for it"
+            return busy
         if account.id in self._seen.unreadable:
             return f"cannot be read now: {self._seen.unreadable[account.id]}"
         if account.id not in self._seen.voices:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Row
 
 from datasets.people import Person
 from datasets.tables.lifecycle import departures, known_people
+from datasets.users import DirectoryUser
 from engine.claims import person as person_owner
 from engine.requests import new_id
 
@@ -89,6 +90,19 @@ def latest(connection: Connection, subjects: Iterable[str]) -> dict[str, Departu
         query = select(departures).where(departures.c.subject.in_(part))
         for row in connection.execute(query.order_by(departures.c.created_at)):
             found[row.subject] = Departure(*row)
+    return found
+
+
+def deletions(connection: Connection, accounts: Iterable[DirectoryUser]) -> dict[str, Departure]:
+    """Give the open deletions that take these accounts from the cloud, by object id; from a server alone is not one."""
+    by_subject = {f"user:{account.id}": account for account in accounts}
+    found = {}
+    for part in _slices(by_subject):
+        c = departures.c
+        for row in connection.execute(select(departures).where(c.subject.in_(part), c.state == OPEN)):
+            account = by_subject[row.subject]
+            if "entra" in (row.targets or ()) or ("ad" in (row.targets or ()) and account.is_synced):
+                found[account.id] = Departure(*row)
     return found
 
 

@@ -13,7 +13,6 @@ from pydantic import JsonValue
 
 from config.site_policy import SitePolicy
 from config.site_templates import LifecycleTemplate, NumberSource
-from datasets.people import Status
 from engine import movers
 from engine.change import Change, Effect
 from engine.onboarding import Situation, Terms, plan_person
@@ -85,7 +84,7 @@ class Answers:
 
     def add(self, situation: Situation) -> None:
         """Count one user."""
-        is_active = situation.person.status == Status.ACTIVE
+        is_active = situation.is_at_work
         has_account = is_active and bool(situation.accounts)
         self.users += 1
         self._active += is_active
@@ -105,8 +104,7 @@ class Answers:
 
 def check(situation: Situation, terms: Terms, site: SitePolicy) -> Checked:
     """Compare one user with their template (pure)."""
-    person, account = situation.person, situation.account
-    if person.status != Status.ACTIVE or account is None:
+    if not situation.is_at_work or situation.account is None:
         return Checked()
     if situation.template is None:
         return _left(situation, site)

@@ -1,9 +1,13 @@
-"""What HR said last of people: of one by employee id, and who is dated to start and will need a number of a pool."""
+"""What HR says of people now: of one by employee id, and who is dated to start and will need a number of a pool.
+
+Of people of lifecycle feeds that is what was believed of them last: an older event may arrive late, and words that take
+effect later do not count yet. Of all others it is what the newest feed says.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 
 from sqlalchemy import Connection, Select, func, select, tuple_
@@ -14,33 +18,38 @@ from datasets.people import Person, Status
 from datasets.tables.feeds import feed_rows, feeds
 from datasets.tables.inventory import taken
 from datasets.templates import choose_template
-from engine import cache
+from engine import cache, departures
 from engine.claims import person as person_owner
 
 _SLICE = 500
 
 
 def latest(connection: Connection, employee_id: str) -> Person | None:
-    """Give what the newest feed that was believed says of somebody; None when no feed has them, or it is erased."""
-    query = select(feed_rows.c.person).join(feeds, feeds.c.id == feed_rows.c.feed_id)
-    query = query.where(feed_rows.c.employee_id == employee_id, feeds.c.accepted, feed_rows.c.person.is_not(None))
-    found = connection.execute(query.order_by(feeds.c.at.desc(), feed_rows.c.line.desc()).limit(1)).scalar()
-    return None if found is None else Person.model_validate(found)
+    """Give what HR says of somebody now; None when no feed has them, or it is erased."""
+    return next((person for _, _, person in newest(connection, [employee_id])), None)
 
 
 def newest(connection: Connection, employee_ids: Collection[str]) -> list[tuple[str, int, Person]]:
-    """Give what the newest feed that was believed says of these people, with feed and line; once each, in order."""
-    c, names, found = feed_rows.c, sorted(employee_ids), dict[str, tuple[str, int, Person]]()
+    """Give what HR says of these people now, with feed and line; once each, in order."""
+    known = departures.known(connection, employee_ids)
+    found = {name: (each.feed_id, each.line, each.person) for name, each in known.items()}
+    found |= _by_arrival(connection, sorted({*employee_ids} - {*known}))
+    return [found[name] for name in sorted(employee_ids) if name in found]
+
+
+def _by_arrival(connection: Connection, names: Sequence[str]) -> dict[str, tuple[str, int, Person]]:
+    """Give what the newest feed that was believed says of people whom no lifecycle feed brought."""
+    c, found = feed_rows.c, dict[str, tuple[str, int, Person]]()
     query = select(c.employee_id, c.feed_id, c.line, c.person).join(feeds, feeds.c.id == c.feed_id)
     query = query.where(feeds.c.accepted, c.person.is_not(None)).order_by(feeds.c.at, c.line)
     for start in range(0, len(names), _SLICE):
         for row in connection.execute(query.where(c.employee_id.in_(names[start : start + _SLICE]))):
             found[row.employee_id] = (row.feed_id, row.line, Person.model_validate(row.person))
-    return [found[name] for name in names if name in found]
+    return found
 
 
 def everybody(connection: Connection) -> list[tuple[str, int, Person]]:
-    """Give everybody whom a believed feed brought, as the newest one says, with feed and line."""
+    """Give everybody whom a believed feed brought, as HR describes them now, with feed and line."""
     query = select(feed_rows.c.employee_id).join(feeds, feeds.c.id == feed_rows.c.feed_id).distinct()
     ids = connection.execute(query.where(feeds.c.accepted, feed_rows.c.person.is_not(None))).scalars()
     return newest(connection, {name for name in ids if name})

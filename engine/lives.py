@@ -211,7 +211,7 @@ class Lives:
         now = self._runtime.now()
         for situation, line in zip(seen, lines, strict=True):
             life, person = situation.life, situation.person
-            if life is None or life.departure is None or line.state != LineState.UNCHANGED:
+            if life is None or life.departure is None or line.state != LineState.UNCHANGED or situation.deletion:
                 continue
             last = last_day(person, life.departure, self._today)
             if last is None or not is_gone(person, life.departure, self._today):

@@ -16,8 +16,10 @@ from datasets.calling_settings import CallingGroup, Settings
 from datasets.people import Person
 from datasets.templates import choose_template
 from datasets.users import AdUser, DirectoryUser, VoiceUser
+from engine import departures
 from engine.claims import person as person_owner
 from engine.claims import user as user_owner
+from engine.departures import Departure
 from engine.group_members import members_of
 from engine.onboarding import Situation
 from engine.overlay import recent_effects
@@ -54,6 +56,7 @@ class _Known:
     voices: Mapping[str, VoiceUser]
     ad: Mapping[str, AdUser]
     recent: Mapping[str, Observed]
+    deletions: Mapping[str, Departure]
 
 
 def situations(
@@ -74,7 +77,9 @@ def situations(
     voices, unreadable = read_voices(systems.teams, list(dict.fromkeys(account.id for account in found)))
     ad = _directory_users(runtime, found, chosen)
     owned = [accounts.get(row.person.employee_id, []) for row in rows]
-    known = _Known(voices, ad, _recent(runtime, rows, found))
+    with runtime.database.read() as connection:
+        deletions = departures.deletions(connection, found)
+    known = _Known(voices, ad, _recent(runtime, rows, found), deletions)
     made = (
         replace(_situation(runtime, row, choice, mine, known), in_groups=in_groups(mine, members))
         for row, choice, mine in zip(rows, chosen, owned, strict=True)
@@ -171,4 +176,5 @@ def _situation(
         calling=calling_of(runtime, template, voice),
         recent=recent,
         waiting_since=row.waiting_since,
+        deletion=known.deletions.get(only.id) if only else None,
     )

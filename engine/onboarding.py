@@ -23,6 +23,7 @@ from engine.change import Change, Effect
 from engine.claims import person as person_owner
 from engine.compare import compare
 from engine.conditions import PHONE_SYSTEM
+from engine.departures import Departure
 from engine.life import Life, is_gone
 from engine.number_lines import assigning, lifting, writing_back
 from engine.plan import Line, LineState
@@ -73,7 +74,8 @@ class ChosenNumber:
 class Situation:
     """One person and everything that was observed about them.
 
-    `refusal` is why no number could be chosen, `unreadable` why Teams could not be asked about them.
+    `refusal` is why no number could be chosen, `unreadable` why Teams could not be asked about them, `deletion` what a
+    person asked for: an open one that takes the account from the cloud.
     """
 
     person: Person
@@ -93,6 +95,14 @@ class Situation:
     refusal: str | None = None
     waiting_since: datetime | None = None
     life: Life | None = None
+    deletion: Departure | None = None
+
+    @property
+    def is_at_work(self) -> bool:
+        """Tell whether a template is for this person now: not on leave, not gone, and not about to be deleted."""
+        life, person = self.life, self.person
+        gone = life is not None and is_gone(person, life.departure, life.today)
+        return person.status == Status.ACTIVE and not gone and self.deletion is None
 
     @property
     def account(self) -> DirectoryUser | None:
@@ -127,9 +137,7 @@ def is_future(person: Person, now: datetime) -> bool:
 def wants_number(situation: Situation, now: datetime) -> bool:
     """Tell whether a number has to be found for this person."""
     template, person = situation.template, situation.person
-    if template is None or person.status != Status.ACTIVE or situation.busy_with or situation.unreadable:
-        return False
-    if situation.life is not None and is_gone(person, situation.life.departure, situation.life.today):
+    if template is None or not situation.is_at_work or situation.busy_with or situation.unreadable:
         return False
     if template.number_source == "none" or len(situation.accounts) > 1:
         return False
@@ -178,6 +186,8 @@ def _early(situation: Situation, terms: Terms) -> Line | None:
 
 def hindered(situation: Situation, terms: Terms) -> Line | None:
     """Give the line of a person whom nobody may touch now, whatever is planned; None for the others."""
+    if situation.deletion is not None:
+        return line_for(situation, LineState.UNCHANGED, being_deleted(situation.deletion))
     if situation.busy_with:
         reason = f"plan {situation.busy_with} is still working on this user"
         return waiting(situation, terms, "other_plan", reason)
@@ -186,6 +196,12 @@ def hindered(situation: Situation, terms: Terms) -> Line | None:
         reason = f"{names} all carry employee id {situation.person.employee_id} ; correct it in the directory"
         return line_for(situation, LineState.REFUSED, reason)
     return waiting(situation, terms, "unreadable", situation.unreadable) if situation.unreadable else None
+
+
+def being_deleted(deletion: Departure) -> str:
+    """Say that a person asked for somebody to be deleted, when that is, and how it is taken back."""
+    last = deletion.last_day + timedelta(days=deletion.delete_after_days or 0)
+    return f"is being deleted on {last} ; ./callwright users keep {deletion.label} takes that back"
 
 
 def waiting(situation: Situation, terms: Terms, condition: str, reason: str) -> Line:

@@ -201,7 +201,7 @@ def _take_over(
         plan_store.set_line(connection, line)
     busy: dict[str, str] = {}
     holder, now = runtime.new_holder(), runtime.now()
-    objects = [name for each in seen if not _is_overtaken(each) for name in _objects(each)]
+    objects = [name for each in seen if not _is_overtaken(each) and not each.deletion for name in _objects(each)]
     moments = {name: each.person.effective_at for each in seen for name in _objects(each)}
     older = [line for line in plan_store.open_lines(connection, objects) if not _is_to_come(line, moments, now)]
     for line in older:

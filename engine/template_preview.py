@@ -15,7 +15,6 @@ from pydantic import JsonValue
 
 from config.errors import InputRefused
 from config.site_policy import SitePolicy
-from datasets.people import Status
 from datasets.templates import choose_template
 from engine import feed_people, movers
 from engine.drift import Difference, check, terms_of
@@ -98,9 +97,9 @@ def _wanted(runtime: Runtime, site: SitePolicy, seen: Sequence[Situation]) -> li
 def _new_number(situation: Situation) -> Difference | None:
     """Say that the next feed gives somebody who moved another number, as the template wants it: `new_number_on`."""
     account, template = situation.account, situation.template
-    if account is None or template is None or situation.number is None or not movers.wants_new_number(situation):
+    if account is None or template is None or situation.number is None or not situation.is_at_work:
         return None
-    if situation.person.status != Status.ACTIVE:
+    if not movers.wants_new_number(situation):
         return None
     why = f"moved, and new_number_on is {template.new_number_on}: the old number rests"
     name, wanted = account.user_principal_name, f"one of pool {template.pool}"

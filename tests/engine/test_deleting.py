@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from config.errors import InputRefused
@@ -9,6 +11,7 @@ from connectors.database import Database
 from datasets.numbering import PhoneNumber
 from engine import deleting, departures, gates, inventory
 from engine.apply import discard
+from engine.bulk_edit import Terms, plan_bulk_edit
 from engine.change import Change, Effect
 from engine.deleting import Deletion
 from engine.plan import Line, Plan
@@ -142,6 +145,18 @@ def test_a_licence_is_not_taken_while_a_number_hangs_on_it(sqlite: Database) -> 
     assert carried_out(firm, "p-early") == [("failed", "remove_licence")]
     assert firm.number_of(1)
     assert firm.tenant.users["id-1"].skus == (SKU,)
+
+
+def test_a_bulk_edit_leaves_whoever_is_being_deleted_alone(sqlite: Database) -> None:
+    """The edit refuses the line by name and says how the deletion is taken back; others are edited."""
+    firm = employed(sqlite)
+    firm.carry_out(deleting.plan_deletion(firm.runtime, firm.request(), Deletion("id-1", ("entra",), after_days=10)))
+    edits = {"policy:TenantDialPlan": "AT"}
+    terms = Terms(claim=timedelta(hours=1), grace_days=30)
+    plan_id = plan_bulk_edit(firm.runtime, firm.site, firm.request(), {"id-1": edits, "id-2": edits}, terms)
+    with sqlite.read() as connection:
+        lines = [(str(line.state), line.reason[:16]) for line in load_lines(connection, plan_id)]
+    assert lines == [("refused", "is being deleted"), ("planned", "")]
 
 
 def test_every_deletion_has_a_gate() -> None:

@@ -104,6 +104,7 @@ class Firm:
                 request_id=request_id,
                 now=self.runtime.now(),
             )
+            feeds.accept(connection, f"f-{self.feeds}")
         return self.plan(rows, Guard(limits, len(rows)) if limits else None, request_id=request_id)
 
     def plan(
