@@ -36,3 +36,14 @@ def show_event(event: Annotated[str, typer.Argument(help="The event's id.")], as
         facts: dict[str, object] = {name: getattr(row, name) for name in LISTED}
         facts["outcomes"] = dict(feeds.outcome_counts(connection, events.feed_of(event)))
     output.as_json(facts) if as_json else output.pairs(facts)
+
+
+@app.command("retry")
+def retry_event(event: Annotated[str, typer.Argument(help="The event's id.")]) -> None:
+    """Let a refused or failed event come in again, once its reason is mended."""
+    from engine import events
+    from engine.runtime import utc_now
+
+    with opened.database() as database, database.write() as connection:
+        made = events.retry(connection, event, utc_now())
+    output.say(f"event {made} takes the place of {event} ; ./callwright listen carries it out")

@@ -58,6 +58,11 @@ def stamped(rows: Sequence[Mapping[str, str]], mapping: FeedMapping, event: str,
     return [{**row, EVENT_ID: f"{event}/{line}", EFFECTIVE_AT: at} for line, row in enumerate(rows, 1)]
 
 
+def said_by(row: Mapping[str, str], mapping: FeedMapping) -> frozenset[str]:
+    """Name the fields of a person that a row speaks of, be it with an empty value."""
+    return frozenset(mapping.columns[name] for name in map(name_of, row) if name in mapping.columns)
+
+
 def by_field(name: str) -> FeedMapping:
     """Give the mapping of people whose columns are the fields of a person, as SCIM and workflows give them."""
     fields = ("upn", "email", "given_name", "surname", "display_name", "status", "hire_date", "termination_date")

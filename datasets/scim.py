@@ -17,6 +17,7 @@ LIST, PATCH, ERROR = f"{_MESSAGES}:ListResponse", f"{_MESSAGES}:PatchOp", f"{_ME
 BULK, BULK_ANSWER = f"{_MESSAGES}:BulkRequest", f"{_MESSAGES}:BulkResponse"
 MOST_OPERATIONS = 100
 LARGEST_PAGE = 100
+LONGEST_ID = 300
 Resource = dict[str, Any]
 _FILTER = re.compile(r'\s*(userName|externalId|id)\s+eq\s+"((?:[^"\\]|\\.)*)"\s*', re.IGNORECASE)
 _READ_ONLY = ("id", "meta", "password")  # a password is never kept
@@ -75,11 +76,21 @@ def as_bool(value: object) -> bool:
     raise ScimError(400, "invalidValue", "active is true or false")
 
 
+def employee_id_of(resource: Mapping[str, Any]) -> str:
+    """Give who a user is to HR. Raises ScimError for one without a number."""
+    found = _part(resource, ENTERPRISE).get("employeeNumber") or resource.get("externalId")
+    if not found:
+        raise ScimError(400, "invalidValue", "employeeNumber or externalId is required: it is the employee id")
+    if not isinstance(found, str) or len(found) > LONGEST_ID:
+        raise ScimError(400, "invalidValue", f"employeeNumber and externalId are text, at most {LONGEST_ID} letters")
+    return found
+
+
 def person_of(resource: Mapping[str, Any]) -> dict[str, str]:
     """Give the fields of a person as text. Raises ScimError for a user without an employee number."""
     extension, name = _part(resource, ENTERPRISE), _part(resource, "name")
     found = {
-        "employee_id": extension.get("employeeNumber") or resource.get("externalId"),
+        "employee_id": employee_id_of(resource),
         "upn": resource.get("userName"),
         "email": _valued(resource, "emails", "work"),
         "given_name": name.get("givenName"),
@@ -97,8 +108,6 @@ def person_of(resource: Mapping[str, Any]) -> dict[str, str]:
         "mobile_phone": _phone(_valued(resource, "phoneNumbers", "mobile")),
         "home_phone": _phone(_valued(resource, "phoneNumbers", "home")),
     }
-    if not found["employee_id"]:
-        raise ScimError(400, "invalidValue", "employeeNumber or externalId is required: it is the employee id")
     for field, value in found.items():
         if value is not None and not isinstance(value, str):
             raise ScimError(400, "invalidValue", f"what becomes {field} is text")
@@ -182,7 +191,8 @@ def schemas() -> list[Resource]:
         ),
         _attribute("addresses", type="complex", multiValued=True, subAttributes=places),
     ]
-    more = [_attribute(name) for name in ("employeeNumber", "costCenter", "organization", "department")]
+    number = _attribute("employeeNumber", mutability="immutable", uniqueness="server")
+    more = [number, *(_attribute(name) for name in ("costCenter", "organization", "department"))]
     named = ((USER, "User", core), (ENTERPRISE, "EnterpriseUser", more))
     schema = ["urn:ietf:params:scim:schemas:core:2.0:Schema"]
     return [{"schemas": schema, "id": urn, "name": name, "attributes": found} for urn, name, found in named]

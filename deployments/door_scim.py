@@ -60,9 +60,14 @@ class Changes:
         self._door, self.base = door, base
         self.rows: dict[str, dict[str, str]] = {}
 
-    def note(self, resource: Resource) -> None:
-        """Note a person. Raises ScimError for one that a feed would quarantine."""
-        row = scim.person_of(resource)
+    def note(self, resource: Resource, before: Resource | None = None) -> None:
+        """Note a person of a user that is kept already: what it says, and what it says no more.
+
+        Raises ScimError for one that a feed would quarantine.
+        """
+        row, said = scim.person_of(resource), scim.person_of(before) if before else {}
+        earlier = self.rows.get(row["employee_id"], {})
+        row = {name: value for name, value in row.items() if value or said.get(name) or name in earlier}
         try:
             _, bad = self._door.judged([row], "scim")
         except InputRefused as error:
@@ -180,16 +185,19 @@ def _changed(request: Request, caller: Caller, raw: bytes, key: str, act: Act) -
 
 def _create(connection: Connection, changes: Changes, asked: Resource) -> tuple[int, Resource]:
     resource = scim.checked(asked)
+    made = scim_users.create(connection, resource, utc_now())
     changes.note(resource)
-    return 201, changes.shown(scim_users.create(connection, resource, utc_now()))
+    return 201, changes.shown(made)
 
 
 def _replace(connection: Connection, changes: Changes, user_id: str, asked: Resource) -> tuple[int, Resource]:
     known, resource = scim_users.load(connection, user_id), scim.checked(asked)
     if resource == known.resource:
         return 200, changes.shown(known)
-    changes.note(resource)
-    return 200, changes.shown(scim_users.replace(connection, user_id, resource, utc_now()))
+    made = scim_users.replace(connection, known, resource, utc_now())
+    if not scim_users.has_another(connection, made):
+        changes.note(resource, known.resource)
+    return 200, changes.shown(made)
 
 
 def _patch(connection: Connection, changes: Changes, user_id: str, asked: Resource) -> tuple[int, Resource]:
@@ -202,7 +210,7 @@ def _patch(connection: Connection, changes: Changes, user_id: str, asked: Resour
 
 def _delete(connection: Connection, changes: Changes, user_id: str) -> tuple[int, Resource]:
     known = scim_users.remove(connection, user_id)
-    if known.resource.get("active", True):
+    if known.resource.get("active", True) and not scim_users.has_another(connection, known):
         changes.note({**known.resource, "active": False})
     return 204, {}
 

@@ -119,9 +119,31 @@ def try_again(connection: Connection, event_id: str, message: str, now: datetime
 
 
 def settle(connection: Connection, event_id: str, state: str, message: str, now: datetime) -> None:
-    """Note how an event's run ended; the people in it are forgotten here, the feed has them."""
-    values = {"state": state, "message": message, "settled_at": now, "rows": None}
+    """Note how an event's run ended; once it took effect the people in it are forgotten here, the feed has them."""
+    values = {"state": state, "message": message, "settled_at": now} | ({"rows": None} if state == "finished" else {})
     connection.execute(update(events).where(events.c.id == event_id).values(values))
+
+
+def retry(connection: Connection, event_id: str, now: datetime) -> str:
+    """Let a refused or failed event come in again, as of the moment it came first; gives the new event's id.
+
+    Whoever still waits for word hears of the new one. Raises InputRefused for an event that is not of these, or whose
+    people are erased.
+    """
+    here = events.c.id == event_id
+    connection.execute(select(events.c.id).where(here).with_for_update())  # two of these would both find it refused
+    row = load(connection, event_id)
+    if row.state not in ("refused", "failed"):
+        raise InputRefused(f"event {event_id} is {row.state}", remedy="only a refused or failed event is tried again")
+    if row.rows is None:
+        raise InputRefused(f"the people in event {event_id} are erased", remedy="let the sender send a new one")
+    new, is_due = new_id("e"), row.callback_state == "due"
+    values = {**row._mapping, "id": new, "key": f"{row.key[:250]} (again {new})", "state": "received", "message": ""}
+    values |= {"attempts": 0, "run_id": "", "settled_at": None, "callback_attempts": 0}
+    connection.execute(insert(events).values(values | {"callback_state": "due" if is_due else "none"}))
+    past = {"state": "retried", "message": f"{row.message} ; {new} takes its place", "settled_at": now, "rows": None}
+    connection.execute(update(events).where(here).values(past | ({"callback_state": "none"} if is_due else {})))
+    return new
 
 
 def feed_of(event_id: str) -> str:

@@ -5,7 +5,7 @@ Pure. Reading it all is `engine/lives.py`; what follows from it is `engine/depar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -17,6 +17,8 @@ from datasets.people import Person, Status
 from datasets.users import AdUser, NumberAssignment, SubscribedSku
 from engine.announcements import Announcement
 from engine.departures import DONE, OPEN, Departure, Known
+
+_OF_AN_EVENT = ("event_id", "effective_at")
 
 
 class Step(StrEnum):
@@ -120,6 +122,21 @@ def older_than_known(person: Person, known: Known | None) -> bool:
     if known is None or known.person.effective_at is None or person.effective_at is None:
         return False
     return person.effective_at < known.person.effective_at
+
+
+def completed(person: Person, said: Collection[str], known: Person, today: date, *, says_leave: bool) -> Person:
+    """Give a person of whom a sender said only these fields, with the rest as HR said it before.
+
+    A last day that is over is forgotten for somebody who is said to work. A sender whose language has no word for
+    leave (`says_leave`) cannot end one.
+    """
+    rest = {name: value for name, value in known if name not in {*said, *_OF_AN_EVENT}}
+    if not says_leave and (person.status, known.status) == (Status.ACTIVE, Status.LEAVE):
+        rest["status"] = Status.LEAVE
+    made = person.model_copy(update=rest)
+    last = rest.get("termination_date")
+    is_over = last is not None and (last < today or (made.hire_date is not None and last < made.hire_date))
+    return made.model_copy(update={"termination_date": None}) if is_over and made.status != Status.TERMINATED else made
 
 
 def describes(person: Person) -> dict[str, JsonValue]:

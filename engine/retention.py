@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Connection,
     Delete,
@@ -33,6 +34,7 @@ from sqlalchemy import (
 
 from connectors.database import Database
 from datasets.tables.batches import batch_plans, batch_users, batches
+from datasets.tables.events import events
 from datasets.tables.feeds import feed_rows, feeds, quarantine
 from datasets.tables.journal import erasures, journal, journal_effects
 from datasets.tables.lifecycle import departures, known_people
@@ -126,6 +128,7 @@ def _queries(until: datetime) -> dict[str, Select[Any]]:
         "plan lines": select(plan_lines.c.plan_id, plan_lines.c.line).where(lines),
         "feed rows": select(feed_rows.c.feed_id, feed_rows.c.line).where(rows),
         "quarantined rows": select(quarantine.c.id).where(quarantine.c.feed_id.in_(old_feeds)),
+        "events": select(events.c.id).where(events.c.settled_at <= until, _has_people()),
         "known people": select(known_people.c.employee_id).where(known_people.c.at <= until),
         "departures": select(departures.c.id).where(departures.c.closed_at <= until, departures.c.label != ERASED),
         "batch rows": select(batch_users.c.batch_id, batch_users.c.row).where(_old_batch(until)),
@@ -138,6 +141,11 @@ def _old_batch(until: datetime) -> ColumnElement[bool]:
     open_batches = select(batch_plans.c.batch_id).where(batch_plans.c.plan_id.in_(_open_plans()))
     old = select(batches.c.id).where(batches.c.created_at <= until, batches.c.id.not_in(open_batches))
     return batch_users.c.batch_id.in_(old) & (batch_users.c.label != ERASED)
+
+
+def _has_people() -> ColumnElement[bool]:
+    """Match events that were refused or failed and whose people are kept, so that they can be tried again."""
+    return events.c.state.in_(("refused", "failed")) & (events.c.rows != JSON.NULL)
 
 
 def _open_plans() -> Select[Any]:
@@ -200,6 +208,10 @@ def _erase_quarantine(connection: Connection, keys: Keys) -> None:
     connection.execute(delete(quarantine).where(quarantine.c.id.in_([key[0] for key in keys])))
 
 
+def _erase_events(connection: Connection, keys: Keys) -> None:
+    connection.execute(update(events).where(events.c.id.in_([key[0] for key in keys])).values(rows=None))
+
+
 def _forget_people(connection: Connection, keys: Keys) -> None:
     """Forget people of whom HR has said nothing for so long; whoever is in a feed was heard of last night."""
     connection.execute(delete(known_people).where(known_people.c.employee_id.in_([key[0] for key in keys])))
@@ -225,6 +237,7 @@ _ACTS = {
     "plan lines": _erase_lines,
     "feed rows": _erase_feed_rows,
     "quarantined rows": _erase_quarantine,
+    "events": _erase_events,
     "known people": _forget_people,
     "departures": _erase_departures,
     "batch rows": _erase_batch_rows,

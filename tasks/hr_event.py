@@ -12,11 +12,12 @@ from config.errors import InputRefused
 from config.site_mappings import FeedMapping
 from config.site_policy import read_mapping
 from connectors.errors import ConnectorError, NotAllowed, Retryable
-from connectors.hr_json import as_events, by_field, open_people, stamped
+from connectors.hr_json import as_events, by_field, open_people, said_by, stamped
 from connectors.tokens import Tokens
 from connectors.workflow_callbacks import resume
 from datasets.feeds import BadRow, GoodRow
-from engine import events, feeds, requests
+from engine import departures, events, feeds, requests
+from engine.life import completed
 from engine.opening import app_registration
 from engine.runtime import utc_now
 from tasks.presets import READ
@@ -42,7 +43,7 @@ def read_event(request_id: str, event_id: str) -> str:
         rules = mapping_of(work, event.door)
         rows = _known_to_entra(work, event.rows) if event.door == "workflow" else event.rows
         read = open_people(stamped(rows, rules, event_id, event.received_at.isoformat()), rules, f"event {event_id}")
-        found = list(read.rows())
+        found = _completed(work, list(read.rows()), [said_by(row, rules) for row in rows], event.door)
         _record(work, request_id, event, rules, found)
         with work.database.write() as connection:
             requests.warn(connection, request_id, read.warnings)
@@ -122,8 +123,27 @@ def _record(
         feeds.check_events(connection, feed_id, feeds.people_of(connection, feed_id))
 
 
+def _completed(
+    work: Work, found: Sequence[GoodRow | BadRow], said: Sequence[frozenset[str]], door: str
+) -> list[GoodRow | BadRow]:
+    """Add to each person what HR said before and the sender does not speak of; line 1 is the first of `said`."""
+    ids = [row.person.employee_id for row in found if isinstance(row, GoodRow)]
+    with work.database.read() as connection:
+        known = departures.known(connection, ids)
+    today, says_leave = utc_now().date(), door == "events"
+    made: list[GoodRow | BadRow] = []
+    for row in found:
+        before = known.get(row.person.employee_id) if isinstance(row, GoodRow) else None
+        if isinstance(row, BadRow) or before is None:
+            made.append(row)
+            continue
+        person = completed(row.person, said[row.line - 1], before.person, today, says_leave=says_leave)
+        made.append(row._replace(person=person))
+    return made
+
+
 def _known_to_entra(work: Work, rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Give what Entra knows of the people a workflow is about; whom it does not know stays as it is named."""
+    """Give what Entra knows of the people a workflow is about; where it has nothing, HR's word stands."""
     ids = [row["id"] for row in rows]
     with work.runtime() as runtime:
         known = runtime.systems.graph.users_by_ids(ids)
@@ -133,12 +153,12 @@ def _known_to_entra(work: Work, rows: Sequence[Mapping[str, str]]) -> list[dict[
         if user is None:
             raise NotAllowed(f"Entra knows no user {row['id']} ; look at the workflow")
         cells = {
-            "employee_id": user.employee_id,
             "upn": user.user_principal_name,
             "display_name": user.display_name,
             "department": user.department,
             "company": user.company_name,
             "usage_location": user.usage_location,
         }
-        found.append({name: text or "" for name, text in cells.items()} | {"status": row["status"]})
+        said = {name: text for name, text in cells.items() if text}
+        found.append({"employee_id": user.employee_id or "", "status": row["status"]} | said)
     return found

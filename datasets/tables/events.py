@@ -15,12 +15,12 @@ events = Table(
     Column("is_verified", Boolean, nullable=False),
     Column("key", String(300), nullable=False),  # what the sender calls it; the same key is the same event
     Column("digest", String(64), nullable=False),
-    Column("rows", Json, nullable=True),  # forgotten once they are a feed
+    Column("rows", Json, nullable=True),  # forgotten once they took effect
     Column("answer", Json, nullable=False),
     Column("callback", Text, nullable=False),
     Column("callback_state", String(20), nullable=False),  # none, due, sent, failed
     Column("callback_attempts", Integer, nullable=False),
-    Column("state", String(20), nullable=False),  # received, started, finished, refused, failed
+    Column("state", String(20), nullable=False),  # received, started, finished, refused, failed, retried
     Column("attempts", Integer, nullable=False),
     Column("message", Text, nullable=False),
     Column("run_id", String(40), nullable=False),
@@ -36,9 +36,11 @@ scim_users = Table(
     Column("id", String(40), primary_key=True),
     Column("user_name", String(300), nullable=False, unique=True),  # folded: user names have no case
     Column("external_id", String(300), nullable=False),
+    Column("employee_id", String(300), nullable=False, server_default=""),
     Column("resource", Json, nullable=False),
     Column("version", Integer, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),
     Index("ix_scim_users_external_id", "external_id"),
+    Index("ix_scim_users_employee_id", "employee_id"),
 )

@@ -37,7 +37,7 @@ def test_payloads_and_effects_go_and_the_proof_stays(database: Database) -> None
     write_journal(database, streams=10, changes=2)
     assert erase(database, 4) == {
         "effects": 10, "entries": 20, "plan changes": 0, "plan lines": 0, "feed rows": 0, "quarantined rows": 0,
-        "known people": 0, "departures": 0, "batch rows": 0, "number history": 0,
+        "events": 0, "known people": 0, "departures": 0, "batch rows": 0, "number history": 0,
     }  # fmt: skip
     with database.read() as connection:
         proof = verify(connection)

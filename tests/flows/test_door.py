@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ import pytest
 from config.errors import InputRefused
 from config.settings import read_settings
 from connectors.errors import Unreachable
+from datasets.people import Person
 from deployments.door import make_app
 from deployments.door_guard import Guard, secret_of
 from deployments.listen import main
 from deployments.watcher import Outage, Outcome, Standing
-from engine import events
+from engine import departures, events
+from engine.departures import Known
+from engine.runtime import utc_now
 from tests.fakes.checkout import ROOT
 from tests.fakes.doors import BEARER, ENVIRONMENT, SECRET, Client, OpenDoor, open_door
 from tests.fakes.flow_site import FlowSite
@@ -48,6 +52,24 @@ def test_people_of_an_event_become_phone_users(door: OpenDoor) -> None:
     door.look()
     assert set(door.site.phones()) == {"id-1", "id-2"}
     assert [(event.state, event.rows) for event in door.events()] == [("finished", None)]
+
+
+def test_what_an_event_does_not_name_stays(door: OpenDoor) -> None:
+    """A workflow and an event with few columns wipe no site, no manager and no date that HR gave before."""
+    tenant, last = door.site.tenant, utc_now().date() + timedelta(days=30)
+    known = Person(employee_id="00001", location="Vienna", usage_location="AT", termination_date=last)
+    with door.work.database.write() as connection:
+        departures.remember(connection, Known(known, "f-0", 1), utc_now())
+    data = {"subject": {"id": next(iter(tenant.users))}, "taskProcessingResult": {"id": "r1"}}
+    assert door.client.post("/workflows/mover", json={"data": data}, headers=BEARER).status_code == 202
+    door.look()
+    door.send({"Id": "00001", "Department": "Finance"})
+    door.look()
+    with door.work.database.read() as connection:
+        found = departures.known(connection, ["00001"])["00001"]
+    assert door.states() == ["finished", "finished"]
+    assert (found.person.location, found.changed_site, found.person.termination_date) == ("Vienna", False, last)
+    assert (found.person.department, found.person.usage_location) == ("Finance", "AT")
 
 
 def test_the_same_key_is_the_same_event(door: OpenDoor) -> None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app
+from config.errors import InputRefused
 from datasets.feeds import Outcome
+from datasets.people import Person, Status
 from datasets.scim import ScimError, parse_filter, person_of
 from datasets.scim_patch import patched
-from engine import feeds
+from engine import departures, feeds
+from engine.departures import Known
 from engine.events import feed_of
+from engine.runtime import utc_now
 from tests.fakes.doors import ENTERPRISE, ENVIRONMENT, OpenDoor, open_door, scim_user
 from tests.fakes.flow_site import FlowSite
 
@@ -23,6 +30,18 @@ def door(at_site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoo
         monkeypatch.setenv(name, value)
     with open_door(at_site) as opened:
         yield opened
+
+
+def remember(door: OpenDoor, person: Person) -> None:
+    """Let HR have said this of somebody before."""
+    with door.work.database.write() as connection:
+        departures.remember(connection, Known(person, "f-0", 1), utc_now())
+
+
+def known_of(door: OpenDoor, employee_id: str) -> Known:
+    """Give what HR said last of somebody."""
+    with door.work.database.read() as connection:
+        return departures.known(connection, [employee_id])[employee_id]
 
 
 def test_a_user_lives_from_hire_to_leave(door: OpenDoor) -> None:
@@ -89,7 +108,7 @@ def test_a_bulk_is_one_event(door: OpenDoor) -> None:
     assert [each["status"] for each in answer["Operations"]] == ["201", "201", "400", "200", "409", "400"]
     assert answer["Operations"][2]["response"]["scimType"] == "invalidValue"
     (event,) = door.events()
-    assert [(row["employee_id"], row["job_title"]) for row in event.rows] == [("00001", "CEO"), ("00002", "")]
+    assert [(row["employee_id"], row.get("job_title")) for row in event.rows] == [("00001", "CEO"), ("00002", None)]
     door.look()
     assert set(door.site.phones()) == {"id-1", "id-2"}
 
@@ -204,3 +223,95 @@ def test_a_leaver_leaves(door: OpenDoor) -> None:
     with door.work.database.read() as connection:
         (row,) = feeds.rows_with(connection, feed_of(door.events()[-1].id), list(Outcome), 10)
     assert "next: forward on" in row.reason
+
+
+def test_a_refused_operation_of_a_bulk_takes_no_effect(door: OpenDoor) -> None:
+    """A name that is taken is 409: neither the hire nor the change of the other operations' user is in the event."""
+    door.scim("POST", "/Users", scim_user("00001"))
+    user_id = door.scim("POST", "/Users", scim_user("00002")).json()["id"]
+    taken = scim_user("00003") | {"userName": "u00001@contoso.com"}
+    moved = scim_user("00002", title="CEO") | {"userName": "u00001@contoso.com"}
+    operations = [
+        {"method": "POST", "path": "/Users", "bulkId": "taken", "data": taken},
+        {"method": "PUT", "path": f"/Users/{user_id}", "data": moved},
+        {"method": "POST", "path": "/Users", "bulkId": "good", "data": scim_user("00004")},
+    ]
+    answer = door.scim("POST", "/Bulk", {"Operations": operations}).json()
+    assert [each["status"] for each in answer["Operations"]] == ["409", "409", "201"]
+    assert [row["employee_id"] for row in door.events()[-1].rows] == ["00004"]
+
+
+def test_one_employee_works_under_one_user(door: OpenDoor) -> None:
+    """A second user for somebody active is 409; a rename is a change of userName, or delete and create in a bulk."""
+    old = door.scim("POST", "/Users", scim_user("00001")).json()["id"]
+    renamed = scim_user("00001") | {"userName": "ada@contoso.com"}
+    refused = door.scim("POST", "/Users", renamed)
+    assert (refused.status_code, refused.json()["scimType"]) == (409, "uniqueness")
+    assert old in refused.json()["detail"]
+    operations = [
+        {"method": "DELETE", "path": f"/Users/{old}"},
+        {"method": "POST", "path": "/Users", "bulkId": "new", "data": renamed},
+    ]
+    answer = door.scim("POST", "/Bulk", {"Operations": operations}).json()
+    assert [each["status"] for each in answer["Operations"]] == ["204", "201"]
+    (row,) = door.events()[-1].rows
+    assert (row["upn"], row["status"]) == ("ada@contoso.com", "active")
+
+
+def test_a_user_who_was_replaced_says_nothing_more(door: OpenDoor) -> None:
+    """Once somebody is active under another user, changing or deleting the old one lets nobody leave."""
+    old = door.scim("POST", "/Users", scim_user("00001")).json()["id"]
+    off = {"Operations": [{"op": "replace", "path": "active", "value": False}]}
+    door.scim("PATCH", f"/Users/{old}", off)
+    door.scim("POST", "/Users", scim_user("00001") | {"userName": "ada@contoso.com"})
+    assert door.scim("PUT", f"/Users/{old}", scim_user("00001", active=False, title="CEO")).status_code == 200
+    on = {"Operations": [{"op": "replace", "path": "active", "value": True}]}
+    assert door.scim("PATCH", f"/Users/{old}", on).status_code == 409
+    assert door.scim("DELETE", f"/Users/{old}").status_code == 204
+    assert [event.rows[0]["status"] for event in door.events()] == ["active", "terminated", "active"]
+
+
+def test_the_employee_number_of_a_user_stays(door: OpenDoor) -> None:
+    """Another number would leave the first employee behind for ever: it is refused, as the schema says."""
+    user_id = door.scim("POST", "/Users", scim_user("00001")).json()["id"]
+    operation = {"op": "replace", "path": f"{ENTERPRISE}:employeeNumber", "value": "00002"}
+    refused = door.scim("PATCH", f"/Users/{user_id}", {"Operations": [operation]})
+    assert (refused.status_code, refused.json()["scimType"]) == (400, "mutability")
+    assert door.scim("GET", f"/Users/{user_id}").json()[ENTERPRISE]["employeeNumber"] == "00001"
+    assert len(door.events()) == 1
+
+
+def test_what_scim_does_not_say_stays_as_hr_said_it(door: OpenDoor) -> None:
+    """Site, dates, manager and leave are kept; what the client took away is gone."""
+    user_id = door.scim("POST", "/Users", scim_user("00001", title="CEO")).json()["id"]
+    door.look()
+    last = utc_now().date() + timedelta(days=30)
+    told = {"location": "Vienna", "manager_employee_id": "00002", "termination_date": last, "job_title": "CEO"}
+    remember(door, Person(employee_id="00001", status=Status.LEAVE, cost_center="7", usage_location="AT", **told))
+    door.scim("PUT", f"/Users/{user_id}", scim_user("00001", displayName="Ada"))
+    door.look()
+    assert door.states() == ["finished", "finished"]
+    found = known_of(door, "00001")
+    assert found.changed_site is False
+    person = found.person
+    assert (person.display_name, person.job_title, person.department) == ("Ada", "", "Sales")
+    assert (person.location, person.manager_employee_id, person.cost_center) == ("Vienna", "00002", "7")
+    assert (person.termination_date, person.status) == (last, Status.LEAVE)
+
+
+def test_a_refused_leaver_is_tried_again(door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user is inactive already and the client sends nothing more: the event itself comes in again, once."""
+    user_id = door.scim("POST", "/Users", scim_user("00001")).json()["id"]
+    door.look()
+    monkeypatch.setenv("CALLWRIGHT_FEED__LEAVERS", "0")
+    door.scim("PATCH", f"/Users/{user_id}", {"Operations": [{"op": "replace", "path": "active", "value": False}]})
+    door.look()
+    assert door.states() == ["finished", "refused"]
+    monkeypatch.delenv("CALLWRIGHT_FEED__LEAVERS")
+    refused = door.events()[-1].id
+    assert CliRunner().invoke(app, ["events", "retry", refused]).exit_code == 0
+    door.look()
+    assert sorted(door.states()) == ["finished", "finished", "retried"]
+    assert known_of(door, "00001").person.status == Status.TERMINATED
+    again = CliRunner().invoke(app, ["events", "retry", refused])
+    assert isinstance(again.exception, InputRefused)
