@@ -12,7 +12,7 @@ from cli.acts import quietly
 
 if TYPE_CHECKING:
     from config.site_policy import SitePolicy
-    from engine.template_preview import Join
+    from engine.group_members import Join
 
 app = typer.Typer(help="Look at lifecycle templates and their versions.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -135,7 +135,7 @@ def preview(
 
 def _join(text: str) -> Join:
     from config.errors import InputRefused
-    from engine.template_preview import Join
+    from engine.group_members import Join
 
     group, is_pair, into = text.partition("=")
     if not (is_pair and group and into):

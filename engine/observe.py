@@ -75,7 +75,7 @@ def situations(
     members = members_of(runtime, groups_of(templates)) if members is None else members
     chosen = [_choice(row, accounts, members, templates) for row in rows]
     voices, unreadable = read_voices(systems.teams, list(dict.fromkeys(account.id for account in found)))
-    ad = _directory_users(runtime, found, chosen)
+    ad = directory_users(runtime, found, (template for template, _ in chosen))
     owned = [accounts.get(row.person.employee_id, []) for row in rows]
     with runtime.database.read() as connection:
         deletions = departures.deletions(connection, found)
@@ -126,11 +126,12 @@ def _objects_of(account: DirectoryUser) -> tuple[str, str]:
     return user_owner(account.id), f"ad:{account.on_premises_sam_account_name}"
 
 
-def _directory_users(
-    runtime: Runtime, accounts: Sequence[DirectoryUser], chosen: Iterable[tuple[LifecycleTemplate | None, str]]
-) -> dict[str, AdUser]:
+def directory_users(
+    runtime: Runtime, accounts: Sequence[DirectoryUser], chosen: Iterable[LifecycleTemplate | None]
+) -> Mapping[str, AdUser]:
+    """Read what the directory has of these accounts, by name, if one of the templates looks at it or writes there."""
     directory = runtime.systems.directory
-    if directory is None or not any(template and _needs_directory(template) for template, _ in chosen):
+    if directory is None or not any(template and _needs_directory(template) for template in chosen):
         return {}
     names = (account.on_premises_sam_account_name for account in accounts)
     return directory.users([name for name in names if name])

@@ -47,6 +47,9 @@ class GraphSystem(Protocol):
     def member_ids(self, group: str) -> frozenset[str] | None:
         """Read the ids of all members of a group by name or id, nested groups expanded; None for an unknown group."""
 
+    def group_id(self, group: str) -> str | None:
+        """Give the object id of a group by name or id; None for an unknown name."""
+
     def groups_of_user(self, user_id: str) -> list[DirectoryGroup]:
         """Read the groups that a user is in directly."""
 

@@ -18,23 +18,15 @@ from config.site_policy import SitePolicy
 from datasets.templates import choose_template
 from engine import feed_people, movers
 from engine.drift import Difference, check, terms_of
-from engine.group_members import members_of
+from engine.group_members import Join, as_joined, members_of
 from engine.lives import Lives
-from engine.observe import Row, calling_of, groups_of, situations
+from engine.observe import Row, calling_of, directory_users, groups_of, in_groups, situations
 from engine.onboarding import Situation
 from engine.pool_terms import pool_terms, refuse_unknown_pools
 from engine.runtime import Runtime
 
 MOST_GROUPS = 64
 FEED = "the next feed"
-
-
-@dataclass(frozen=True)
-class Join:
-    """A group, all of whose members would be members of another one too."""
-
-    group: str
-    into: str
 
 
 @dataclass(frozen=True)
@@ -75,17 +67,22 @@ def _as_after(runtime: Runtime, after: SitePolicy, joins: Sequence[Join], now: S
     """Choose everybody's template anew, as if the groups had been joined already."""
     named = groups_of(after.templates)
     members = members_of(runtime, {*named, *(name for join in joins for name in (join.group, join.into))})
-    for join in joins:
-        members[join.into] |= members[join.group]
-    found = []
-    for each in now:
-        ids = {account.id for account in each.accounts}
-        groups = [name for name, inside in members.items() if ids & inside]
-        choice = choose_template(each.person, groups, after.templates)
-        calling = calling_of(runtime, choice.template, each.voice)
-        chosen = replace(each, template=choice.template, why=choice.why, calling=calling)
-        found.append(replace(chosen, in_groups=frozenset(groups)))
-    return found
+    members = as_joined(runtime, members, joins)
+    groups = [in_groups(each.accounts, members) for each in now]
+    choices = [choose_template(each.person, mine, after.templates) for each, mine in zip(now, groups, strict=True)]
+    accounts = [account for each in now for account in each.accounts]
+    ad = directory_users(runtime, accounts, (choice.template for choice in choices))
+    return [
+        replace(
+            each,
+            template=choice.template,
+            why=choice.why,
+            calling=calling_of(runtime, choice.template, each.voice),
+            ad=ad.get(each.account.on_premises_sam_account_name or "") if each.account else None,
+            in_groups=mine,
+        )
+        for each, choice, mine in zip(now, choices, groups, strict=True)
+    ]
 
 
 def _wanted(runtime: Runtime, site: SitePolicy, seen: Sequence[Situation]) -> list[Difference]:

@@ -18,12 +18,13 @@ from engine import feeds, plan_store
 from engine.apply import apply_chunk, chunks, start
 from engine.drift import Difference, Rules
 from engine.drift_run import SHOWN, plan_drift
+from engine.group_members import Join
 from engine.invert import invert
 from engine.observe import Row
 from engine.plan import Line, LineState, Plan
 from engine.resolve import Waits, resolve
 from engine.runtime import Runtime
-from engine.template_preview import Join, preview
+from engine.template_preview import preview
 from tests.fakes.plans import fresh, runtime_on
 from tests.fakes.sites import PHONES, site
 from tests.fakes.tenant import START, FakeTenant

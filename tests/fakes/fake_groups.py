@@ -22,6 +22,10 @@ class FakeGroups:
         members = self._tenant.groups.get(group)
         return None if members is None else frozenset(members)
 
+    def group_id(self, group: str) -> str | None:
+        """Give the id of a group, which is its name."""
+        return group if group in self._tenant.groups else None
+
     def groups_of_user(self, user_id: str) -> list[DirectoryGroup]:
         """Read the groups that a user is in without another one in between."""
         groups, nested = self._tenant.groups, self._tenant.nested
