@@ -123,7 +123,8 @@ def preview_and_apply(summary: Mapping[str, Any], *, dry_run: bool, yes: bool, a
         output.note(f"nothing was changed ; apply it with: ./callwright plan apply {plan_id}")
         report(summary, as_json=as_json)
         return
-    report(acts.run(APPLY, {"plan_id": plan_id}), as_json=as_json)
+    warned = {"warnings": summary["warnings"]} if summary.get("warnings") else {}
+    report(warned | acts.run(APPLY, {"plan_id": plan_id}), as_json=as_json)
 
 
 def typed(name: str) -> Person:

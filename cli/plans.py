@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 PlanId = Annotated[str, typer.Argument(help="The plan's id, as 'plan list' shows it.")]
 DIFFERENCES = ("user", "attribute", "here", "there")
 LISTED = ("id", "created_at", "state", "lines", "counts")
+MOST_WARNINGS = 5
 LINES = ("line", "user", "state", "does", "reason")
 
 
@@ -61,11 +63,18 @@ def show_plan(plan_id: PlanId, as_json: Json = False) -> None:
         return
     who = [f"{each['person_name']}{'' if each['verified'] else ' (unverified)'}: {each['reason']}" for each in given]
     facts = {"users": found.users, "does": dict(found.kinds), "lines": dict(found.states), "look at": found.risks}
+    facts |= {"warnings": _warnings(lines)}
     output.pairs(header | facts | {"needs approval, because": reasons, "approved by": who})
     worst_first = sorted(
         lines, key=lambda line: line.line not in {*found.destructive, *found.irreversible, *found.vips}
     )
     output.show([_as_row(line) for line in worst_first], LINES, json_wanted=False, empty="the plan has no lines")
+
+
+def _warnings(lines: Sequence[StoredLine]) -> list[str]:
+    """Give the commonest of what lines have to say beside what they do, with how many say it."""
+    told = Counter(str(line.source["warnings"]) for line in lines if line.source.get("warnings"))
+    return [f"{number} × {text}" for text, number in told.most_common(MOST_WARNINGS)]
 
 
 @app.command("diff")

@@ -193,16 +193,21 @@ def discard(database: Database, plan_id: str, now: datetime) -> int:
     its next visit plans anew.
     """
     with database.write() as connection:
-        header = plan_store.locked_header(connection, plan_id)
-        state = header.state
-        if state != "planned":
-            raise InputRefused(f"plan {plan_id} is {state}", remedy="only a plan that was not started can be discarded")
-        for line in plan_store.load_lines(connection, plan_id):
-            if line.state in OPEN_LINES:
-                line.state, line.reason = LineState.DISCARDED, "the plan was discarded"
-                plan_store.set_line(connection, line)
-            if line.source.get("deletion"):
-                departures.forget_deletion(connection, str(line.source["deletion"]), header.request_id, now)
-        given_back = inventory.give_back_plan(connection, plan_id, now)
-        plan_store.set_plan_state(connection, plan_id, "discarded")
+        return discard_in(connection, plan_id, now)
+
+
+def discard_in(connection: Connection, plan_id: str, now: datetime) -> int:
+    """Do what `discard` does, in the caller's transaction."""
+    header = plan_store.locked_header(connection, plan_id)
+    if header.state != "planned":
+        what = f"plan {plan_id} is {header.state}"
+        raise InputRefused(what, remedy="only a plan that was not started can be discarded")
+    for line in plan_store.load_lines(connection, plan_id):
+        if line.state in OPEN_LINES:
+            line.state, line.reason = LineState.DISCARDED, "the plan was discarded"
+            plan_store.set_line(connection, line)
+        if line.source.get("deletion"):
+            departures.forget_deletion(connection, str(line.source["deletion"]), header.request_id, now)
+    given_back = inventory.give_back_plan(connection, plan_id, now)
+    plan_store.set_plan_state(connection, plan_id, "discarded")
     return len(given_back)

@@ -160,17 +160,22 @@ def note_plan(connection: Connection, batch_id: str, wave: int, plan_id: str) ->
 
 
 def note_undo(connection: Connection, batch_id: str, wave: int, plan_id: str) -> None:
-    """Note the plan that takes a wave back."""
+    """Note the plan that takes a wave back, for those whom it takes back."""
     connection.execute(
         insert(batch_plans).values(plan_id=plan_id, batch_id=batch_id, wave=wave, kind="undo", forgiven=0)
     )
-    _set_plan(connection, batch_id, wave, undo_plan_id=plan_id)
+    taken_back = select(plan_lines.c.object).where(plan_lines.c.plan_id == plan_id)
+    here = _members(batch_id, wave) & _OBJECT.in_(taken_back)
+    connection.execute(update(batch_users).where(here).values(undo_plan_id=plan_id))
 
 
 def _set_plan(connection: Connection, batch_id: str, wave: int, **values: str | None) -> None:
+    connection.execute(update(batch_users).where(_members(batch_id, wave)).values(values))
+
+
+def _members(batch_id: str, wave: int) -> ColumnElement[bool]:
     c = batch_users.c
-    here = (c.batch_id == batch_id) & (c.wave == wave) & c.user_id.is_not(None)
-    connection.execute(update(batch_users).where(here).values(values))
+    return and_(c.batch_id == batch_id, c.wave == wave, c.user_id.is_not(None))
 
 
 def forget_plan(connection: Connection, batch_id: str, wave: int) -> None:

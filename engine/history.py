@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -67,9 +67,10 @@ def done_in(connection: Connection, plan_ids: Iterable[str]) -> list[Done]:
     return _done_where(connection, journal.c.plan_id.in_(list(plan_ids)))
 
 
-def done_to(connection: Connection, objects: Iterable[str]) -> list[Done]:
-    """Read what was ever carried out and verified for these objects, in the order in which it happened."""
-    return _done_where(connection, plan_lines.c.object.in_(list(objects)))
+def done_to(connection: Connection, objects: Iterable[str], plan_ids: Collection[str] | None = None) -> list[Done]:
+    """Read what was ever, or in these plans, carried out and verified for these objects, as it happened."""
+    which = plan_lines.c.object.in_(list(objects))
+    return _done_where(connection, which if plan_ids is None else which & plan_lines.c.plan_id.in_(plan_ids))
 
 
 def _done_where(connection: Connection, which: ColumnElement[bool]) -> list[Done]:

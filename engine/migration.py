@@ -24,7 +24,6 @@ from engine.number_lines import assigning, writing_back
 from engine.onboarding import ChosenNumber
 from engine.readers import Observed, directory_value, is_teams_only, skype_value, voice_value
 
-NOT_RESTORED = "contacts and meetings do not come back: they stay in Teams, converted meetings stay Teams meetings"
 REASON = "batch"
 
 

@@ -17,6 +17,7 @@ from engine.conditions import LINE_RELEASED, ON_PREMISES, TEAMS_ONLY
 from engine.readers import Observed
 
 Key = tuple[str, str]
+NOT_RESTORED = "contacts and meetings do not come back: they stay in Teams, converted meetings stay Teams meetings"
 
 
 @dataclass(frozen=True)

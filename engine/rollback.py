@@ -6,7 +6,7 @@ Where somebody changed a value later, that value is reported and left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -16,12 +16,12 @@ from sqlalchemy import Connection
 from config.errors import InputRefused
 from datasets.inventory import NumberState
 from datasets.numbering import PhoneNumber
-from engine import history, inventory, plan_store
+from engine import history, inventory, plan_store, requests
 from engine.change import Change, Effect
 from engine.converge import Key, NumberTerms, Target, converge
 from engine.history import Done
 from engine.invert import invert
-from engine.moving import journey_of
+from engine.moving import NOT_RESTORED, journey_of
 from engine.overlay import recent_effects
 from engine.plan import Line, LineState, Plan
 from engine.readers import Observed, Reader
@@ -79,6 +79,7 @@ class _Sum:
 
     label: str
     state: Observed
+    back: Collection[Key]  # values that are what they were before: taken back by an earlier plan
     problems: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
 
@@ -87,17 +88,28 @@ def plan_rollback(runtime: Runtime, request_id: str, choice: Choice, terms: Term
     """Plan to take back what is chosen and store the plan; gives its id. Raises InputRefused."""
     with runtime.database.read() as connection:
         chosen = _chosen(connection, choice)
-    live = observe(runtime, (effect for done in chosen for effect in done.effects))
+    live = observe_done(runtime, chosen)
     with runtime.database.write() as connection:
-        store = PlanBuilder(connection, runtime, request_id, terms)
-        for obj in dict.fromkeys(done.object for done in chosen):
-            mine = [done for done in chosen if done.object == obj]
-            found = _taken_back(connection, mine, live)
-            goal = Goal(
-                obj, found.label, found.state, live, "undone", {"undoes": list[JsonValue](found.names), "named": True}
-            )
-            store.add(goal, history.terms_of(mine, live), found.problems)
-        return store.save()
+        builder = PlanBuilder(connection, runtime, request_id, terms)
+        take_back(builder, chosen, live)
+        return builder.save()
+
+
+def take_back(builder: PlanBuilder, chosen: Iterable[Done], live: Observed) -> None:
+    """Add the lines that take these changes back, object by object; they are given in the order of their making."""
+    by_object: dict[str, list[Done]] = {}
+    for done in chosen:
+        by_object.setdefault(done.object, []).append(done)
+    for obj, mine in by_object.items():
+        found = _taken_back(builder.connection, mine, live)
+        source: dict[str, JsonValue] = {"undoes": list[JsonValue](found.names), "named": True}
+        goal = Goal(obj, found.label, found.state, live, "undone", source)
+        builder.add(goal, history.terms_of(mine, live), found.problems)
+
+
+def observe_done(runtime: Runtime, chosen: Iterable[Done]) -> Observed:
+    """Read the present values of what these changes touched."""
+    return observe(runtime, (effect for done in chosen for effect in done.effects))
 
 
 def _chosen(connection: Connection, choice: Choice) -> list[Done]:
@@ -123,7 +135,8 @@ def observe(runtime: Runtime, effects: Iterable[Effect]) -> Observed:
 
 def _taken_back(connection: Connection, chosen: Sequence[Done], live: Observed) -> _Sum:
     """Take the changes of one object back in thought, the last one first."""
-    found = _Sum(chosen[-1].label, {})
+    first = {effect.key_pair: effect.before for done in reversed(chosen) for effect in done.effects}
+    found = _Sum(chosen[-1].label, {}, {key for key, value in first.items() if key in live and live[key] == value})
     for done in reversed(chosen):
         try:
             inverse = invert(_change(done))
@@ -144,7 +157,11 @@ def _step(connection: Connection, found: _Sum, done: Done, effects: Sequence[Eff
     state = live | found.state
     # Whose a number is now is asked when it is claimed, where others can be offered in its place.
     own = [effect for effect in effects if not effect.object.startswith("number:")]
-    moved = [effect for effect in own if state.get(effect.key_pair) not in (effect.before, effect.after)]
+    moved = [
+        effect
+        for effect in own
+        if state.get(effect.key_pair) not in (effect.before, effect.after) and effect.key_pair not in found.back
+    ]
     for effect in moved:
         whose = history.last_change(connection, effect.key_pair, done.at)
         value = state.get(effect.key_pair)
@@ -170,9 +187,9 @@ class PlanBuilder:
     """Collects lines for goals, claims the numbers they need, and stores the plan; all in one transaction."""
 
     def __init__(self, connection: Connection, runtime: Runtime, request_id: str, terms: Terms) -> None:
-        self._connection, self._now = connection, runtime.now()
+        self.connection, self._now = connection, runtime.now()
         self._terms, self._request_id = terms, request_id
-        self.plan_id, self._lines = new_id("p"), list[Line]()
+        self.plan_id, self.lines = new_id("p"), list[Line]()
 
     def add(self, goal: Goal, numbers: dict[str, NumberTerms], problems: Iterable[str]) -> None:
         """Add the line that leads to a goal, and one that names what cannot be done."""
@@ -190,25 +207,28 @@ class PlanBuilder:
         user_id = goal.object.removeprefix("user:")
         way = converge(Target(user_id, wanted, goal.live, reason, until, numbers))
         if way.changes:
-            values = {"object": goal.object, "label": goal.label, "success": goal.success, "source": goal.source}
-            self._lines.append(Line.model_validate(values | {"changes": way.changes}))
+            warned = {"warnings": NOT_RESTORED} if any(each.kind == "move_to_pool" for each in way.changes) else {}
+            source = goal.source | warned
+            values = {"object": goal.object, "label": goal.label, "success": goal.success, "source": source}
+            self.lines.append(Line.model_validate(values | {"changes": way.changes}))
         if told or way.problems:
             self._refuse(goal, [*told, *way.problems])
 
     def save(self) -> str:
         """Store the plan and give its id."""
-        plan = Plan(id=self.plan_id, request_id=self._request_id, lines=tuple(self._lines))
-        plan_store.save(self._connection, plan, self._now)
+        plan = Plan(id=self.plan_id, request_id=self._request_id, lines=tuple(self.lines))
+        plan_store.save(self.connection, plan, self._now)
+        requests.warn(self.connection, self._request_id, warnings_of(self.lines))
         return self.plan_id
 
     def _refuse(self, goal: Goal, problems: Sequence[str]) -> None:
         reason = "; ".join(dict.fromkeys(problems))
         values = {"object": goal.object, "label": goal.label, "success": goal.success, "source": goal.source}
-        self._lines.append(Line.model_validate(values | {"state": LineState.REFUSED, "reason": reason}))
+        self.lines.append(Line.model_validate(values | {"state": LineState.REFUSED, "reason": reason}))
 
     def _busy(self, obj: str) -> str | None:
         """Give a plan that sent something for this object and has not come to its end."""
-        lines = plan_store.open_lines(self._connection, [obj])
+        lines = plan_store.open_lines(self.connection, [obj])
         return next((line.plan_id for line in lines if plan_store.has_sent(line)), None)
 
     def _claim(self, obj: str, wanted: Observed, live: Observed) -> list[str]:
@@ -226,21 +246,26 @@ class PlanBuilder:
 
     def _refusal(self, obj: str, number: PhoneNumber, holder: JsonValue) -> str:
         """Claim a number, or say why it cannot be had."""
-        known = inventory.find(self._connection, number)
+        known = inventory.find(self.connection, number)
         is_claimed = known is not None and known.state == NumberState.CLAIMED
         if holder is not None and f"user:{holder}" != obj and not is_claimed:
-            inventory.record_assigned(self._connection, number, owner=f"user:{holder}", now=self._now)
+            inventory.record_assigned(self.connection, number, owner=f"user:{holder}", now=self._now)
         until = self._now + self._terms.claim
         try:
-            inventory.claim_named(self._connection, number, plan_id=self.plan_id, owner=obj, until=until, now=self._now)
+            inventory.claim_named(self.connection, number, plan_id=self.plan_id, owner=obj, until=until, now=self._now)
         except InputRefused as error:
             return str(error)
         return ""
 
     def _alternatives(self, number: PhoneNumber) -> str:
-        pool = inventory.pool_of(self._connection, number)
-        free = inventory.free_page(self._connection, pool, None, 3) if pool else []
+        pool = inventory.pool_of(self.connection, number)
+        free = inventory.free_page(self.connection, pool, None, 3) if pool else []
         return f" ; free in pool {pool}: {', '.join(each.e164 for each in free)}" if free else ""
+
+
+def warnings_of(lines: Iterable[Line]) -> list[str]:
+    """Give what lines have to say beside what they do, each sentence once."""
+    return list(dict.fromkeys(str(line.source["warnings"]) for line in lines if line.source.get("warnings")))
 
 
 def _immovable(goal: Goal, told: Sequence[str]) -> str | None:

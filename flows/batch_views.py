@@ -60,6 +60,16 @@ def show_plan(batch: str, wave: int, plan_id: str, lines: Sequence[Mapping[str, 
     presentation.show_table("batch-plan", lines, text)
 
 
+def show_undo(batch: str, wave: int, plan_id: str, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Show the plan that takes a wave back, and what does not come back with it."""
+    lost = "; ".join(dict.fromkeys(str(line["worth a look"]) for line in lines if line["worth a look"]))
+    text = (
+        f"Wave {wave} of {batch} goes back: `{plan_id}`.{f' Mind: {lost}.' if lost else ''} "
+        f"Look at the whole with `./callwright plan show {plan_id}`. The first {len(lines)} lines:"
+    )
+    presentation.show_table("batch-undo-plan", lines, text)
+
+
 def show_preflight(summary: Mapping[str, Any]) -> None:
     """Show the reasons of a preflight with their remedies, and the first users that are blocked."""
     counts = summary["counts"]

@@ -205,7 +205,9 @@ def undo_story(request: UndoRequest, run: Run, actor: Actor) -> dict[str, Any]:
     """Plan to take a wave back and, unless it is a dry run, do it. Raises InputRefused or ConnectorError."""
 
     def plan(request_id: str) -> str:
-        return run(stages.undo, request_id, request.batch, request.wave)
+        plan_id = run(stages.undo, request_id, request.batch, request.wave)
+        batch_views.show_undo(request.batch, request.wave, plan_id, run(stages.show_plan, plan_id))
+        return plan_id
 
     return acting.act(UNDO, request, run, actor, plan)[0]
 

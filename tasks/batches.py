@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import JsonValue
 from sqlalchemy import Connection
 
-from config.errors import InputRefused
 from datasets.batch_steps import Act, Step
 from datasets.batches import BatchOptions
 from engine import (
@@ -28,11 +27,11 @@ from engine.apply import Chunk, apply_chunk, discard, start
 from engine.approvals import ApprovalMissing
 from engine.batch_names import refuse_unknown
 from engine.batch_sources import Source
+from engine.batch_undo import plan_undo
 from engine.leases import LeaseHeld
 from engine.migration_plan import plan_wave
 from engine.migration_terms import WaveTerms
 from engine.outages import unreachable
-from engine.rollback import Choice, plan_rollback
 from engine.runtime import Runtime, utc_now
 from tasks.plans import terms_of
 from tasks.policy_waves import Part, with_policies
@@ -168,6 +167,7 @@ def show_plan(plan_id: str) -> Sequence[Mapping[str, Any]]:
             "state": line.state.value,
             "reason": line.reason,
             "does": ", ".join(stored.change.kind.replace("_", " ") for stored in line.changes),
+            "worth a look": line.source.get("warnings", ""),
         }
         for line in lines
     ]
@@ -249,20 +249,11 @@ def retry(batch: str, wave: int | None) -> tuple[str, int, int]:
 
 @stage(READ)
 def undo(request_id: str, batch: str, wave: int) -> str:
-    """Plan to take a wave back; gives the plan's id. Raises InputRefused for a wave that was never applied."""
+    """Plan to take a wave back; gives the plan's id. Raises InputRefused for a wave that nothing was done for."""
     with open_work() as work, work.runtime() as runtime:
         with work.database.read() as connection:
             found = rows.find(connection, batch)
-            ids = rows.plans_of(connection, found.id, wave)
-            states = {each: plan_store.header(connection, each).state for each in ids}
-        applied = [each for each in ids if states[each] in ("applying", "settled")]
-        if not applied:
-            remedy = f"see ./callwright batch show '{found.name}'"
-            raise InputRefused(f"wave {wave} of batch {found.name!r} was never applied", remedy=remedy)
-        plan_id = plan_rollback(runtime, request_id, Choice(applied[-1]), terms_of(work))
-        with work.database.write() as connection:
-            rows.note_undo(connection, found.id, wave, plan_id)
-    return plan_id
+        return plan_undo(runtime, request_id, found, wave, terms_of(work))
 
 
 @stage(READ)

@@ -92,7 +92,7 @@ def test_a_batch_of_a_file_is_examined_planned_run_and_taken_back(hybrid: Hybrid
     assert len((folder / "lists.csv").read_text(encoding="utf-8").splitlines()) == 6
     assert run("batch", "list", "--json").json[0]["state"] == "finished"
     assert run("batch", "run", "b").code == 0
-    run("batch", "undo", "b", "--wave", "1", "--yes")
+    assert "contacts and meetings do not come back" in run("batch", "undo", "b", "--wave", "1", "--yes").out
     for _ in range(40):
         run("continue")
         shown = run("batch", "show", "b", "--json").json

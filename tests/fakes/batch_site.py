@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,9 +71,9 @@ class BatchSite:
         asked = batches.RetryRequest(batch=NAME, wave=wave)
         return self._told(lambda run: batches.retry_story(asked, run, ACTOR))
 
-    def undo(self, wave: int) -> dict[str, Any]:
+    def undo(self, wave: int, *, dry_run: bool = False) -> dict[str, Any]:
         """Take a wave back."""
-        asked = migration.UndoRequest(batch=NAME, wave=wave, dry_run=False)
+        asked = migration.UndoRequest(batch=NAME, wave=wave, dry_run=dry_run)
         return self._told(lambda run: migration.undo_story(asked, run, ACTOR))
 
     def go_on(self, visits: int = 5) -> None:
@@ -81,12 +82,12 @@ class BatchSite:
         for _ in range(visits):
             self._told(lambda run: continue_waiting.story(asked, run, ACTOR))
 
-    def break_users(self, *ids: str) -> None:
-        """Have the server refuse to move these users."""
+    def break_users(self, *ids: str, at: str = "move") -> None:
+        """Have a step of these users refused: their move, unless another is named."""
         broken = {self.tenant.users[each].upn for each in ids} | set(ids)
 
         def refuse(name: str, target: str) -> None:
-            if "move" in name and target in broken:
+            if at in name and target in broken:
                 raise Invalid("this user is broken ; look at it")
 
         self.tenant.before = refuse
@@ -98,6 +99,11 @@ class BatchSite:
     def moved(self) -> Counter[str]:
         """Count the moves of each user to Teams."""
         return Counter(user for user, target in self.skype.moves)
+
+    def snapshot(self) -> dict[str, object]:
+        """Give everything about the users here and there; a copy, which stays as it is."""
+        users = {key: vars(user) | {"licensed_at": None} for key, user in self.tenant.users.items()}
+        return copy.deepcopy({"cloud": users, "server": dict(self.skype.people)})
 
     def standings(self, *states: str) -> list[rows.Standing]:
         """List users with how they stand."""

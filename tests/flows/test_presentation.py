@@ -25,6 +25,7 @@ from flows.presentation import (
     tell_alert,
     tell_chunk_applied,
 )
+from tests.fakes.artifacts import artifacts_of
 
 SUMMARY: dict[str, JsonValue] = {
     "request_id": "r-1",
@@ -44,12 +45,6 @@ def shows_everything(failures: int) -> str:
     show_failures("onboarding", [Failure(f"ada{i}@x", "failed", "number taken", str(i)) for i in range(failures)])
     show_summary("onboarding", SUMMARY)
     return flow_run_id() or ""
-
-
-def artifacts_of(client: SyncPrefectClient, run_id: str) -> dict[str, Any]:
-    """Give the artifacts of a run by their keys."""
-    which = {"artifacts": {"flow_run_id": {"any_": [run_id]}}}
-    return {each["key"]: each for each in client.request("POST", "/artifacts/filter", json=which).json()}
 
 
 def test_a_run_shows_progress_failures_and_summary(prefect_client: SyncPrefectClient) -> None:
