@@ -146,7 +146,7 @@ def report(summary: Mapping[str, Any], *, as_json: bool) -> None:
         _show(summary)
     counts = summary["counts"]
     faults = [f"{counts[name]} {name}" for name in onboarding.FAULTS if counts.get(name)]
-    if summary["state"] == "paused" and summary.get("alert"):
+    if summary["state"] == "paused" and summary.get("alert", {}).get("state") == "raised":
         raise FinishedWithFailures(f"paused: {summary['why']} ; see ./callwright batch show '{summary['batch']}'")
     if faults:
         raise FinishedWithFailures(f"{', '.join(faults)} ; see ./callwright batch show '{summary['batch']}'")

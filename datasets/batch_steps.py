@@ -1,7 +1,8 @@
 """What a batch does next, from how its waves stand (pure).
 
 The next wave begins when the one before is settled enough: nothing of it is left to begin, so its users are done, or
-wait only for replication. A canary wave has to be settled whole, because the others shall learn from it.
+wait only for replication. A canary wave has to be settled whole, because the others shall learn from it; a canary that
+is tried again comes before the others, too.
 """
 
 from __future__ import annotations
@@ -29,13 +30,18 @@ class Act(StrEnum):
 
 @dataclass(frozen=True)
 class Wave:
-    """How a wave stands: its users by state, its plan and the plan's state, and whether any line is due now."""
+    """How a wave stands: its users by state, its plan and the plan's state, and whether any line is due now.
+
+    `is_canary`: the others learn from it; `is_retry`: its users failed or were refused before.
+    """
 
     wave: int
     counts: Mapping[str, int]
     plan_id: str | None = None
     plan_state: str | None = None
     is_due: bool = False
+    is_canary: bool = False
+    is_retry: bool = False
 
     @property
     def open(self) -> int:
@@ -57,16 +63,16 @@ def next_step(
     control: str, reason: str, options: BatchOptions, waves: Sequence[Wave], tried: Collection[str], now: datetime
 ) -> Step:
     """Decide the next step of a batch; plans in `tried` were applied in this run already."""
-    if control != "go":
+    if control not in ("go", "retry"):
         return Step(Act.HOLD, reason=f"{control}{f': {reason}' if reason else ''}")
-    for wave in waves:
+    for wave in sorted(waves, key=lambda each: (not each.is_canary, each.wave)):
         if wave.plan_state == "discarded":
             return Step(Act.HOLD, wave.wave, wave.plan_id, f"the plan of wave {wave.wave} was discarded")
         if wave.plan_id is not None and wave.plan_id not in tried and (wave.plan_state == "planned" or wave.is_due):
             return _if_in_window(Step(Act.APPLY, wave.wave, wave.plan_id), wave, options, now)
         if wave.plan_id is None:
             return _if_in_window(Step(Act.PLAN, wave.wave), wave, options, now)
-        blocks = wave.open if is_canary(wave.wave, options) else wave.counts.get("planned", 0)
+        blocks = wave.open if wave.is_canary else wave.counts.get("planned", 0)
         if blocks:
             why = outside(options, now) if wave.counts.get("planned") else ""
             if why:
@@ -74,11 +80,6 @@ def next_step(
             return Step(Act.WAIT, wave.wave, wave.plan_id, f"{blocks} users of wave {wave.wave} come first")
     open_users = sum(wave.open for wave in waves)
     return Step(Act.WAIT, reason=f"{open_users} users wait") if open_users else Step(Act.DONE)
-
-
-def is_canary(wave: int, options: BatchOptions) -> bool:
-    """Tell whether a wave is the canary."""
-    return wave == 1 and options.canary_size > 0
 
 
 def _if_in_window(step: Step, wave: Wave, options: BatchOptions, now: datetime) -> Step:

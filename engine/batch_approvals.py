@@ -155,7 +155,7 @@ def _grant(
 def batch_of(connection: Connection, plan_id: str) -> batch_rows.Batch | None:
     """Give the batch whose wave a plan moves; None for other plans, and for those that take a wave back."""
     c = batch_plans.c
-    query = select(c.batch_id).where(c.plan_id == plan_id, c.kind == "move")
+    query = select(c.batch_id).where(c.plan_id == plan_id, c.kind != "undo")
     found = connection.execute(query).scalar_one_or_none()
     return None if found is None else batch_rows.find(connection, str(found))
 

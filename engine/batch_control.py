@@ -16,19 +16,21 @@ from datasets.tables.batches import batch_plans, batch_users, batches
 from datasets.tables.plans import plan_lines, plans
 from engine import apply, batch_gates, leases, plan_store, policy_batches, requests
 from engine import batches as batch_rows
-from engine.batches import CANCELLED, GO, NEW, PAUSED, Batch
+from engine.batches import CANCELLED, GO, NEW, PAUSED, RETRY, Batch
 from engine.claims import settle_undone
 from engine.plan import LineState
 from engine.policy_batch_plan import is_for_many
 from engine.runtime import Runtime
 
-RETRIED = ("failed", "refused", "discarded")
+RETRIED = ("failed", "refused")
 
 
-def waves(connection: Connection, batch_id: str, now: datetime) -> list[Wave]:
+def waves(connection: Connection, batch: Batch, now: datetime) -> list[Wave]:
     """Say how the waves of a batch stand, from the plans and the journal."""
-    query = select(plans.c.id, plans.c.state).where(plans.c.id.in_(_plan_ids(batch_id)))
+    query = select(plans.c.id, plans.c.state).where(plans.c.id.in_(_plan_ids(batch.id)))
     states = {row.id: row.state for row in connection.execute(query)}
+    rows, canary = batch_rows.last_rows(connection, batch.id), batch_rows.canary_end(connection, batch)
+    last = batch_rows.last_first_wave(connection, batch)
     return [
         Wave(
             wave=wave,
@@ -36,8 +38,10 @@ def waves(connection: Connection, batch_id: str, now: datetime) -> list[Wave]:
             plan_id=plan_id,
             plan_state=states.get(plan_id) if plan_id else None,
             is_due=plan_id is not None and _is_due(connection, plan_id, now),
+            is_canary=rows[wave] <= canary,
+            is_retry=wave > last,
         )
-        for wave, plan_id, counts in batch_rows.wave_counts(connection, batch_id)
+        for wave, plan_id, counts in batch_rows.wave_counts(connection, batch.id)
     ]
 
 
@@ -52,9 +56,13 @@ def _plan_ids(batch_id: str):  # type: ignore[no-untyped-def] # an SQL expressio
     return select(batch_plans.c.plan_id).where(batch_plans.c.batch_id == batch_id)
 
 
-def step(connection: Connection, batch: Batch, tried: Collection[str], now: datetime) -> Step:
-    """Decide what a batch does next."""
-    return next_step(batch.control, batch.control_reason, batch.options, waves(connection, batch.id, now), tried, now)
+def step(
+    connection: Connection, batch: Batch, tried: Collection[str], now: datetime, *, retried_only: bool = False
+) -> Step:
+    """Decide what a batch does next; where others pause, or on demand, only for those who are tried again."""
+    only = retried_only or batch.control == RETRY
+    found = [each for each in waves(connection, batch, now) if each.is_retry or not only]
+    return next_step(batch.control, batch.control_reason, batch.options, found, tried, now)
 
 
 def standing(connection: Connection, batch: Batch, now: datetime) -> tuple[str, str]:
@@ -64,7 +72,7 @@ def standing(connection: Connection, batch: Batch, now: datetime) -> tuple[str, 
     found = step(connection, batch, (), now)
     match found.act:
         case "done":
-            return "finished", ""
+            return ("paused", batch.control_reason) if batch.control == RETRY else ("finished", "")
         case "wait" | "hold":
             return "waiting", found.reason
         case "apply" if found.plan_id and plan_store.header(connection, found.plan_id).state == "planned":
@@ -74,7 +82,7 @@ def standing(connection: Connection, batch: Batch, now: datetime) -> tuple[str, 
 
 def begin(connection: Connection, batch: Batch, now: datetime) -> None:
     """Start a batch, or go on with it; one that is paused or cancelled is not. Raises InputRefused."""
-    if batch.control == PAUSED:
+    if standing(connection, batch, now)[0] == "paused":
         why = f": {batch.control_reason}" if batch.control_reason else ""
         raise InputRefused(f"batch {batch.name!r} is paused{why}", remedy=f"./callwright batch resume '{batch.name}'")
     if batch.control == CANCELLED:
@@ -86,14 +94,14 @@ def begin(connection: Connection, batch: Batch, now: datetime) -> None:
 
 def plan_discarded_anew(connection: Connection, batch: Batch, now: datetime) -> None:
     """Have waves planned again whose plan was discarded, by a person or because its claims expired."""
-    for wave in waves(connection, batch.id, now):
+    for wave in waves(connection, batch, now):
         if wave.plan_state == "discarded":
             batch_rows.forget_plan(connection, batch.id, wave.wave)
 
 
 def pause(connection: Connection, batch: Batch, reason: str, now: datetime) -> None:
     """Let nothing of a batch begin any more; what has begun is finished. Raises InputRefused."""
-    if batch.control not in (NEW, GO):
+    if batch.control not in (NEW, GO, RETRY):
         raise InputRefused(f"batch {batch.name!r} is {batch.control}", remedy="only a batch that goes on can be paused")
     _refuse_finished(connection, batch, now)
     batch_rows.set_control(connection, batch.id, PAUSED, reason or "by hand", now)
@@ -111,14 +119,19 @@ def resume(connection: Connection, batch: Batch, now: datetime) -> None:
     """Let a paused batch go on; failures so far no longer count against its error budget. Raises InputRefused."""
     if batch.control == CANCELLED:
         raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
+    _forgive(connection, batch)
+    plan_discarded_anew(connection, batch, now)
+    batch_rows.set_control(connection, batch.id, GO, "", now)
+    requests.clear_alert(connection, batch_gates.alert_of(batch.name), now)
+
+
+def _forgive(connection: Connection, batch: Batch) -> None:
+    """Have failures so far count no longer against the error budget."""
     for plan_id in batch_rows.plans_of(connection, batch.id):
         c = plan_lines.c
         failed = select(c.line).where(c.plan_id == plan_id, c.object.like("user:%"), c.state == LineState.FAILED)
         count = len(connection.execute(failed).all())
         connection.execute(update(batch_plans).where(batch_plans.c.plan_id == plan_id).values(forgiven=count))
-    plan_discarded_anew(connection, batch, now)
-    batch_rows.set_control(connection, batch.id, GO, "", now)
-    requests.clear_alert(connection, batch_gates.alert_of(batch.name), now)
 
 
 def change_window(connection: Connection, batch: Batch, start: datetime | None, end: datetime | None) -> None:
@@ -179,16 +192,28 @@ def _is_untouched(line: plan_store.StoredLine) -> bool:
     return line.state.value in OPEN and not plan_store.has_sent(line)
 
 
-def retry(connection: Connection, batch: Batch, wave: int | None, now: datetime) -> tuple[int, int]:
-    """Put who failed or was refused into a wave of their own; gives it and how many they are. Raises InputRefused."""
+def retry(connection: Connection, batch: Batch, wave: int | None, now: datetime, *, dry_run: bool = False) -> int:
+    """Put who failed or was refused into waves of their own; gives how many they are. Raises InputRefused.
+
+    In a paused batch these waves may begin, and stay the only ones that do; a dry run lets nothing begin.
+    """
     if batch.control == CANCELLED:
         raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
-    made, users = batch_rows.new_wave(connection, batch.id, RETRIED, wave)
-    if not users:
+    if batch.control == NEW:
+        raise InputRefused(f"batch {batch.name!r} was not started", remedy=f"./callwright batch run '{batch.name}'")
+    users = batch_rows.new_waves(connection, batch, RETRIED, wave)
+    plan_discarded_anew(connection, batch, now)
+    if not users and not any(each.is_retry and _is_left(each) for each in waves(connection, batch, now)):
         raise InputRefused(f"nobody of batch {batch.name!r} failed or was refused", remedy="there is nothing to retry")
-    if batch.control == PAUSED:
-        resume(connection, batch, now)
-    return made, users
+    if batch.control == PAUSED and not dry_run:
+        _forgive(connection, batch)
+        batch_rows.set_control(connection, batch.id, RETRY, batch.control_reason, now)
+    return users
+
+
+def _is_left(wave: Wave) -> bool:
+    """Tell whether something of a wave is still to be done."""
+    return wave.plan_id is None or wave.open > 0
 
 
 def discard(database: Database, batch: Batch, now: datetime) -> int:

@@ -28,8 +28,13 @@ def is_open(connection: Connection, plan_id: str, now: datetime) -> bool:
     return (
         row is None
         or row.kind == "undo"
-        or (row.control not in _STOPPED and is_in_window(row.window_start, row.window_end, now))
+        or (_lets(row.control, row.kind) and is_in_window(row.window_start, row.window_end, now))
     )
+
+
+def _lets(control: str, kind: str) -> bool:
+    """Tell whether the control of a batch lets lines of such a plan begin: while others pause, only of a retry."""
+    return control not in _STOPPED and (control != batch_rows.RETRY or kind == "retry")
 
 
 def is_in_window(start: datetime | None, end: datetime | None, now: datetime) -> bool:
@@ -42,10 +47,11 @@ def shut(now: datetime) -> ColumnElement[bool]:
     c = batches.c
     stopped = or_(
         c.control.in_(_STOPPED),
+        and_(c.control == batch_rows.RETRY, batch_plans.c.kind != "retry"),
         and_(c.window_start.is_not(None), c.window_start > now),
         and_(c.window_end.is_not(None), c.window_end <= now),
     )
-    held = select(batch_plans.c.plan_id).select_from(_JOINED).where(batch_plans.c.kind == "move", stopped)
+    held = select(batch_plans.c.plan_id).select_from(_JOINED).where(batch_plans.c.kind != "undo", stopped)
     return plan_lines.c.plan_id.in_(held)
 
 
@@ -77,6 +83,7 @@ def count_failure(connection: Connection, plan_id: str, now: datetime) -> str | 
     reason = f"wave {row.wave}: {failed} of {lines} users failed, more than {row.error_budget_percent:g} %"
     batch_rows.set_control(connection, row.id, batch_rows.PAUSED, reason, now)
     remedy = f"look, then: ./callwright batch resume '{row.name}'"
+    requests.clear_alert(connection, alert_of(row.name), now)  # one may stand, of the pause before a retry
     requests.raise_alert(connection, alert_of(row.name), f"{reason} ; {remedy}", None, now)
     return reason
 

@@ -20,6 +20,8 @@ from engine.plan import LineState
 from engine.requests import new_id
 
 NEW, GO, PAUSED, CANCELLED = "new", "go", "paused", "cancelled"
+RETRY = "retry"
+"""Paused, except for the waves of those who are tried again."""
 NOT_FOUND, DUPLICATE = "not_found", "duplicate"
 _SLICE = 500
 
@@ -126,8 +128,9 @@ def latest(connection: Connection, limit: int) -> list[Batch]:
 
 
 def in_progress(connection: Connection) -> list[Batch]:
-    """List the batches that were started and are neither paused nor cancelled, oldest first."""
-    rows = connection.execute(select(batches).where(batches.c.control == GO).order_by(batches.c.created_at))
+    """List the batches of which something may be begun: started, neither paused nor cancelled, oldest first."""
+    query = select(batches).where(batches.c.control.in_((GO, RETRY)))
+    rows = connection.execute(query.order_by(batches.c.created_at))
     return [_batch(row) for row in rows]
 
 
@@ -153,9 +156,8 @@ def users_of(connection: Connection, batch_id: str, wave: int | None = None) -> 
 
 def note_plan(connection: Connection, batch_id: str, wave: int, plan_id: str) -> None:
     """Note the plan that answers a wave."""
-    connection.execute(
-        insert(batch_plans).values(plan_id=plan_id, batch_id=batch_id, wave=wave, kind="move", forgiven=0)
-    )
+    kind = "retry" if wave > last_first_wave(connection, find(connection, batch_id)) else "move"
+    connection.execute(insert(batch_plans).values(plan_id=plan_id, batch_id=batch_id, wave=wave, kind=kind, forgiven=0))
     _set_plan(connection, batch_id, wave, plan_id=plan_id)
 
 
@@ -183,10 +185,10 @@ def forget_plan(connection: Connection, batch_id: str, wave: int) -> None:
     _set_plan(connection, batch_id, wave, plan_id=None)
 
 
-def plans_of(connection: Connection, batch_id: str, wave: int | None = None, kind: str = "move") -> list[str]:
-    """List the plans of a batch or of a wave, in the order of the waves."""
+def plans_of(connection: Connection, batch_id: str, wave: int | None = None) -> list[str]:
+    """List the plans that move a batch or a wave, in the order of the waves."""
     c = batch_plans.c
-    query = select(c.plan_id).where(c.batch_id == batch_id, c.kind == kind).order_by(c.wave, c.plan_id)
+    query = select(c.plan_id).where(c.batch_id == batch_id, c.kind != "undo").order_by(c.wave, c.plan_id)
     query = query if wave is None else query.where(c.wave == wave)
     return list(connection.execute(query).scalars())
 
@@ -196,15 +198,40 @@ def is_planned(connection: Connection, batch_id: str) -> bool:
     return bool(plans_of(connection, batch_id))
 
 
-def new_wave(connection: Connection, batch_id: str, states: Sequence[str], wave: int | None = None) -> tuple[int, int]:
-    """Put the users of these states, of one wave or of all, into a wave of their own; gives it and their number."""
+def last_first_wave(connection: Connection, batch: Batch) -> int:
+    """Give the last of the waves that the batch was made with; those who are tried again come in later ones."""
+    return max(waves_of(len(users_of(connection, batch.id)), batch.options), default=0)
+
+
+def canary_end(connection: Connection, batch: Batch) -> int:
+    """Give the row of the last user of the canary; 0 where there is none."""
+    c, size = batch_users.c, batch.options.canary_size
+    query = select(c.row).where(c.batch_id == batch.id, c.user_id.is_not(None)).order_by(c.row).limit(size)
+    return max(connection.execute(query).scalars(), default=0)
+
+
+def new_waves(connection: Connection, batch: Batch, states: Sequence[str], wave: int | None = None) -> int:
+    """Put the users of these states, of one wave or of all, into waves of their own; gives how many they are.
+
+    Who was in the canary is in one again, the others are in waves of the wanted size.
+    """
+    c, size, end = batch_users.c, batch.options.wave_size, canary_end(connection, batch)
+    last = connection.execute(select(func.max(c.wave)).where(c.batch_id == batch.id)).scalar_one() or 0
+    rows = [each.row for each in standings(connection, batch.id, states=states, wave=wave)]
+    canary, rest = [row for row in rows if row <= end], [row for row in rows if row > end]
+    parts = [*([canary] if canary else []), *(rest[start : start + size] for start in range(0, len(rest), size))]
+    for number, part in enumerate(parts, start=last + 1):
+        for start in range(0, len(part), _SLICE):
+            here = (c.batch_id == batch.id) & c.row.in_(part[start : start + _SLICE])
+            connection.execute(update(batch_users).where(here).values(wave=number, plan_id=None, undo_plan_id=None))
+    return len(rows)
+
+
+def last_rows(connection: Connection, batch_id: str) -> dict[int, int]:
+    """Give the last row of each wave."""
     c = batch_users.c
-    last = connection.execute(select(func.max(c.wave)).where(c.batch_id == batch_id)).scalar_one() or 0
-    rows = [each.row for each in standings(connection, batch_id, states=states, wave=wave)]
-    for start in range(0, len(rows), _SLICE):
-        here = (c.batch_id == batch_id) & c.row.in_(rows[start : start + _SLICE])
-        connection.execute(update(batch_users).where(here).values(wave=last + 1, plan_id=None, undo_plan_id=None))
-    return last + 1, len(rows)
+    query = select(c.wave, func.max(c.row)).where(c.batch_id == batch_id, c.wave.is_not(None)).group_by(c.wave)
+    return dict(connection.execute(query).tuples().all())
 
 
 # ---- how everybody stands

@@ -197,7 +197,7 @@ class ControlRequest(BaseModel):
 
 
 class RetryRequest(acting.ActRequest):
-    """Who failed or was refused gets a wave of their own; everybody else is left alone."""
+    """Who failed or was refused is tried again, canary first; everybody else is left alone, and paused if they were."""
 
     batch: str = BATCH
     wave: int = Field(0, ge=0, title="Wave", description="Only those of this wave; 0: of all.")
@@ -254,12 +254,12 @@ def control_story(request: ControlRequest, run: Run, actor: Actor) -> dict[str, 
 
 
 def retry_story(request: RetryRequest, run: Run, actor: Actor) -> dict[str, Any]:
-    """Give those who failed a wave of their own and move it. Raises InputRefused or ConnectorError."""
+    """Give those who failed waves of their own and move these. Raises InputRefused or ConnectorError."""
     asked = request.model_dump(mode="json")
     request_id = run(onboarding.open_request, RETRY, actor, asked, presentation.flow_run_id())
     try:
-        batch_id, _, _ = run(stages.retry, request.batch, request.wave or None)
-        return migration.advance(request_id, batch_id, run, dry_run=request.dry_run)
+        batch_id = run(stages.retry, request.batch, request.wave or None, dry_run=request.dry_run)
+        return migration.advance(request_id, batch_id, run, dry_run=request.dry_run, retried_only=True)
     except (InputRefused, ConnectorError) as error:
         give_up(RETRY, run, request_id, error)
         raise

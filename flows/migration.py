@@ -71,11 +71,19 @@ def run_story(request: BatchRequest, run: Run, actor: Actor) -> dict[str, Any]:
         raise
 
 
-def advance(request_id: str, batch_id: str, run: Run, *, dry_run: bool = False) -> dict[str, Any]:
-    """Plan and apply wave after wave until there is nothing to do now, and tell how the batch stands."""
+def advance(
+    request_id: str, batch_id: str, run: Run, *, dry_run: bool = False, retried_only: bool = False
+) -> dict[str, Any]:
+    """Plan and apply wave after wave until there is nothing to do now, and tell how the batch stands.
+
+    With `retried_only` these are the waves of those who are tried again, and no others.
+    """
     errors: list[Exception] = []
     with systems_open():
-        tried = _plan_only(request_id, batch_id, run) if dry_run else _go_on(request_id, batch_id, run, errors)
+        if dry_run:
+            tried = _plan_only(request_id, batch_id, run, retried_only=retried_only)
+        else:
+            tried = _go_on(request_id, batch_id, run, errors, retried_only=retried_only)
     stopped = _stopped(errors)
     if dry_run and tried and (waits_for := run(stages.approval_missing, tried[0])):
         stopped = {"needs_approval": waits_for}
@@ -94,10 +102,10 @@ def _stopped(errors: Sequence[Exception]) -> dict[str, str]:
     return {"interrupted": f"{errors[0]} ; {more}"} if errors else {}
 
 
-def _go_on(request_id: str, batch_id: str, run: Run, errors: list[Exception]) -> list[str]:
+def _go_on(request_id: str, batch_id: str, run: Run, errors: list[Exception], *, retried_only: bool) -> list[str]:
     tried: list[str] = []
     while not errors:
-        step = run(stages.next_step, batch_id, tried)
+        step = run(stages.next_step, batch_id, tried, retried_only=retried_only)
         if step.act is Act.PLAN and step.wave is not None:
             _plan(request_id, batch_id, step.wave, run)
         elif step.act is Act.APPLY and step.plan_id is not None:
@@ -108,9 +116,9 @@ def _go_on(request_id: str, batch_id: str, run: Run, errors: list[Exception]) ->
     return tried
 
 
-def _plan_only(request_id: str, batch_id: str, run: Run) -> list[str]:
+def _plan_only(request_id: str, batch_id: str, run: Run, *, retried_only: bool) -> list[str]:
     """Plan the next wave that has no plan, so that it can be read and approved before it is its turn."""
-    wave = run(stages.wave_to_plan, batch_id)
+    wave = run(stages.wave_to_plan, batch_id, retried_only=retried_only)
     return [] if wave is None else [_plan(request_id, batch_id, wave, run)]
 
 

@@ -112,10 +112,11 @@ def approval_missing(plan_id: str) -> str:
 
 
 @stage(READ)
-def next_step(batch_id: str, tried: list[str]) -> Step:
+def next_step(batch_id: str, tried: list[str], *, retried_only: bool) -> Step:
     """Decide what to do next, from the plans and the journal."""
     with open_work() as work, work.database.read() as connection:
-        return batch_control.step(connection, rows.find(connection, batch_id), tried, utc_now())
+        batch = rows.find(connection, batch_id)
+        return batch_control.step(connection, batch, tried, utc_now(), retried_only=retried_only)
 
 
 @stage(READ, "plan wave {wave}")
@@ -239,12 +240,12 @@ def change_window(batch: str, start_at: datetime | None, end_at: datetime | None
 
 
 @stage(READ)
-def retry(batch: str, wave: int | None) -> tuple[str, int, int]:
-    """Put who failed or was refused into a wave of their own; gives batch, wave and how many."""
+def retry(batch: str, wave: int | None, *, dry_run: bool) -> str:
+    """Put who failed or was refused into waves of their own; gives the batch's id."""
     with open_work() as work, work.database.write() as connection:
         found = rows.find(connection, batch)
-        made, users = batch_control.retry(connection, found, wave, utc_now())
-    return found.id, made, users
+        batch_control.retry(connection, found, wave, utc_now(), dry_run=dry_run)
+    return found.id
 
 
 @stage(READ)
@@ -287,7 +288,7 @@ def describe(connection: Connection, batch_id: str, now: datetime) -> dict[str, 
     """Say how a batch stands: in a word, by state, by wave, and how long its users could not be called."""
     batch = rows.find(connection, batch_id)
     state, why = batch_control.standing(connection, batch, now)
-    found = batch_control.waves(connection, batch.id, now)
+    found = batch_control.waves(connection, batch, now)
     plans = [each.plan_id for each in found if each.plan_id]
     return {
         "batch": batch.name,
@@ -344,12 +345,13 @@ def checklist(batch_id: str) -> Sequence[Mapping[str, str]]:
 
 
 @stage(READ)
-def wave_to_plan(batch_id: str) -> int | None:
+def wave_to_plan(batch_id: str, *, retried_only: bool) -> int | None:
     """Give the first wave that has no plan, or one that was discarded."""
     with open_work() as work, work.database.write() as connection:
-        batch_control.plan_discarded_anew(connection, rows.find(connection, batch_id), utc_now())
-        found = batch_control.waves(connection, batch_id, utc_now())
-    return next((each.wave for each in found if each.plan_id is None), None)
+        batch = rows.find(connection, batch_id)
+        batch_control.plan_discarded_anew(connection, batch, utc_now())
+        found = batch_control.waves(connection, batch, utc_now())
+    return next((each.wave for each in found if each.plan_id is None and (each.is_retry or not retried_only)), None)
 
 
 @stage(READ)

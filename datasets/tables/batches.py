@@ -15,7 +15,8 @@ batches = Table(
     Column("created_by", Text, nullable=False),
     Column("source", Json, nullable=False),  # where the users come from: kind and what was written
     Column("options", Json, nullable=False),
-    # What a person, or the error budget, decided: new, go, paused, cancelled. Everything else is read from the plans.
+    # What a person, or the error budget, decided: new, go, paused, cancelled, or retry (paused
+    # for all but those who are tried again). Everything else is read from the plans.
     Column("control", String(20), nullable=False),
     Column("control_reason", Text, nullable=False),
     Column("control_at", Moment, nullable=False),
@@ -48,7 +49,7 @@ batch_plans = Table(
     Column("plan_id", String(40), ForeignKey("plans.id"), primary_key=True),
     Column("batch_id", String(40), ForeignKey("batches.id"), nullable=False),
     Column("wave", Integer, nullable=False),
-    Column("kind", String(10), nullable=False),  # move, undo
+    Column("kind", String(10), nullable=False),  # move, retry, undo
     Column("forgiven", Integer, nullable=False, default=0),  # failures before the batch was last resumed
     Index("ix_batch_plans_batch_id", "batch_id", "wave"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,10 +11,11 @@ from datasets.batch_steps import Wave, eta_s, next_step, outages_told, spoken
 from datasets.batches import BatchOptions
 
 NOW = datetime(2026, 3, 7, 20, 0, tzinfo=UTC)
-OPTIONS, CANARY = BatchOptions(), BatchOptions(canary_size=1)
+OPTIONS = BatchOptions()
 READY = Wave(2, {"ready": 3})
 SETTLED = Wave(1, {"migrated": 3}, "p-1", "settled")
 WAITING = Wave(1, {"waiting": 3}, "p-1", "applying")
+CANARY = Wave(4, {"waiting": 3}, "p-4", "applying", is_canary=True, is_retry=True)
 
 
 def step(*waves: Wave, options: BatchOptions = OPTIONS, control: str = "go", tried: tuple[str, ...] = ()) -> str:
@@ -23,21 +25,22 @@ def step(*waves: Wave, options: BatchOptions = OPTIONS, control: str = "go", tri
 
 
 @pytest.mark.parametrize(
-    ("waves", "options", "expected"),
+    ("waves", "expected"),
     [
-        pytest.param((Wave(1, {"ready": 3}), READY), OPTIONS, "plan 1", id="first wave"),
-        pytest.param((Wave(1, {"planned": 3}, "p-1", "planned"), READY), OPTIONS, "apply 1", id="planned"),
-        pytest.param((SETTLED, READY), OPTIONS, "plan 2", id="settled"),
-        pytest.param((WAITING, READY), OPTIONS, "plan 2", id="waiting lets the next begin"),
-        pytest.param((WAITING, READY), CANARY, "wait 1", id="a canary does not"),
-        pytest.param((SETTLED,), OPTIONS, "done", id="all settled"),
-        pytest.param((WAITING,), OPTIONS, "wait", id="last wave waits"),
-        pytest.param((Wave(1, {"discarded": 3}, "p-1", "discarded"),), OPTIONS, "hold 1", id="plan discarded"),
+        pytest.param((Wave(1, {"ready": 3}), READY), "plan 1", id="first wave"),
+        pytest.param((Wave(1, {"planned": 3}, "p-1", "planned"), READY), "apply 1", id="planned"),
+        pytest.param((SETTLED, READY), "plan 2", id="settled"),
+        pytest.param((WAITING, READY), "plan 2", id="waiting lets the next begin"),
+        pytest.param((READY, CANARY), "wait 4", id="a canary does not"),
+        pytest.param((READY, replace(CANARY, plan_id=None)), "plan 4", id="a canary that is tried again is first"),
+        pytest.param((SETTLED,), "done", id="all settled"),
+        pytest.param((WAITING,), "wait", id="last wave waits"),
+        pytest.param((Wave(1, {"discarded": 3}, "p-1", "discarded"),), "hold 1", id="plan discarded"),
     ],
 )
-def test_the_next_step_follows_from_the_waves(waves: tuple[Wave, ...], options: BatchOptions, expected: str) -> None:
-    """Waves go in order; one that is settled enough lets the next begin."""
-    assert step(*waves, options=options) == expected
+def test_the_next_step_follows_from_the_waves(waves: tuple[Wave, ...], expected: str) -> None:
+    """Waves go in order, a canary first; one that is settled enough lets the next begin."""
+    assert step(*waves) == expected
 
 
 def test_a_plan_is_applied_once_in_a_run() -> None:

@@ -66,9 +66,9 @@ class BatchSite:
         asked = batches.ControlRequest(batch=NAME, act=act, **more)
         return self._told(lambda run: batches.control_story(asked, run, ACTOR))
 
-    def retry(self, wave: int = 0) -> dict[str, Any]:
+    def retry(self, wave: int = 0, *, dry_run: bool = False) -> dict[str, Any]:
         """Try again for those who failed."""
-        asked = batches.RetryRequest(batch=NAME, wave=wave)
+        asked = batches.RetryRequest(batch=NAME, wave=wave, dry_run=dry_run)
         return self._told(lambda run: batches.retry_story(asked, run, ACTOR))
 
     def undo(self, wave: int, *, dry_run: bool = False) -> dict[str, Any]:

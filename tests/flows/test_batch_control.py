@@ -1,0 +1,175 @@
+"""Stopping a batch, going on, trying again: exactly those who are meant are begun, and nobody is left in between."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Any
+
+import pytest
+
+from config.errors import InputRefused
+from connectors.errors import Unreachable
+from flows.batches import ControlAct
+from tests.fakes.batch_site import BatchSite, batch_site
+from tests.fakes.flow_site import FlowSite
+
+OPTIONS: dict[str, Any] = {"numbers": "Keep", "policies": {"dial_plan": "AT", "voice_routing": "Vienna"}}
+
+
+def moved(site: BatchSite) -> set[str]:
+    """Give the numbers of the users who were moved."""
+    return {name.partition("@")[0].removeprefix("user").removeprefix("id-") for name in site.moved()}
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have chunks of one line: a batch that is held stops between its users, and not after its wave."""
+    for end in ("SMALLEST", "LARGEST"):
+        monkeypatch.setenv(f"CALLWRIGHT_CHUNK__{end}", "1")
+
+
+@pytest.fixture
+def paused(at_site: FlowSite, one_by_one: None) -> BatchSite:
+    """Give a batch of three waves of four that paused itself in the second, and what broke it is mended."""
+    site = batch_site(at_site.folder, 12)
+    site.create(wave_size=4, error_budget_percent=10, **OPTIONS)
+    site.break_users("id-5")
+    assert site.run()["state"] == "paused"
+    site.mend()
+    return site
+
+
+# ---- trying again
+
+
+def test_who_failed_is_tried_again_and_nobody_else(paused: BatchSite) -> None:
+    """After a pause only who failed is moved; the rest of the wave waits, also for the clock, until resume (M41)."""
+    before = moved(paused)
+    assert len(before) < 8
+    summary = paused.retry()
+    assert moved(paused) == before | {"5"}
+    assert (summary["state"], summary["why"][:6]) == ("paused", "wave 2")
+    assert paused.advance()["batches"] == []
+    paused.go_on()
+    assert moved(paused) == before | {"5"}
+    with pytest.raises(InputRefused, match="is paused"):
+        paused.run()
+    assert paused.control(ControlAct.RESUME)["counts"] == {"migrated": 12}
+    assert set(paused.moved().values()) == {1}
+
+
+def test_trying_again_leaves_the_waves_to_come_to_the_run(at_site: FlowSite) -> None:
+    """In a batch that goes on, too, the command moves who failed and leaves the others to the next run."""
+    site = batch_site(at_site.folder, 6)
+    site.create(wave_size=2, error_budget_percent=100, **OPTIONS)
+    site.break_users("id-1")
+    broken = site.tenant.before
+
+    def away(name: str, target: str) -> None:
+        broken(name, target)
+        if "move" in name and target in ("id-3", "user3@lab.test"):
+            raise Unreachable("the server is away")
+
+    site.tenant.before = away
+    assert "the server is away" in site.run()["interrupted"]
+    site.mend()
+    before = moved(site)
+    site.retry()
+    assert moved(site) == before | {"1"}
+    assert site.run()["counts"] == {"migrated": 6}
+
+
+def test_a_dry_run_of_trying_again_begins_nobody(paused: BatchSite) -> None:
+    """The plan is there to be read, a paused batch stays so, and trying again applies that very plan."""
+    before = moved(paused)
+    plan_id = paused.retry(dry_run=True)["waves"][-1]["plan"]
+    assert plan_id is not None
+    assert (paused.advance()["batches"], moved(paused)) == ([], before)
+    summary = paused.retry()
+    assert (summary["waves"][-1]["plan"], moved(paused)) == (plan_id, before | {"5"})
+    with pytest.raises(InputRefused, match="nobody of batch"):
+        paused.retry()
+
+
+def test_who_is_tried_again_and_waits_is_finished_by_the_clock(at_site: FlowSite) -> None:
+    """The clock goes on with who was begun again, and with nobody else."""
+    site = batch_site(at_site.folder, 8, sync_delay_s=3600)
+    site.create(wave_size=4, error_budget_percent=10, **OPTIONS)
+    site.break_users("id-1")
+    site.run()
+    site.mend()
+    site.retry()
+    before = moved(site)
+    site.tenant.clock.sleep(7200)
+    (told,) = site.advance()["batches"]
+    assert (told["state"], [each["wave"] for each in told["waves"] if each.get("migrated")][-1]) == ("paused", 3)
+    assert moved(site) == before
+
+
+def test_who_is_tried_again_can_be_paused(at_site: FlowSite, one_by_one: None) -> None:
+    """A pause holds those who are tried again as well as the others, whom the retry did not begin either."""
+    site = batch_site(at_site.folder, 8)
+    site.create(wave_size=4, error_budget_percent=100, **OPTIONS)
+    site.break_users("id-1", "id-2", "id-3", "id-4")
+    for act in (site.run, site.retry):
+        _pause_at_the_first_move(site)
+        summary = act()
+        assert (summary["state"], summary["why"]) == ("paused", "by hand")
+        site.mend()
+    assert 1 <= len(moved(site) & {"1", "2", "3", "4"}) < 4
+    assert len(moved(site) & {"5", "6", "7", "8"}) < 4
+    assert site.control(ControlAct.RESUME)["counts"] == {"migrated": 8}
+
+
+def _pause_at_the_first_move(site: BatchSite) -> None:
+    """Have the batch paused as soon as somebody was moved; moves that begin meanwhile wait for the pause."""
+    at_work, broken = Lock(), site.tenant.before
+
+    def wait(name: str, target: str) -> None:
+        broken(name, target)
+        if "move" in name:
+            with at_work:
+                pass
+
+    def pause(name: str, _target: str) -> None:
+        if "move" in name:
+            with at_work:
+                site.tenant.after = lambda name, target: None
+                site.control(ControlAct.PAUSE)
+
+    site.tenant.before, site.tenant.after = wait, pause
+
+
+def test_a_canary_that_failed_is_a_canary_when_it_is_tried_again(at_site: FlowSite) -> None:
+    """Who was in the canary goes first and alone again: the next wave begins when all of the canary are settled."""
+    site = batch_site(at_site.folder, 6, sync_delay_s=3600)
+    site.create(canary_size=2, wave_size=4, **OPTIONS)
+    site.break_users("id-1")
+    assert site.run()["state"] == "paused"
+    site.mend()
+    site.retry()
+    site.control(ControlAct.RESUME)
+    assert moved(site) == {"1", "2"}
+    site.tenant.clock.sleep(7200)
+    site.advance()
+    assert moved(site) == {"1", "2", "3", "4", "5", "6"}
+    assert {each.wave: each.user for each in site.standings()}[3].startswith("user1@")
+
+
+def test_many_who_are_tried_again_go_in_waves(at_site: FlowSite) -> None:
+    """All of the batch failed: it is tried again as it was, a canary and then waves of the wanted size."""
+    site = batch_site(at_site.folder, 6)
+    site.create(canary_size=1, wave_size=2, error_budget_percent=100, **OPTIONS)
+    site.break_users(*site.tenant.users)
+    assert site.run()["counts"] == {"failed": 6}
+    site.mend()
+    summary = site.retry()
+    assert [(each["wave"], each["migrated"]) for each in summary["waves"]] == [(5, 1), (6, 2), (7, 2), (8, 1)]
+    assert len({each["plan"] for each in summary["waves"]}) == 4
+
+
+def test_a_retry_that_fails_too_pauses_with_an_alert_of_its_own(paused: BatchSite) -> None:
+    """The error budget holds for who is tried again as for anybody, and the run says so."""
+    paused.break_users("id-5")
+    summary = paused.retry()
+    assert (summary["state"], summary["why"][:6], summary["alert"]["state"]) == ("paused", "wave 4", "raised")
