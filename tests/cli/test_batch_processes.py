@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from tests.fakes.checkout import ROOT
 from tests.fakes.command_line import Run
 from tests.fakes.databases import sqlite_database
 from tests.fakes.hybrid_lab import HybridLab, hybrid_lab, point_shortly_at
+from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.slow
 MOVE = "Move-CsUser"
@@ -70,14 +71,6 @@ def moved(hybrid: HybridLab, since: int) -> Counter[str]:
     """Count how often a move changed each user."""
     calls = hybrid.lab.calls.since(since)
     return Counter(str(call["target"]) for call in calls if call["operation"] == MOVE and call["effects"])
-
-
-def until(question: Callable[[], bool]) -> None:
-    """Ask until the answer is yes."""
-    give_up_at = time.monotonic() + 120
-    while not question():
-        assert time.monotonic() < give_up_at, "waited in vain"
-        time.sleep(0.02)
 
 
 def finish(run: Run) -> dict[str, int]:

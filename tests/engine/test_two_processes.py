@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ from connectors.database import Database
 from engine import inventory
 from tests.fakes.appliers import Applier, appliers
 from tests.fakes.contests import Contest, contest
+from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.slow
 PEOPLE = 12
@@ -42,14 +42,6 @@ def assert_each_served_once(arena: Contest) -> None:
         assert inventory.violations(connection) == []
         counts = inventory.counts(connection, "contested")
     assert (counts.assigned, counts.claimed) == (PEOPLE, 0)
-
-
-def until(question: Callable[[], bool]) -> None:
-    """Ask until the answer is yes."""
-    give_up_at = time.monotonic() + 60
-    while not question():
-        assert time.monotonic() < give_up_at, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_two_processes_apply_the_same_plan(arena: Contest) -> None:

@@ -8,7 +8,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +34,7 @@ from engine.runtime import Runtime
 from lab.server import Lab
 from tests.fakes.databases import PrivatePostgres
 from tests.fakes.kill_server import LIMITS
+from tests.fakes.waiting import until
 
 SCRIPT = """
 import sys
@@ -45,15 +46,6 @@ serve_catalog(({names},), feeds="onboarding", drop_folder=Path(sys.argv[1]), map
 SHORT = {"CALLWRIGHT_WAIT__POLL_S": "0.001", "CALLWRIGHT_WAIT__LAG_WINDOW_S": "0.001"}
 SILENT_S = 4  # a run that gives no sign of life for three times this long is marked as crashed
 T = TypeVar("T")
-
-
-def until(question: Callable[[], T], timeout_s: float = 240) -> T:
-    """Ask until the answer is true."""
-    give_up_at = time.monotonic() + timeout_s
-    while not (answer := question()):
-        assert time.monotonic() < give_up_at, "waited in vain"
-        time.sleep(0.02)
-    return answer
 
 
 class ServedSite(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -30,6 +30,7 @@ from engine.proof import verify
 from lab.server import Lab
 from lab.settings import Settings
 from tests.fakes.scheduled_site import BATCH, RESERVED, RESTING, Due, ScheduledSite, scheduled, served
+from tests.fakes.waiting import until
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -119,14 +120,6 @@ def ended(client: SyncPrefectClient, deployments: Mapping[str, UUID]) -> dict[st
     raise AssertionError({name: [run.state_name for run in found] for name, found in runs.items()})
 
 
-def until(question: Callable[[], bool]) -> None:
-    """Ask until the answer is true."""
-    give_up_at = time.monotonic() + GIVE_UP_S
-    while not question():
-        assert time.monotonic() < give_up_at, "waited in vain"
-        time.sleep(0.5)
-
-
 def summary_of(site: ScheduledSite, run: FlowRun) -> dict[str, Any]:
     """Give what our record says of a run; fails unless the clock asked for it and it ended well."""
     with site.database.read() as connection:
@@ -177,7 +170,7 @@ def test_a_run_of_the_clock_gives_way_to_the_one_before(
     def states() -> Counter[StateType | None]:
         return Counter(run.state_type for run in runs_of(prefect_client, deployment))
 
-    until(lambda: states()[DONE] >= 2 and states()[StateType.CANCELLED] >= 1)
+    until(lambda: states()[DONE] >= 2 and states()[StateType.CANCELLED] >= 1, GIVE_UP_S, every_s=0.5)
     calm(prefect_client, deployment)
     done = sorted(times_of(run) for run in runs_of(prefect_client, deployment) if run.state_type == DONE)
     assert all(before[1] <= later[0] for before, later in pairwise(done))
@@ -206,7 +199,7 @@ def test_the_schedules_on_the_server_are_those_declared(
         assert found.active
         assert isinstance(found.schedule, CronSchedule)
         assert (found.schedule.cron, found.schedule.timezone) == (each.cron, TIMEZONE)
-    until(lambda: prefect_runs.idle_schedules() == [])
+    until(lambda: prefect_runs.idle_schedules() == [], GIVE_UP_S, every_s=0.5)
     (heads,) = (each for each in shown.values() if each.name == HEADS.name)
     body = {"deployments": {"id": {"any_": [str(heads.id)]}}}
     for run in prefect_client.request("POST", "/flow_runs/filter", json=body).json():

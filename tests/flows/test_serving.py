@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +25,7 @@ from deployments.runs import standing_of, start_run, wait_for_run
 from deployments.serve import deployment_of, keep_choices, retire_the_other
 from deployments.server import PrefectServer
 from deployments.watcher import Outcome
+from tests.fakes.waiting import until
 
 FLOW = "tests.fakes.placeholder_flows:remember"
 ONE = Deployed(name="onboarding", flow=FLOW, description="Reads a *feed*.", tags=("voice",), cron="0 2 * * *")
@@ -67,15 +67,6 @@ def serve_process(place: Place, folder: Path) -> Serving:
     (drop / "processing").mkdir(parents=True)
     command = [sys.executable, "-P", "-c", SCRIPT, str(drop)]
     return Serving(drop, Child("serve", command, log=folder / "log", folder=folder, env=child_environment(place)))
-
-
-def until(question: Callable[[], T], timeout_s: float = 30) -> T:
-    """Ask until the answer is true."""
-    give_up_at = time.monotonic() + timeout_s
-    while not (answer := question()):
-        assert time.monotonic() < give_up_at, "waited in vain"
-        time.sleep(0.1)
-    return answer
 
 
 def start(serving: Serving, text: str, deployment: str = "onboarding", key: str | None = None) -> str:
