@@ -33,7 +33,6 @@ from engine.voices import read_voices
 DIRECTORY = ("telephoneNumber", "ipPhone")
 MOST_USERS = 20_000
 _FIRST = ("set_usage_location", "assign_licence")
-_LAST = ("remove_licence",)
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,7 @@ class _Seen:
     recent: Observed
     busy: dict[str, str]
     skus: dict[str, str]
+    phone_licences: frozenset[str]
 
 
 def plan_bulk_edit(
@@ -89,7 +89,9 @@ def _look(runtime: Runtime, wanted: Mapping[str, Edits]) -> _Seen:
     is_written = any(name in edits for edits in wanted.values() for name in DIRECTORY)
     sams = [a.on_premises_sam_account_name for a in accounts.values() if a.on_premises_sam_account_name]
     directory = systems.directory.users(sams) if is_written and systems.directory is not None else {}
-    skus = {sku.sku_part_number.upper(): sku.sku_id for sku in systems.graph.subscribed_skus()}
+    subscribed = systems.graph.subscribed_skus()
+    skus = {sku.sku_part_number.upper(): sku.sku_id for sku in subscribed}
+    phone = frozenset(sku.sku_id for sku in subscribed if sku.has_phone_system)
     objects = [f"user:{each}" for each in ids] + [f"ad:{sam}" for sam in directory]
     with runtime.database.read() as connection:
         recent = recent_effects(connection, objects, now=runtime.now(), limits=runtime.limits)
@@ -101,7 +103,7 @@ def _look(runtime: Runtime, wanted: Mapping[str, Edits]) -> _Seen:
         }
         deletions = departures.deletions(connection, accounts.values())
         busy |= {f"user:{user_id}": being_deleted(each) for user_id, each in deletions.items()}
-    return _Seen(accounts, voices, unreadable, directory, recent, busy, skus)
+    return _Seen(accounts, voices, unreadable, directory, recent, busy, skus, phone)
 
 
 def _check(runtime: Runtime, wanted: Mapping[str, Edits], seen: _Seen) -> None:
@@ -192,12 +194,13 @@ class _Planner:
             elif name != "number":
                 wanted[obj, self._effect_name(name)] = value
         until = self._runtime.now() + timedelta(days=self._terms.grace_days)
-        way = converge(Target(account.id, wanted, live, f"bulk edit {self._plan_id}", until))
         numbers = self._numbers(account, edits, live)
+        live |= {effect.key_pair: effect.after for change in numbers for effect in change.effects}
+        phone = self._seen.phone_licences
+        way = converge(Target(account.id, wanted, live, f"bulk edit {self._plan_id}", until, phone_licences=phone))
         first = [change for change in way.changes if change.kind in _FIRST]
-        last = [change for change in way.changes if change.kind in _LAST]
-        rest = [change for change in way.changes if change.kind not in (*_FIRST, *_LAST)]
-        return [*first, *numbers, *rest, *last], list(way.problems)
+        rest = [change for change in way.changes if change.kind not in _FIRST]
+        return [*first, *numbers, *rest], list(way.problems)
 
     def _numbers(self, account: DirectoryUser, edits: Edits, live: Observed) -> list[Change]:
         if "number" not in edits:
@@ -217,6 +220,7 @@ class _Planner:
     def _live(self, account: DirectoryUser, edits: Edits) -> Observed:
         obj, voice = f"user:{account.id}", self._seen.voices[account.id]
         names = {"number", "enterprise_voice", *(self._effect_name(name) for name in edits if name not in DIRECTORY)}
+        names |= {f"licence:{sku}" for sku in self._seen.phone_licences}
         found: Observed = {(obj, name): self._value(account, voice, name) for name in names}
         if ad := self._seen.directory.get(account.on_premises_sam_account_name or ""):
             of = f"ad:{ad.sam_account_name}"

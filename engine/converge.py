@@ -35,7 +35,10 @@ class NumberTerms:
 
 @dataclass(frozen=True)
 class Target:
-    """Where one user shall be: wanted and observed values, and what is known about the numbers concerned."""
+    """Where one user shall be: wanted and observed values, and what is known about the numbers concerned.
+
+    `phone_licences` are the ids of licences that a number hangs on, each of them observed; None where nobody asked.
+    """
 
     user_id: str
     wanted: Observed
@@ -43,6 +46,7 @@ class Target:
     reason: str
     grace_until: datetime
     terms: Mapping[str, NumberTerms] = field(default_factory=dict)
+    phone_licences: frozenset[str] | None = None
 
     @property
     def object(self) -> str:
@@ -123,8 +127,9 @@ def _unwanted(target: Target, *, is_moving: bool) -> list[str]:
     found = []
     if "usage_location" in target.differing() and target.value("usage_location") is None:
         found.append("a usage location cannot be emptied again")
-    if target.value("number") is not None and _licences_to_remove(target) and not is_moving:
-        found.append(f"removing a licence would free number {target.value('number')}, which stays")
+    if _frees_number(target) and not is_moving:
+        what = f"removing the last licence with Teams Phone would free number {target.value('number')}, which stays"
+        found.append(f"{what} ; take the number away as well")
     for name in target.differing(CALLING):
         if target.value(name) is None:
             found.append(f"{name} was not known before and cannot be emptied")
@@ -160,21 +165,32 @@ def _licences_to_remove(target: Target) -> list[str]:
     return [name for name in target.differing("licence:") if not target.value(name)]
 
 
+def _frees_number(target: Target) -> bool:
+    """Tell whether a number that stays would go with the licences that are taken: a number hangs on Teams Phone."""
+    going = _licences_to_remove(target)
+    if target.value("number") is None or target.phone_licences is None:
+        return bool(going) and target.value("number") is not None
+    phone = [f"licence:{sku}" for sku in target.phone_licences]
+    return any(name in going for name in phone) and not any(target.value(name) for name in phone)
+
+
 def _licences(target: Target, *, given: bool) -> list[Change]:
     names = [name for name in target.differing("licence:") if bool(target.value(name)) is given]
-    if not given and target.value("number") is not None:
+    if not given and _frees_number(target):
         return []
-    return _of_licences(target, names, given=given)
+    return _of_licences(target, names, given=given, keeps_number=target.value("number") is not None)
 
 
 def _taken_licences(target: Target) -> list[Change]:
     return _of_licences(target, _licences_to_remove(target), given=False)
 
 
-def _of_licences(target: Target, names: Sequence[str], *, given: bool) -> list[Change]:
+def _of_licences(target: Target, names: Sequence[str], *, given: bool, keeps_number: bool = False) -> list[Change]:
     kind = "assign_licence" if given else "remove_licence"
+    more: dict[str, JsonValue] = {"frees_number": False} if keeps_number and not given else {}
     return [
-        _change(target, kind, {"sku_id": name.removeprefix("licence:")}, _effects(target, [name])) for name in names
+        _change(target, kind, {"sku_id": name.removeprefix("licence:"), **more}, _effects(target, [name]))
+        for name in names
     ]
 
 

@@ -28,6 +28,7 @@ from engine.readers import Observed, Reader
 from engine.requests import new_id
 from engine.runtime import Runtime
 
+LICENCE, CARRIES = "licence:", "carries Teams Phone"
 # Effects of these kinds may be taken back one by one; those of the others belong together.
 _SEPARATE = ("policy:", "telephoneNumber", "ipPhone")
 SEPARABLE = ("set_policies", "write_directory")
@@ -122,15 +123,23 @@ def _chosen(connection: Connection, choice: Choice) -> list[Done]:
 
 
 def observe(runtime: Runtime, effects: Iterable[Effect]) -> Observed:
-    """Read the present values of these effects and every user's number; our own recent writes outweigh a read."""
+    """Read the present values of these effects and every user's number; our own recent writes outweigh a read.
+
+    Where licences are concerned, also which products a number hangs on, and who has them.
+    """
     wanted = [each for each in effects if each.attribute != "reserved_for"]
+    licensed = dict.fromkeys(each.object for each in wanted if each.attribute.startswith(LICENCE))
+    skus = runtime.systems.graph.subscribed_skus() if licensed else []
+    phone = [f"{LICENCE}{sku.sku_id}" for sku in skus if sku.has_phone_system]
+    wanted += [Effect(object=user, attribute=name) for user in licensed for name in phone]
     users = dict.fromkeys(each.object for each in wanted if each.object.startswith("user:"))
     wanted += [Effect(object=user, attribute=name) for user in users for name in ("number", "enterprise_voice")]
     seen = Reader(runtime.systems).observe(wanted)
     with runtime.database.read() as connection:
         objects = {obj for obj, _ in seen}
         ours = recent_effects(connection, objects, now=runtime.now(), limits=runtime.limits)
-    return seen | {key: value for key, value in ours.items() if key in seen}
+    products: Observed = {(name, CARRIES): True for name in phone}
+    return seen | {key: value for key, value in ours.items() if key in seen} | products
 
 
 def _taken_back(connection: Connection, chosen: Sequence[Done], live: Observed) -> _Sum:
@@ -190,6 +199,7 @@ class PlanBuilder:
         self.connection, self._now = connection, runtime.now()
         self._terms, self._request_id = terms, request_id
         self.plan_id, self.lines = new_id("p"), list[Line]()
+        self._phone: frozenset[str] | None = None
 
     def add(self, goal: Goal, numbers: dict[str, NumberTerms], problems: Iterable[str]) -> None:
         """Add the line that leads to a goal, and one that names what cannot be done."""
@@ -205,7 +215,9 @@ class PlanBuilder:
         until = self._now + self._terms.grace
         reason = f"{goal.success} by plan {self.plan_id}"
         user_id = goal.object.removeprefix("user:")
-        way = converge(Target(user_id, wanted, goal.live, reason, until, numbers))
+        if self._phone is None:  # all goals of a plan share what was observed
+            self._phone = frozenset(name.removeprefix(LICENCE) for name, fact in goal.live if fact == CARRIES)
+        way = converge(Target(user_id, wanted, goal.live, reason, until, numbers, self._phone or None))
         if way.changes:
             warned = {"warnings": NOT_RESTORED} if any(each.kind == "move_to_pool" for each in way.changes) else {}
             source = goal.source | warned

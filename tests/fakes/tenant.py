@@ -76,6 +76,7 @@ class FakeTenant:
         self.nested: dict[str, set[str]] = {}
         self.licence_groups: dict[str, dict[str, tuple[str, ...]]] = {}
         self.deleted: dict[str, FakeUser] = {}
+        self.more_skus: list[SubscribedSku] = []
         self.answered: dict[str, dict[str, DirectoryUser]] = {}
         self.listed: dict[str, NumberAssignment] = {}
         self.numbering: NumberingSystem | None = None
@@ -229,7 +230,7 @@ class FakeGraph(FakeGroups):
         sku = SubscribedSku(
             sku_id=SKU, sku_part_number="MCOEV", consumed_units=used, enabled_units=units, plan_ids=plans
         )
-        return [sku]
+        return [sku, *self._tenant.more_skus]
 
     def set_usage_location(self, user_id: str, country: str) -> None:
         """Write the usage location."""
@@ -249,14 +250,14 @@ class FakeGraph(FakeGroups):
             user.skus, user.licensed_at = (*user.skus, sku_id), self._tenant.clock.now()
 
     def remove_licence(self, user_id: str, sku_id: str) -> None:
-        """Take a licence away, and with it the number."""
+        """Take a licence away, and with the last one of Teams Phone the number."""
         user = self._tenant.user(user_id)
         self._tenant.call("remove_licence", user_id, lambda: self._take(user, sku_id))
 
-    @staticmethod
-    def _take(user: FakeUser, sku_id: str) -> None:
+    def _take(self, user: FakeUser, sku_id: str) -> None:
         user.skus = tuple(sku for sku in user.skus if sku != sku_id)
-        user.licensed_at, user.number, user.enterprise_voice = None, None, False
+        if not {sku.sku_id for sku in self.subscribed_skus() if sku.has_phone_system} & {*user.skus}:
+            user.licensed_at, user.number, user.enterprise_voice = None, None, False
 
     def set_account_enabled(self, user_id: str, *, enabled: bool) -> None:
         """Let a user sign in, or not any more."""
