@@ -185,10 +185,11 @@ def forget_plan(connection: Connection, batch_id: str, wave: int) -> None:
     _set_plan(connection, batch_id, wave, plan_id=None)
 
 
-def plans_of(connection: Connection, batch_id: str, wave: int | None = None) -> list[str]:
-    """List the plans that move a batch or a wave, in the order of the waves."""
+def plans_of(connection: Connection, batch_id: str, wave: int | None = None, kind: str = "move") -> list[str]:
+    """List the plans that move a batch or a wave, the first time or again, in the order of the waves; or that undo."""
     c = batch_plans.c
-    query = select(c.plan_id).where(c.batch_id == batch_id, c.kind != "undo").order_by(c.wave, c.plan_id)
+    wanted = (kind,) if kind == "undo" else ("move", "retry")
+    query = select(c.plan_id).where(c.batch_id == batch_id, c.kind.in_(wanted)).order_by(c.wave, c.plan_id)
     query = query if wave is None else query.where(c.wave == wave)
     return list(connection.execute(query).scalars())
 
