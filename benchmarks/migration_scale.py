@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,12 +88,13 @@ def main() -> int:
     return report("migration_scale", goals, context, as_json=wants_json())
 
 
-def moved(users: int, wave: int) -> Moved:
-    """Move a batch of so many users in a tenant of its own."""
+def moved(users: int, wave: int, prepare: Callable[[Estate], None] = lambda _place: None) -> Moved:
+    """Move a batch of so many users in a tenant of its own, which is prepared when the batch was made."""
     with estate(round(users * PEOPLE_PER_USER), SESSIONS, *AT_ONCE) as place:
         made = place.answer_of("make", str(users), str(wave))
         if made["users"] != users:
             raise RuntimeError(f"only {made['users']} of the sample people can be moved, and {users} were wanted")
+        prepare(place)
         started = time.perf_counter()
         done = place.answer_of("finish", made["batch_id"])
         found = counted(place, users, time.perf_counter() - started, done)
