@@ -12,6 +12,7 @@ from config.sections import FeedLimits
 from datasets.people import Person, Status
 
 SHOWN_LENGTH = 80
+_FEW = 5  # a small company may move some people on one day
 _NUMBER = re.compile(r"\+?[\d\s().\-/]+(?:;ext=\d+)?")
 
 
@@ -73,6 +74,16 @@ class QuarantineState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+class Reach(NamedTuple):
+    """How many people a plan changes at once, by what happens to them; whose steps are taken leaves already."""
+
+    leavers: int = 0
+    number_changes: int = 0
+    moves: int = 0
+    steps: int = 0
+    deletions: int = 0
+
+
 def mask(value: str) -> str:
     """Show enough of a value to find it in the file, not the value: `+43…78`, `Adm…n`."""
     shown = "".join(c if c.isprintable() else "·" for c in value[:SHOWN_LENGTH])
@@ -103,27 +114,48 @@ def blast_radius(
     A feed of events has no share of anything, so only the counts bind it; `previous_count` is None for a first feed.
     """
     reasons = []
+    reach = Reach(leavers, number_changes)
     if kind == "snapshot" and previous_count and _exceeds(previous_count - rows, previous_count, limits.shrink_percent):
         reasons.append(
             f"the feed has {rows} rows, the last accepted one had {previous_count}:"
             f" more than {limits.shrink_percent:g} % fewer"
         )
+    return reasons + excess(reach, rows, limits, kind=kind)
+
+
+def excess(
+    reach: Reach,
+    rows: int,
+    limits: FeedLimits,
+    *,
+    kind: Literal["snapshot", "events"] = "snapshot",
+    within: str = "one feed",
+) -> list[str]:
+    """Name the limits that a plan of so many rows would pass; percent bind snapshots, and moves from some people on."""
+    few = reach.moves <= _FEW
+    counted = [
+        ("leavers", reach.leavers, limits.leavers, limits.leavers_percent),
+        ("number changes", reach.number_changes, limits.number_changes, limits.number_changes_percent),
+        ("people who move or go on leave", reach.moves, limits.moves, None if few else limits.moves_percent),
+        ("people for whom leaver's steps are taken", reach.steps, limits.steps, None),
+        ("deletions", reach.deletions, limits.deletions, None),
+    ]
     percents = kind == "snapshot"
-    reasons += _too_many("leavers", leavers, rows, limits.leavers, limits.leavers_percent if percents else None)
-    reasons += _too_many(
-        "number changes",
-        number_changes,
-        rows,
-        limits.number_changes,
-        limits.number_changes_percent if percents else None,
-    )
-    return reasons
+    return [
+        reason
+        for what, count, most, percent in counted
+        for reason in _too_many(f"{count} {what}", count, rows, most, percent if percents else None, within)
+    ]
 
 
 def count_leavers(before: Mapping[str, Person], now: Mapping[str, Person]) -> int:
-    """Count who is terminated now and was not when last heard of; by employee id."""
+    """Count who is terminated now and neither was, nor had a last day, when last heard of; by employee id."""
     left = (name for name, person in now.items() if person.status == Status.TERMINATED)
-    return sum(name not in before or before[name].status != Status.TERMINATED for name in left)
+    return sum(name not in before or not _leaves(before[name]) for name in left)
+
+
+def _leaves(person: Person) -> bool:
+    return person.status == Status.TERMINATED or person.termination_date is not None
 
 
 def count_number_changes(before: Mapping[str, Person], now: Mapping[str, Person]) -> int:
@@ -132,11 +164,11 @@ def count_number_changes(before: Mapping[str, Person], now: Mapping[str, Person]
     return sum(old.work_phone is not None and old.work_phone != new.work_phone for old, new in known)
 
 
-def _too_many(what: str, count: int, rows: int, limit: int, percent: float | None) -> list[str]:
+def _too_many(what: str, count: int, rows: int, limit: int, percent: float | None, within: str) -> list[str]:
     if count > limit:
-        return [f"{count} {what} in one feed: more than {limit}"]
+        return [f"{what} in {within}: more than {limit}"]
     if percent is not None and _exceeds(count, rows, percent):
-        return [f"{count} {what} among {rows} rows: more than {percent:g} %"]
+        return [f"{what} among {rows} rows: more than {percent:g} %"]
     return []
 
 

@@ -23,6 +23,7 @@ from datasets.users import DirectoryUser
 from engine import departing, departures, inventory, movers, number_acts, number_lines, plan_store
 from engine.change import Change, Effect
 from engine.departures import Departure
+from engine.guards import Guard, reach_of
 from engine.plan import Line, LineState, Plan
 from engine.requests import new_id
 from engine.runtime import Runtime, utc_now
@@ -68,8 +69,11 @@ def plan_deletion(runtime: Runtime, request_id: str, asked: Deletion) -> str:
     return plan_id
 
 
-def plan_due(runtime: Runtime, request_id: str) -> str:
-    """Store the plan that deletes whoever is due; gives its id. What was enabled again meanwhile is refused by name."""
+def plan_due(runtime: Runtime, request_id: str, guard: Guard | None = None) -> str:
+    """Store the plan that deletes whoever is due; gives its id. What was enabled again meanwhile is refused by name.
+
+    Raises TooMuch for more than the guard allows, storing nothing then.
+    """
     today = runtime.now().date()
     with runtime.database.read() as connection:
         found = [each for each in departures.listed(connection) if each.targets is not None]
@@ -82,6 +86,8 @@ def plan_due(runtime: Runtime, request_id: str) -> str:
             done.append(each)
         else:
             lines.append(_line(account, changes, each.id, "deleted", ""))
+    if guard is not None:
+        guard.refuse_excess(reach_of(lines))
     with runtime.database.write() as connection:
         for each in done:
             departures.close(connection, each.id, departures.DONE, runtime.now())

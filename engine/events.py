@@ -11,20 +11,17 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.engine import Row
 
 from config.errors import InputRefused
-from datasets.people import Status
 from datasets.tables.events import events
-from datasets.tables.feeds import feed_rows, feeds
 from engine.feeds import outcome_counts
 from engine.requests import new_id
 
 Door = Literal["events", "scim", "workflow"]
 MOST_ATTEMPTS = 3
 MOST_CALLBACKS = 20
-WINDOW = timedelta(days=1)
 REST = timedelta(seconds=60)
 _OPEN_OUTCOMES = ("pending", "waiting", "unknown")
 _BAD_OUTCOMES = ("failed", "refused", "quarantined")
@@ -149,14 +146,6 @@ def retry(connection: Connection, event_id: str, now: datetime) -> str:
 def feed_of(event_id: str) -> str:
     """Give the id of the feed that an event becomes."""
     return f"f-{event_id.removeprefix('e-')}"
-
-
-def recent_leavers(connection: Connection, name: str, feed_id: str, now: datetime) -> int:
-    """Count the people whom accepted feeds of this name let leave within a day, this one left out."""
-    query = select(func.count()).select_from(feed_rows.join(feeds, feeds.c.id == feed_rows.c.feed_id))
-    of_name = (feeds.c.name == name) & feeds.c.accepted & (feeds.c.at >= now - WINDOW) & (feeds.c.id != feed_id)
-    left = feed_rows.c.person["status"].as_string() == Status.TERMINATED.value
-    return int(connection.execute(query.where(of_name & left)).scalar_one())
 
 
 def due_callbacks(connection: Connection, now: datetime) -> list[tuple[str, str, str]]:

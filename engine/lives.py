@@ -6,18 +6,15 @@ What follows for one person is decided by `engine/departing.py` and `engine/move
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
-from typing import Literal
 
 from pydantic import JsonValue
 from sqlalchemy import Connection
 
-from config.errors import InputRefused
-from config.sections import FeedLimits
 from config.site_lifecycle import LifecycleRules
 from config.site_policy import SitePolicy
-from datasets.feeds import blast_radius
+from datasets.feeds import Reach
 from datasets.numbering import InvalidNumber, PhoneNumber
 from datasets.people import Person, Status
 from datasets.users import DirectoryUser
@@ -25,6 +22,7 @@ from engine import departures, inventory, movers
 from engine.announcements import Announcements
 from engine.claims import person as person_owner
 from engine.departures import OPEN, Departure, Known
+from engine.guards import Guard, reach_of
 from engine.life import Life, Trace, dates, is_gone, last_day, older_than_known
 from engine.observe import Row
 from engine.onboarding import Situation
@@ -32,24 +30,14 @@ from engine.plan import Line, LineState
 from engine.runtime import Runtime
 from engine.traces import last_changes
 
-_NUMBER_CHANGE = {"unassign_number", "assign_number"}
-
-
-@dataclass(frozen=True)
-class Guard:
-    """How much one feed may do before it is not believed; `rows` is how many it has, `kind` that of its mapping."""
-
-    limits: FeedLimits
-    rows: int
-    kind: Literal["snapshot", "events"] = "snapshot"
-
 
 class Lives:
-    """The lives of the people of one planning; used once."""
+    """The lives of the people of one planning; used once. `reach` is what it came to, once it was planned."""
 
     def __init__(self, runtime: Runtime, site: SitePolicy, *, grace_days: int, guard: Guard | None = None) -> None:
         self._runtime, self._rules, self._grace_days = runtime, site.lifecycle, grace_days
-        self._guard, self.leavers, self._today = guard, 0, runtime.now().date()
+        self._guard, self._leavers, self._today = guard, 0, runtime.now().date()
+        self.reach = Reach()
         self._announcements = Announcements(runtime.systems, site.lifecycle.leaver.announce)
 
     def look(self, seen: Sequence[Situation]) -> list[Situation]:
@@ -178,11 +166,12 @@ class Lives:
                 departures.take_back(connection, life.departure, now)
             return situation
         if life.departure is not None and is_open:
+            self._leavers += last < life.departure.last_day  # brought forward: steps come at once
             departures.postpone(connection, life.departure.id, last)
             return situation
         if life.departure is not None and life.departure.state == departures.DONE and life.departure.last_day == last:
             return situation  # the feed only says again what is done
-        self.leavers += 1
+        self._leavers += 1
         label = person.upn or person.display_name or person.employee_id
         subject = person_owner(person.employee_id)
         departures.begin(connection, (subject, label), last, request_id, now)
@@ -197,14 +186,10 @@ class Lives:
             inventory.unreserve(connection, row.number, owner=owner, now=now, reason=f"leaves on {last}")
 
     def refuse_excess(self, lines: Sequence[Line]) -> None:
-        """Raise InputRefused when the feed lets more people leave, or changes more numbers, than a site allows."""
-        guard = self._guard
-        if guard is None:
-            return
-        changed = sum({change.kind for change in line.changes} >= _NUMBER_CHANGE for line in lines)
-        reasons = blast_radius(None, guard.rows, self.leavers, changed, guard.limits, kind=guard.kind)
-        if reasons:
-            raise TooMuch(f"the feed is not believed: {'; '.join(reasons)}")
+        """Raise TooMuch when the lines do more than a site allows: leavers, moves, numbers, steps, deletions."""
+        self.reach = reach_of(lines, self._leavers)
+        if self._guard is not None:
+            self._guard.refuse_excess(self.reach)
 
     def finish(self, connection: Connection, seen: Sequence[Situation], lines: Sequence[Line]) -> None:
         """Close the departures of those for whom every step was seen to be done."""
@@ -219,13 +204,6 @@ class Lives:
             is_due = all(day <= self._today for _, day in dates(self._rules.leaver, last))
             if is_due and not _waits_for_deletion(situation, self._rules):
                 departures.close(connection, life.departure.id, departures.DONE, now)
-
-
-class TooMuch(InputRefused):
-    """A feed that would do more than its limits allow; nothing was written."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, remedy="nothing was changed: correct the export, or raise the limit under feed")
 
 
 def _at_work_until(person: Person, departure: Departure | None, today: date) -> Person:

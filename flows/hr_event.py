@@ -18,7 +18,7 @@ from tasks import hr_event, lifecycle
 from tasks import onboarding as stages
 from tasks.stage import InPrefect, Run
 
-KIND = "hr-event"
+KIND = lifecycle.HR_EVENT
 
 
 class HrEventRequest(BaseModel):
@@ -38,7 +38,6 @@ def story(request: HrEventRequest, run: Run, actor: Actor) -> dict[str, Any]:
     request_id = run(stages.open_request, KIND, actor, asked, presentation.flow_run_id())
     try:
         feed_id = run(hr_event.read_event, request_id, request.event)
-        run(hr_event.check_many_leavers, request_id, feed_id)
         run(stages.check_feed, request_id, feed_id)
         plan_id = run(lifecycle.plan_lifecycle, request_id, feed_id, False)
         errors = apply_plan(plan_id, run, KIND)

@@ -51,21 +51,6 @@ def read_event(request_id: str, event_id: str) -> str:
 
 
 @stage(READ)
-def check_many_leavers(request_id: str, feed_id: str) -> None:
-    """Refuse an event when too many left within a day, one event at a time; raises an alert and InputRefused."""
-    with open_work() as work, work.database.write() as connection:
-        feed, now = feeds.load(connection, feed_id), utc_now()
-        before = events.recent_leavers(connection, feed.name, feed_id, now)
-        coming = sum(person.status == "terminated" for _, person in feeds.people_of(connection, feed_id))
-        if not coming or before + coming <= work.settings.feed.leavers:
-            return
-        cause = f"feed refused: {feed.name}"
-        message = f"{before + coming} leavers in events of one day: more than {work.settings.feed.leavers}"
-        requests.raise_alert(connection, cause, message, request_id, now)
-    raise InputRefused(message, remedy="nothing was changed: look at the HR system, or raise feed.leavers for a day")
-
-
-@stage(READ)
 def end_event(event_id: str, state: str, message: str) -> None:
     """Note how the event's run ended."""
     with open_work() as work, work.database.write() as connection:

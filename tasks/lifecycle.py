@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
-from engine import deleting, departures, feeds, outcomes, requests
-from engine.lives import Guard, Lives, TooMuch, newest_rows
+from engine import deleting, departures, feeds, guards, outcomes, requests
+from engine.guards import Guard, TooMuch
+from engine.lives import Lives, newest_rows
 from engine.observe import Row
 from engine.resolve import resolve
 from engine.runtime import Runtime, utc_now
 from tasks.presets import READ
 from tasks.stage import stage
 from tasks.work import Work, open_work
+
+HR_EVENT = "hr-event"
+_STEPS_REFUSED = "leaver's steps refused"
 
 
 @stage(READ)
@@ -25,7 +30,7 @@ def plan_lifecycle(request_id: str, feed_id: str, dry_run: bool) -> str:
             feed = feeds.load(connection, feed_id)
             rows = [Row(feed_id, line, person) for line, person in feeds.people_of(connection, feed_id)]
         newest, older = newest_rows(rows)
-        guard = Guard(work.settings.feed, feed.rows, feed.kind)
+        guard = _guard(work, request_id, feed.rows, feed.kind)
         try:
             plan_id = _planned(work, runtime, request_id, newest, guard=guard, dry_run=dry_run)
         except TooMuch as error:
@@ -34,6 +39,16 @@ def plan_lifecycle(request_id: str, feed_id: str, dry_run: bool) -> str:
         with work.database.write() as connection:
             outcomes.unchanged(connection, older)
     return plan_id
+
+
+def _guard(work: Work, request_id: str, rows: int, kind: Literal["snapshot", "events"]) -> Guard:
+    """Give the guard of a feed; events that came over HTTP are counted with those of the day before."""
+    with work.database.read() as connection:
+        if requests.load(connection, request_id).kind != HR_EVENT:
+            return Guard(work.settings.feed, rows, kind)
+        before = guards.reach_within_a_day(connection, HR_EVENT, request_id, utc_now())
+    remedy = "look at the HR system, or raise the limit under feed for a day"
+    return Guard(work.settings.feed, rows, kind, "events of one day", before, remedy=remedy)
 
 
 def _planned(
@@ -50,6 +65,8 @@ def _planned(
     with work.database.write() as connection:
         outcomes.unchanged(connection, resolved.unchanged)
         requests.warn(connection, request_id, resolved.warnings)
+        if requests.load(connection, request_id).kind == HR_EVENT:
+            requests.note(connection, request_id, reach=lives.reach._asdict())
     return resolved.plan_id
 
 
@@ -64,11 +81,26 @@ def _disbelieve(work: Work, request_id: str, feed_id: str, message: str) -> None
 
 @stage(READ)
 def plan_steps(request_id: str) -> list[str]:
-    """Plan what is due today for everybody who leaves, and the deletions whose days are over; gives the plans."""
+    """Plan what is due today for everybody who leaves, and the deletions whose days are over; gives the plans.
+
+    More than the limits allow in one night raises an alert and InputRefused.
+    """
     with open_work() as work, work.runtime() as runtime:
         with work.database.read() as connection:
             rows = [Row(each.feed_id, each.line, each.person) for each in departures.people_leaving(connection)]
-        return [_planned(work, runtime, request_id, rows), deleting.plan_due(runtime, request_id)]
+        guard = guards.of_a_night(work.settings.feed, len(rows))
+        try:
+            made = [
+                _planned(work, runtime, request_id, rows, guard=guard),
+                deleting.plan_due(runtime, request_id, guard=guard),
+            ]
+        except TooMuch as error:
+            with work.database.write() as connection:
+                requests.raise_alert(connection, _STEPS_REFUSED, str(error), request_id, utc_now())
+            raise
+        with work.database.write() as connection:
+            requests.clear_alert(connection, _STEPS_REFUSED, utc_now())
+    return made
 
 
 @stage(READ)

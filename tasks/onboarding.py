@@ -14,8 +14,10 @@ from connectors import hr
 from datasets.checks import rules_for
 from datasets.feeds import BadRow, GoodRow, blast_radius, count_leavers, count_number_changes
 from datasets.people import Person
-from engine import feeds, outcomes, plan_store, requests, template_versions
+from engine import departures, feeds, guards, outcomes, plan_store, requests, template_versions
 from engine.apply import Chunk, apply_chunk, start
+from engine.departing import EFFECTIVE
+from engine.guards import TooMuch
 from engine.lives import Lives
 from engine.observe import Row
 from engine.plan_store import StoredLine
@@ -93,6 +95,9 @@ def _doubts(work: Work, feed_id: str) -> list[str]:
         feed, people = feeds.load(connection, feed_id), feeds.people_of(connection, feed_id)
         previous = feeds.previous_feed(connection, feed.name)
         before = dict(_by_id(feeds.people_of(connection, previous.id))) if previous else {}
+        if feed.kind == "events":  # the event before this one was about somebody else
+            known = departures.known(connection, (person.employee_id for _, person in people))
+            before |= {name: each.person for name, each in known.items()}
     now = dict(_by_id(people))
     reasons = blast_radius(
         previous.rows if previous else None,
@@ -171,22 +176,40 @@ def replan(request_id: str) -> list[str]:
         if not waiting:
             return []
         with work.runtime() as runtime:
-            parts = [_replanned(work, runtime, request_id, waiting, is_life=is_life) for is_life in (False, True)]
+            parts = [_replanned(work, runtime, request_id, some) for some in _parts(waiting) if some]
     return [plan_id for plan_id in parts if plan_id is not None]
 
 
-def _replanned(
-    work: Work, runtime: Runtime, request_id: str, waiting: Sequence[StoredLine], *, is_life: bool
-) -> str | None:
-    """Plan waiting lines anew, those of lifecycle feeds with what is known of the people's lives."""
-    mine = [line for line in waiting if bool(line.source.get("life")) is is_life]
-    if not mine:
-        return None
+def _parts(waiting: Sequence[StoredLine]) -> list[list[StoredLine]]:
+    """Part what is planned in different ways, or may be refused by itself: news of later days keeps nobody waiting."""
+    lives = [line for line in waiting if line.source.get("life")]
+    ahead = [line for line in lives if line.condition == EFFECTIVE]
+    rest = [line for line in lives if line.condition != EFFECTIVE]
+    return [[line for line in waiting if not line.source.get("life")], rest, ahead]
+
+
+def _replanned(work: Work, runtime: Runtime, request_id: str, waiting: Sequence[StoredLine]) -> str | None:
+    """Plan waiting lines anew, those of lifecycle feeds with what is known of the people's lives.
+
+    None when that would do more than the limits allow: they wait on, and an alert says why.
+    """
     with work.database.read() as connection:
-        rows = [outcomes.row_of(connection, line) for line in mine]
-    lives = Lives(runtime, work.site, grace_days=work.settings.wait.grace_days) if is_life else None
-    resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, closing=mine, lives=lives)
+        rows = [outcomes.row_of(connection, line) for line in waiting]
+    lives = None
+    if waiting[0].source.get("life"):
+        guard = guards.of_a_visit(work.settings.feed, len(rows))
+        lives = Lives(runtime, work.site, grace_days=work.settings.wait.grace_days, guard=guard)
+    ahead = waiting[0].condition == EFFECTIVE
+    cause = "news of a later day is not believed" if ahead else "who waits is not planned"
+    try:
+        resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, closing=waiting, lives=lives)
+    except TooMuch as error:
+        with work.database.write() as connection:
+            requests.raise_alert(connection, cause, str(error), request_id, utc_now())
+            requests.warn(connection, request_id, [str(error)])
+        return None
     with work.database.write() as connection:
+        requests.clear_alert(connection, cause, utc_now())
         outcomes.unchanged(connection, resolved.unchanged)
         requests.warn(connection, request_id, resolved.warnings)
     return resolved.plan_id

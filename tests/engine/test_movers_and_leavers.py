@@ -12,7 +12,7 @@ from connectors.database import Database
 from datasets.people import Person, Status
 from engine import departures, feeds
 from engine.feeds import FeedHead
-from engine.lives import TooMuch
+from engine.guards import TooMuch
 from engine.requests import Actor, open_request
 from engine.retention import erase
 from engine.rollback import Choice, Terms, plan_rollback

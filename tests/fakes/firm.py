@@ -17,7 +17,8 @@ from datasets.tables.inventory import taken
 from datasets.tables.plans import plan_lines, plans
 from engine import departures, feeds, outcomes, plan_store
 from engine.apply import apply_chunk, chunks, start
-from engine.lives import Guard, Lives, newest_rows
+from engine.guards import Guard
+from engine.lives import Lives, newest_rows
 from engine.number_endings import plan_endings
 from engine.observe import Row
 from engine.plan import OPEN_LINES

@@ -22,12 +22,14 @@ from deployments.watcher import Outage, Outcome, Standing
 from engine import departures, events
 from engine.departures import Known
 from engine.runtime import utc_now
+from tests.fakes.calling import FakeCalling
 from tests.fakes.checkout import ROOT
 from tests.fakes.doors import BEARER, ENVIRONMENT, SECRET, Client, OpenDoor, open_door
-from tests.fakes.flow_site import FlowSite
+from tests.fakes.flow_site import POOLS, TEMPLATES, FlowSite
 
 ADA = {"Id": "00001", "Department": "Sales", "Country": "AT", "Status": "Active"}
 BOB = ADA | {"Id": "00002"}
+GRAZ = POOLS.replace("vienna", "graz").replace("+4312345", "+4331612").replace("AT", "DE")
 
 
 @pytest.fixture
@@ -229,7 +231,50 @@ def test_many_leavers_one_by_one_are_not_believed(door: OpenDoor, monkeypatch: p
         door.send({**ADA, "Id": f"0000{number}", "Status": "Left"}, key=f"k{number}")
     door.look()
     assert door.states() == ["finished", "finished", "refused", "refused"]
-    assert "leavers" in door.events()[-1].message
+    assert "3 leavers in events of one day: more than 2" in door.events()[-1].message
+
+
+def employed(door: OpenDoor, monkeypatch: pytest.MonkeyPatch, *limits: str) -> None:
+    """Hire four people in one event, with last days and work phones in the mapping and these limits at 2."""
+    path = door.site.folder / "mappings" / "hr.toml"
+    columns = '[columns]\nLast = "termination_date"\n'
+    path.write_text(path.read_text(encoding="utf-8").replace("[columns]\n", columns), encoding="utf-8")
+    FakeCalling(door.site.tenant)
+    door.send(*({**ADA, "Id": f"0000{number}"} for number in range(1, 5)), key="hired")
+    door.look()
+    for name in limits:
+        monkeypatch.setenv(f"CALLWRIGHT_FEED__{name}", "2")
+
+
+def test_last_days_one_by_one_are_not_believed(door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A past last day makes a leaver as a status does; who has left already does not count when HR says it again."""
+    employed(door, monkeypatch, "LEAVERS")
+    gone = {"Last": str(utc_now().date() - timedelta(days=1))}
+    for attempt in "ab":
+        for number in (1, 2):
+            door.send({**ADA, **gone, "Id": f"0000{number}"}, key=f"{attempt}{number}")
+        door.look()
+    assert door.states() == ["finished"] * 5
+    door.send({**ADA, **gone, "Id": "00003"}, key="one more")
+    door.look()
+    assert door.states()[-1] == "refused"
+    assert "3 leavers in events of one day: more than 2" in door.events()[-1].message
+
+
+def test_number_changes_one_by_one_are_not_believed(door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Movers whose numbers change have a limit for the day, too; other events go on."""
+    employed(door, monkeypatch, "NUMBER_CHANGES")
+    (door.site.folder / "pools.toml").write_text(POOLS + GRAZ, encoding="utf-8")
+    text = TEMPLATES.replace('pool = "vienna"', 'pool = "vienna"\nnew_number_on = "country"')
+    away = text.replace("phones", "abroad").replace('"Sales"', '"Abroad"').replace("vienna", "graz")
+    (door.site.folder / "templates.toml").write_text(text + away, encoding="utf-8")
+    with open_door(door.site) as later:
+        for number in range(1, 4):
+            later.send({**ADA, "Id": f"0000{number}", "Department": "Abroad", "Country": "DE"}, key=f"m{number}")
+        later.send({**ADA, "Id": "00005"}, key="hired later")
+        later.look()
+        assert later.states() == ["finished"] * 3 + ["refused", "finished"]
+        assert "3 number changes in events of one day: more than 2" in later.events()[3].message
 
 
 def test_no_secret_and_no_person_is_in_the_log(door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:

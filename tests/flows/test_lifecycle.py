@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
 from config.errors import InputRefused
 from connectors.database import Database
-from engine import departures
+from datasets.tables.feeds import feed_rows
+from datasets.tables.plans import plan_lines
+from engine import departures, requests
 from flows import lifecycle
 from tasks.stage import InProcess
 from tasks.work import working_on
@@ -24,6 +27,7 @@ Department = "department"
 Country = "usage_location"
 Status = "status"
 Last = "termination_date"
+At = "effective_at"
 [values.status]
 Active = "active"
 Gone = "terminated"
@@ -37,13 +41,13 @@ def told(at_site: FlowSite, story: Callable[[InProcess], dict[str, Any]]) -> dic
         return story(InProcess())
 
 
-def lived(at_site: FlowSite, *rows: str, dry_run: bool = False) -> dict[str, Any]:
-    """Carry out a feed of these rows: id, status, last day."""
+def lived(at_site: FlowSite, *rows: str, country: str = "AT", at: str = "", dry_run: bool = False) -> dict[str, Any]:
+    """Carry out a feed of these rows: id, status, last day; all in a country, and taking effect at a moment."""
     FakeCalling(at_site.tenant)
     (at_site.folder / "mappings" / "people.toml").write_text(MAPPING, encoding="utf-8")
-    cells = [f"{each.split(',')[0]},Sales,AT,{','.join(each.split(',')[1:])}" for each in rows]
+    cells = [f"{each.split(',')[0]},Sales,{country},{','.join(each.split(',')[1:])},{at}" for each in rows]
     path = at_site.folder / "people.csv"
-    path.write_text("\n".join(["Id,Department,Country,Status,Last", *cells, ""]), encoding="utf-8")
+    path.write_text("\n".join(["Id,Department,Country,Status,Last,At", *cells, ""]), encoding="utf-8")
     request = lifecycle.LifecycleRequest(feed=str(path), mapping="people", dry_run=dry_run, requested_by="tess")
     return told(at_site, lambda run: lifecycle.story(request, run, ACTOR))
 
@@ -106,22 +110,85 @@ def test_a_feed_of_leavers_is_not_believed(at_site: FlowSite, monkeypatch: pytes
     assert leaving(at_site) == []
 
 
+def days_go_by(at_site: FlowSite) -> None:
+    """Have the days go by for HR's dates instead of for us: everybody who leaves left thirty days ago."""
+    database = Database(f"sqlite:///{at_site.folder / 'ours.db'}")
+    with database.write() as connection:
+        for kept in departures.people_leaving(connection):
+            past = kept.person.model_copy(update={"termination_date": TODAY - timedelta(days=30)})
+            departures.remember(connection, departures.Known(past, kept.feed_id, kept.line), at_site.tenant.clock.now())
+    database.close()
+
+
 def test_the_nightly_steps_go_on_without_a_feed(at_site: FlowSite) -> None:
     """The steps of a recorded departure are taken when their day comes, by the schedule alone."""
     lived(at_site, "00001,Active,")
     lived(at_site, f"00001,Active,{TODAY - timedelta(days=2)}")
     number = at_site.phones()["id-1"]
-    database = Database(f"sqlite:///{at_site.folder / 'ours.db'}")
-    with database.write() as connection:  # the days go by for HR's date instead of for us
-        (kept,) = departures.people_leaving(connection)
-        past = kept.person.model_copy(update={"termination_date": TODAY - timedelta(days=30)})
-        departures.remember(connection, departures.Known(past, kept.feed_id, kept.line), at_site.tenant.clock.now())
-    database.close()
+    days_go_by(at_site)
     request = lifecycle.StepsRequest(requested_by="tess")
     summary = told(at_site, lambda run: lifecycle.steps_story(request, run, ACTOR))
     assert summary["counts"] == {"left": 1}
     assert (at_site.phones(), at_site.tenant.users["id-1"].enabled) == ({}, False)
     assert number not in at_site.tenant.owners()
+
+
+def test_many_steps_in_one_night_raise_an_alert(at_site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More leavers than one night may take apart: nothing is changed, one line says so until a night goes through."""
+    lived(at_site, "00001,Active,", "00002,Active,")
+    lived(at_site, *(f"0000{n},Active,{TODAY - timedelta(days=2)}" for n in (1, 2)))
+    days_go_by(at_site)
+    monkeypatch.setenv("CALLWRIGHT_FEED__STEPS", "1")
+    request = lifecycle.StepsRequest(requested_by="tess")
+    writes = len(at_site.tenant.writes())
+    with pytest.raises(InputRefused, match="2 people for whom leaver's steps are taken in one night: more than 1"):
+        told(at_site, lambda run: lifecycle.steps_story(request, run, ACTOR))
+    assert (len(at_site.tenant.writes()), alerts(at_site)) == (writes, ["leaver's steps refused"])
+    monkeypatch.setenv("CALLWRIGHT_FEED__STEPS", "2")
+    assert told(at_site, lambda run: lifecycle.steps_story(request, run, ACTOR))["counts"] == {"left": 2}
+    assert alerts(at_site) == []
+
+
+def alerts(at_site: FlowSite) -> list[str]:
+    """Name the alerts that stand."""
+    database = Database(f"sqlite:///{at_site.folder / 'ours.db'}")
+    with database.read() as connection:
+        found = [str(each.cause) for each in requests.standing_alerts(connection)]
+    database.close()
+    return found
+
+
+def come_due(at_site: FlowSite) -> None:
+    """Have the moment come for which HR announced news: it is moved instead of us."""
+    database = Database(f"sqlite:///{at_site.folder / 'ours.db'}")
+    with database.write() as connection:
+        now = datetime.now(UTC)
+        connection.execute(update(plan_lines).where(plan_lines.c.condition == "effective").values(not_before=now))
+        for row in connection.execute(select(feed_rows).where(feed_rows.c.outcome == "waiting")).all():
+            if "effective_at" in row.person:
+                here = (feed_rows.c.feed_id == row.feed_id) & (feed_rows.c.line == row.line)
+                said = row.person | {"effective_at": now.isoformat()}
+                connection.execute(update(feed_rows).where(here).values(person=said))
+    database.close()
+
+
+def test_many_moves_of_one_day_are_refused_and_keep_nobody_waiting(
+    at_site: FlowSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moves announced for a day are limited on that day; who waits for an account goes on, and so do they later."""
+    monkeypatch.setenv("CALLWRIGHT_FEED__SHRINK_PERCENT", "99")
+    lived(at_site, "00001,Active,", "00002,Active,", "00077,Active,")
+    lived(at_site, "00001,Active,", "00002,Active,", country="DE", at=str(datetime.now(UTC) + timedelta(days=3)))
+    come_due(at_site)
+    at_site.tenant.users["id-5"].employee_id = "00077"
+    monkeypatch.setenv("CALLWRIGHT_FEED__MOVES", "1")
+    visit = at_site.go_on()
+    assert visit["counts"]["onboarded"] == 1
+    assert "2 people who move or go on leave in one visit: more than 1 ; nothing was changed" in visit["warnings"][0]
+    assert alerts(at_site) == ["news of a later day is not believed"]
+    monkeypatch.setenv("CALLWRIGHT_FEED__MOVES", "2")
+    assert at_site.go_on()["counts"] == {"moved": 2}
+    assert alerts(at_site) == []
 
 
 def test_a_deletion_wants_the_name_typed(at_site: FlowSite) -> None:
