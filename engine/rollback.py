@@ -264,7 +264,7 @@ class PlanBuilder:
             inventory.record_assigned(self.connection, number, owner=f"user:{holder}", now=self._now)
         until = self._now + self._terms.claim
         try:
-            inventory.claim_named(self.connection, number, plan_id=self.plan_id, owner=obj, until=until, now=self._now)
+            inventory.claim_held(self.connection, number, plan_id=self.plan_id, owner=obj, until=until, now=self._now)
         except InputRefused as error:
             return str(error)
         return ""

@@ -300,11 +300,12 @@ def describe(connection: Connection, batch_id: str, now: datetime) -> dict[str, 
         "waves": [
             {"wave": each.wave, "plan": each.plan_id, "plan is": each.plan_state, **each.counts} for each in found
         ],
-        "unreachable": _outages(connection, plans),
+        "unreachable": _outages(connection, batch.id),
     }
 
 
-def _outages(connection: Connection, plan_ids: Sequence[str]) -> dict[str, JsonValue]:
+def _outages(connection: Connection, batch_id: str) -> dict[str, JsonValue]:
+    plan_ids = [plan_id for kind in ("move", "undo") for plan_id in rows.plans_of(connection, batch_id, kind=kind)]
     found = [each.seconds for each in unreachable(connection, plan_ids)]
     lengths = sorted(seconds for seconds in found if seconds is not None)
     return {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 POLICIES: dict[str, Any] = {"policies": {"dial_plan": "AT", "voice_routing": "Vienna"}}
+KEEP: dict[str, Any] = {"numbers": "Keep", **POLICIES}
 RANGE: dict[str, Any] = {"numbers": "NumberRange", "pool": "vienna", **POLICIES}
 
 
@@ -47,7 +48,9 @@ def test_undo_after_a_retry_equals_the_snapshot_before(site: BatchSite) -> None:
     site.break_users("id-2", at="assign_number")
     assert site.run()["counts"] == {"migrated": 2, "failed": 1}
     site.mend()
-    assert site.retry()["counts"] == {"migrated": 3}
+    retried = site.retry()
+    assert retried["counts"] == {"migrated": 3}
+    assert (retried["unreachable"]["users"], retried["unreachable"]["still"]) == (3, 0)
     moved = site.snapshot()
     undone(site, 1)
     assert states(site) == {"user1@lab.test": "undone", "user2@lab.test": "migrated", "user3@lab.test": "undone"}
@@ -57,10 +60,11 @@ def test_undo_after_a_retry_equals_the_snapshot_before(site: BatchSite) -> None:
     assert site.snapshot() == before
 
 
-def test_half_of_a_move_is_taken_back_with_the_wave_of_a_retry(site: BatchSite) -> None:
+@pytest.mark.parametrize("options", [KEEP, RANGE], ids=["Keep", "NumberRange"])
+def test_half_of_a_move_is_taken_back_with_the_wave_of_a_retry(site: BatchSite, options: dict[str, Any]) -> None:
     """Who was moved and failed at the number is taken back, also where the retry did nothing for them."""
     before = site.snapshot()
-    site.create(error_budget_percent=100, **RANGE)
+    site.create(error_budget_percent=100, **options)
     site.break_users("id-2", at="assign_number")
     site.run()
     site.retry()
