@@ -72,7 +72,7 @@ def _rehearsed(batch: str, snapshot: Path, folder: Path, visits: int) -> dict[st
         theirs = Database(settings.database_address())
         try:
             schema.upgrade(theirs)
-            rehearsal.copy_numbers(ours, theirs)
+            rehearsal.copy_numbers(ours, theirs, batch)
             with open_systems(settings, theirs) as systems:
                 _, missing = rehearsal.copy_batch(ours, theirs, systems.graph, batch)
             return {**_moved(batch, visits, theirs), "missing": missing}

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Row
 from config.errors import InputRefused
 from datasets.batches import BatchOptions
 from datasets.tables.batches import batch_plans, batch_users, batches
-from datasets.tables.plans import plan_lines
+from datasets.tables.plans import plan_lines, plans
 from engine.plan import LineState
 from engine.requests import new_id
 
@@ -192,6 +192,13 @@ def plans_of(connection: Connection, batch_id: str, wave: int | None = None, kin
     query = select(c.plan_id).where(c.batch_id == batch_id, c.kind.in_(wanted)).order_by(c.wave, c.plan_id)
     query = query if wave is None else query.where(c.wave == wave)
     return list(connection.execute(query).scalars())
+
+
+def not_begun(connection: Connection, batch_id: str) -> list[str]:
+    """List the plans of a batch, to move users or to take them back, that nobody has started."""
+    c = batch_plans.c
+    query = select(c.plan_id).join(plans, plans.c.id == c.plan_id).where(c.batch_id == batch_id)
+    return list(connection.execute(query.where(plans.c.state == "planned").order_by(c.wave, c.plan_id)).scalars())
 
 
 def is_planned(connection: Connection, batch_id: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from datasets.batches import BatchNumbers, BatchOptions
 from datasets.hybrid import HybridAccount, SkypeUser
-from datasets.users import AdUser, NumberAssignment
+from datasets.users import AdUser
 from engine import history, plan_store
 from engine.migration import Goal, Migrant
 from engine.migration_terms import WaveTerms
@@ -40,6 +40,18 @@ class Holding(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Beforehand:
+    """What is known before users are looked at.
+
+    `own_plans` are plans of their own batch that nobody has started: no user is busy with one. `held` are the numbers
+    of the tenant, where they were read already.
+    """
+
+    own_plans: Collection[str] = ()
+    held: tuple[Holding, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Sight:
     """The users of a wave as they were seen, and every number that the tenant lists as somebody's."""
 
@@ -47,7 +59,7 @@ class Sight:
     held: tuple[Holding, ...]
 
 
-def look(runtime: Runtime, options: BatchOptions, user_ids: Sequence[str]) -> Sight:
+def look(runtime: Runtime, options: BatchOptions, user_ids: Sequence[str], known: Beforehand) -> Sight:
     """Read what a wave needs to know. Raises what the connectors raise."""
     systems = runtime.systems
     accounts = systems.graph.hybrid_accounts(user_ids)
@@ -55,10 +67,11 @@ def look(runtime: Runtime, options: BatchOptions, user_ids: Sequence[str]) -> Si
     voices, unreadable = read_voices(systems.teams, list(accounts))
     skype = _skype_users(runtime, accounts.values())
     ad = _directory_users(runtime, options, accounts.values())
-    held = tuple(_holdings(systems.teams.numbers()))
+    held = holdings(systems) if known.held is None else known.held
     with runtime.database.read() as connection:
         recent = _recent(connection, runtime, user_ids, skype, accounts)
-        busy = {line.object: line.plan_id for line in plan_store.open_lines(connection, map(_object, user_ids))}
+        open_lines = plan_store.open_lines(connection, map(_object, user_ids))
+        busy = {line.object: line.plan_id for line in open_lines if line.plan_id not in known.own_plans}
         cleared = _cleared(connection, user_ids, skype) if options.numbers is BatchNumbers.KEEP else {}
     masters: dict[str, dict[str, bool]] = {user_id: {} for user_id in user_ids}
     for row in held:
@@ -83,10 +96,13 @@ def look(runtime: Runtime, options: BatchOptions, user_ids: Sequence[str]) -> Si
     return Sight(tuple(made), held)
 
 
-def _holdings(rows: Iterable[NumberAssignment]) -> Iterator[Holding]:
-    for row in rows:
-        if row.assignment_target_id:
-            yield Holding(row.telephone_number, row.assignment_target_id, row.number_source == "onPremises")
+def holdings(systems: Systems) -> tuple[Holding, ...]:
+    """Read every number of the tenant that is somebody's."""
+    return tuple(
+        Holding(row.telephone_number, row.assignment_target_id, row.number_source == "onPremises")
+        for row in systems.teams.numbers()
+        if row.assignment_target_id
+    )
 
 
 def _object(user_id: str) -> str:

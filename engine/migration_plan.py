@@ -20,7 +20,7 @@ from engine import claims, plan_store
 from engine.change import Change
 from engine.locations import Locations
 from engine.migration import Goal, Migrant, plan_user
-from engine.migration_look import Holding, facts_of, goal_of, look
+from engine.migration_look import Beforehand, Holding, facts_of, goal_of, look
 from engine.migration_numbers import Choice, candidates, template_of
 from engine.migration_terms import WaveTerms
 from engine.plan import Line, LineState, Plan
@@ -33,6 +33,7 @@ from engine.runtime import Runtime
 from engine.site_pools import define_site
 
 SUCCESS = "migrated"
+NOTHING_KNOWN = Beforehand()
 _AT_ONCE = 20  # claims of named numbers in one transaction
 
 
@@ -81,7 +82,9 @@ def plan_wave(
         define_site(connection, site)
     with claims.kept_by(runtime, plan_id):
         lines = tuple(
-            _line(each) for some in parts(judge(seen), options) for each in _chosen(runtime, seen, plan_id, some)
+            _line(each)
+            for some in parts(judge(seen, Supply()), options)
+            for each in _chosen(runtime, seen, plan_id, some)
         )
         if options.policy_batches is PolicyBatches.AUTO and runtime.systems.policy_batches is not None:
             lines = given_together(plan_id, lines)
@@ -116,11 +119,18 @@ def learn(runtime: Runtime, seen: Seen) -> None:
     learn_assigned(runtime, rows)
 
 
-def see(runtime: Runtime, site: SitePolicy, options: BatchOptions, user_ids: Sequence[str], terms: WaveTerms) -> Seen:
+def see(
+    runtime: Runtime,
+    site: SitePolicy,
+    options: BatchOptions,
+    user_ids: Sequence[str],
+    terms: WaveTerms,
+    known: Beforehand = NOTHING_KNOWN,
+) -> Seen:
     """Read everything that planning a wave needs. Raises InputRefused for an unknown pool."""
     with runtime.database.read() as connection:
         pools = _known_pools(connection, site, options)
-    sight, locations = look(runtime, options, user_ids), Locations(runtime.systems, site, pools)
+    sight, locations = look(runtime, options, user_ids, known), Locations(runtime.systems, site, pools)
     locations.learn([template_of(options)])
     if options.emergency_location:
         locations.learn_all()
@@ -136,9 +146,8 @@ def _known_pools(connection: Connection, site: SitePolicy, options: BatchOptions
     return known
 
 
-def judge(seen: Seen) -> list[Decided]:
-    """Judge every user, numbers apart."""
-    supply = Supply()
+def judge(seen: Seen, supply: Supply) -> list[Decided]:
+    """Judge every user, numbers apart; licences are promised out of the supply."""
     return [Decided(each, tuple(concerns(each, seen.goal, seen.facts, supply))) for each in seen.migrants]
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from config.site_policy import SitePolicy
 from datasets.batches import BatchNumbers, BatchOptions, PolicyBatches
+from datasets.numbering import PhoneNumber
 from datasets.preflight import Check, Concern, Examined, Preflight
 from engine import inventory
 from engine.batches import waves_of
 from engine.change import Change
 from engine.migration_estimate import estimate
-from engine.migration_numbers import Choice
+from engine.migration_look import Beforehand, holdings
+from engine.migration_numbers import Choice, candidates
 from engine.migration_plan import Decided, Seen, choose, judge, learn, parts, see
 from engine.migration_terms import WaveTerms
 from engine.policy_batch_plan import calls_of
+from engine.preflight_checks import Supply
 from engine.requests import new_id
 from engine.runtime import Runtime
 from engine.service_times import service_times
@@ -27,20 +30,29 @@ _SLICE = 500
 
 
 def examine(
-    runtime: Runtime, site: SitePolicy, options: BatchOptions, user_ids: Sequence[str], terms: WaveTerms
+    runtime: Runtime,
+    site: SitePolicy,
+    options: BatchOptions,
+    user_ids: Sequence[str],
+    terms: WaveTerms,
+    own_plans: Collection[str] = (),
 ) -> Preflight:
     """Find out what stands in the way of these users, and how long it would take. Writes nothing outside.
 
-    Numbers are chosen on trial, so that every reason is the one that planning would give. Raises what planning raises.
+    Numbers are chosen on trial, so that every reason is the one that planning would give. `own_plans` are plans of the
+    batch that nobody has started: neither they nor the numbers that they claim stand in its way. Raises what planning
+    raises.
     """
     decided: list[Decided] = []
     unchecked: tuple[str, ...] = ()
-    left = 0
+    left, supply, known = 0, Supply(), Beforehand(own_plans, holdings(runtime.systems))
+    claimed = _claimed(runtime, own_plans)
     for start in range(0, max(1, len(user_ids)), _SLICE):
-        seen = see(runtime, site, options, user_ids[start : start + _SLICE], terms)
-        learn(runtime, seen)
-        for some in parts(judge(seen), options):
-            found, left = _tried(runtime, site, seen, some)
+        seen = see(runtime, site, options, user_ids[start : start + _SLICE], terms, known)
+        if start == 0 or options.numbers is not BatchNumbers.NUMBER_RANGE:  # a range learns of every number at once
+            learn(runtime, seen)
+        for some in parts(judge(seen, supply), options):
+            found, left = _tried(runtime, site, seen, some, claimed)
             decided += found
         unchecked = seen.facts.unchecked
     decided = [*_over_all(options, decided, left)]
@@ -61,13 +73,33 @@ def _calls(runtime: Runtime, options: BatchOptions, decided: Sequence[Decided]) 
     return [changes for users in waves.values() for changes in calls_of(users)]
 
 
-def _tried(runtime: Runtime, site: SitePolicy, seen: Seen, some: Sequence[Decided]) -> tuple[list[Decided], int]:
-    """Decide on trial; gives how many numbers the pool of the batch has free, too."""
-    now = runtime.now()
+Claimed = Mapping[str, tuple[str, PhoneNumber]]
+
+
+def _claimed(runtime: Runtime, plan_ids: Collection[str]) -> Claimed:
+    """Give the numbers that these plans claim, each with its plan."""
+    with runtime.database.read() as connection:
+        return {
+            row.number.e164: (plan_id, row.number)
+            for plan_id in plan_ids
+            for row in inventory.claimed_by(connection, plan_id)
+        }
+
+
+def _tried(
+    runtime: Runtime, site: SitePolicy, seen: Seen, some: Sequence[Decided], claimed: Claimed
+) -> tuple[list[Decided], int]:
+    """Decide on trial, as if nothing were claimed; gives how many numbers the pool of the batch has free, too."""
+    now, options = runtime.now(), seen.goal.options
+    wanted = set(claimed)
+    if options.numbers is not BatchNumbers.NUMBER_RANGE:
+        wanted = {number for each in some for number in candidates(each.migrant, options)} & set(claimed)
     with runtime.database.write() as connection:
         trial = connection.begin_nested()
         define_site(connection, site)
-        left = _free(connection, seen.goal.options)
+        for plan_id, number in map(claimed.__getitem__, wanted):
+            inventory.give_back(connection, number, plan_id=plan_id, now=now)
+        left = _free(connection, options)
         choice = Choice(connection, seen.goal, seen.locations, new_id("p"), now + seen.facts.terms.claim, now)
         found = choose(seen.goal, some, choice)
         trial.rollback()

@@ -14,6 +14,7 @@ from connectors.database import Database
 from datasets.batches import BatchOptions
 from datasets.tables.inventory import intervals, pools, ranges, taken, withheld_spans
 from engine import batches as rows
+from engine import inventory
 from engine.batches import NOT_FOUND, Batch, Member
 from engine.runtime import utc_now
 from engine.systems import GraphSystem
@@ -22,11 +23,17 @@ _NUMBERS = (pools, ranges, withheld_spans, intervals, taken)
 _SLICE = 500
 
 
-def copy_numbers(ours: Database, theirs: Database) -> None:
-    """Copy the number inventory as it is now, so that the rehearsal meets the same free and taken numbers."""
+def copy_numbers(ours: Database, theirs: Database, name: str) -> None:
+    """Copy the number inventory as it is now, so that the rehearsal meets the same free and taken numbers.
+
+    What the batch itself claims is given back in the copy: there it is planned anew.
+    """
     with ours.read() as source, theirs.write() as target:
+        batch = rows.find(source, name)
         for table in _NUMBERS:
             _copy(source, target, table)
+        for plan_id in (*rows.plans_of(source, batch.id), *rows.plans_of(source, batch.id, kind="undo")):
+            inventory.give_back_plan(target, plan_id, utc_now())
 
 
 def _copy(source: Connection, target: Connection, table: Table) -> None:

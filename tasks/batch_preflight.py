@@ -27,9 +27,10 @@ def preflight(batch: str, file: str) -> dict[str, Any]:
         with work.database.read() as connection:
             found = rows.find(connection, batch)
             users = rows.users_of(connection, found.id)
+            own_plans = rows.not_begun(connection, found.id)
             lost = rows.standings(connection, found.id, states=(rows.NOT_FOUND, rows.DUPLICATE))
         terms = WaveTerms.of(work.settings)
-        seen = examine(runtime, work.site, found.options, [key for key, _ in users], terms)
+        seen = examine(runtime, work.site, found.options, [key for key, _ in users], terms, own_plans)
         path = Path(file) if file else work.settings.drop_folder.parent / "reports" / f"preflight-{found.id}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_report(path, seen, lost)

@@ -180,7 +180,9 @@ def test_a_batch_is_rehearsed_in_a_lab_of_a_snapshot(hybrid: HybridLab, run: Run
     hybrid.lab.tenant.change_licences(users[2].id, add={}, remove=[E5])
     make(run, users)
     assert run("snapshot", str(folder / "tenant.jsonl")).code == 0
+    run("batch", "plan", "b")
     before = len(hybrid.lab.calls.since())
+    assert run("batch", "preflight", "b", "--json").json["counts"] == {"may_move": 2, "blocked": 1, "not_in_tenant": 0}
     ran = run("batch", "rehearse", "b", "--snapshot", str(folder / "tenant.jsonl"), "--json")
     assert ran.json["counts"] == {"migrated": 2, "refused": 1}, ran.json
     (missed,) = ran.json["not_done"]
@@ -188,4 +190,4 @@ def test_a_batch_is_rehearsed_in_a_lab_of_a_snapshot(hybrid: HybridLab, run: Run
     assert ran.code == 1
     assert ran.json["eta_s"] > 0
     assert not [call for call in hybrid.lab.calls.since(before) if call["write"]]
-    assert run("batch", "show", "b", "--json").json["counts"] == {"ready": 3}
+    assert run("batch", "show", "b", "--json").json["counts"] == {"planned": 2, "refused": 1}

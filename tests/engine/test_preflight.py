@@ -324,3 +324,29 @@ def test_a_wave_is_claimed_in_short_transactions(sqlite: Database) -> None:
     assert [line.object for line in site.lines(plan_id)] == [f"user:{user_id}" for user_id in ids]
     with site.runtime.database.read() as connection:
         assert len(inventory.claimed_by(connection, plan_id)) == 45
+
+
+def test_licences_are_promised_once_over_all_users(sqlite: Database) -> None:
+    """Beyond the users that are looked at together, too: 501 users and 500 licences leave one without."""
+    site = deployment(sqlite, users=501)
+    site.tenant.hybrid.units = 500
+    for user in site.tenant.users.values():
+        user.skus = ()
+    options = LICENSED.model_copy(update={"numbers": BatchNumbers.NONE})
+    blocked = [each for each in site.examined(options, *site.tenant.users) if each.blocked]
+    assert [each.concerns[0].check for each in blocked] == [Check.LICENCE_SUPPLY]
+    assert [name for name, _, _ in site.tenant.calls].count("teams.numbers") == 1
+
+
+@pytest.mark.parametrize("options", [KEEP, RANGE], ids=["Keep", "NumberRange"])
+def test_the_plan_of_the_batch_itself_stands_in_nobodys_way(sqlite: Database, options: BatchOptions) -> None:
+    """Examined after its plan was made, ten users and ten numbers are as well as before; other plans still count."""
+    site = deployment(sqlite, users=10)
+    for number, user_id in enumerate(site.tenant.users, 1):
+        site.skype.home(user_id, f"tel:+4312346{number:03}")
+    plan_id = site.plan(options, *site.tenant.users)
+    found = site.examined(options, *site.tenant.users, own_plans=(plan_id,))
+    assert [each.reason for each in found if each.blocked] == []
+    assert {each.concerns[0].check for each in site.examined(options, *site.tenant.users)} == {Check.OTHER_PLAN}
+    with site.runtime.database.read() as connection:
+        assert len(inventory.claimed_by(connection, plan_id)) == 10

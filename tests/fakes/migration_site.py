@@ -52,9 +52,9 @@ class Deployment:
         """Plan a wave of these users."""
         return plan_wave(self.runtime, self.site, options, user_ids, self.request(), self.terms)
 
-    def examined(self, options: BatchOptions, *user_ids: str) -> list[Examined]:
-        """Examine these users."""
-        return list(examine(self.runtime, self.site, options, user_ids, self.terms).users)
+    def examined(self, options: BatchOptions, *user_ids: str, own_plans: tuple[str, ...] = ()) -> list[Examined]:
+        """Examine these users; `own_plans` are of their batch."""
+        return list(examine(self.runtime, self.site, options, user_ids, self.terms, own_plans).users)
 
     def lines(self, plan_id: str) -> list[StoredLine]:
         """Give the lines of a plan."""

@@ -303,6 +303,7 @@ class FakeTeams:
 
     def numbers(self, filter: str | None = None) -> Iterator[NumberAssignment]:
         """Read the numbers that are assigned or listed, whatever the filter says."""
+        self._tenant.read("teams.numbers", "")
         names = dict.fromkeys((*self._tenant.owners(), *self._tenant.listed))
         return (row for number in names if (row := self.number(number)) is not None)
 
