@@ -6,6 +6,7 @@ A chunk continues from the journal: what is verified is not repeated, what is in
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,8 @@ from config.errors import InputRefused
 from config.site_approvals import ApprovalRules
 from connectors.database import Database
 from connectors.errors import ConnectorError
-from engine import approvals, batch_gates, departures, inventory, journal, leases, plan_store
+from engine import approvals, batch_gates, departures, inventory, journal, leases, plan_store, policy_batches
+from engine.claims import settle_undone
 from engine.journal import Entry, Result, Stream
 from engine.leases import Lease, LeaseHeld
 from engine.line import LineWork
@@ -151,11 +153,12 @@ def _work(runtime: Runtime, work: _Open) -> list[ConnectorError]:
 def _work_on(runtime: Runtime, work: _Open, line: StoredLine) -> ConnectorError | None:
     """Work on one line; an unreachable system or a lost lease ends it here and is reported to the chunk."""
     kind_of_work = PolicyBatchWork if is_for_many(line.object) else LineWork
+    held = (work.lease, work.objects[line.object])
     with _turn(runtime, line) as turn:
-        if kind_of_work is LineWork and not plan_store.has_sent(line) and not _may_begin(runtime, line):
-            return None
         try:
-            kind_of_work(runtime, work.stream, (work.lease, work.objects[line.object]), line, turn).run()
+            if kind_of_work is LineWork and not plan_store.has_sent(line) and not _may_begin(runtime, held, line):
+                return None
+            kind_of_work(runtime, work.stream, held, line, turn).run()
         except ConnectorError as error:
             return error
     if line.state == LineState.FAILED:
@@ -172,10 +175,31 @@ def _turn(runtime: Runtime, line: StoredLine) -> Turn:
     return turnstile.turn()
 
 
-def _may_begin(runtime: Runtime, line: StoredLine) -> bool:
-    """Ask right before a line begins: its batch may have been paused, or its window shut, since the chunk began."""
+def _may_begin(runtime: Runtime, held: Sequence[Lease], line: StoredLine) -> bool:
+    """Ask right before a line begins: its batch may have been paused, or its window shut, since the chunk began.
+
+    A line of a batch that was cancelled is given up here. Raises LeaseLost.
+    """
     with runtime.database.read() as connection:
-        return batch_gates.is_open(connection, line.plan_id, runtime.now())
+        if batch_gates.is_open(connection, line.plan_id, runtime.now()):
+            return True
+        is_cancelled = batch_gates.is_cancelled(connection, line.plan_id)
+    if is_cancelled:
+        with runtime.database.write() as connection:
+            leases.renew(connection, held, now=runtime.now(), ttl=runtime.lease)
+            give_up(connection, line, runtime.now())
+    return False
+
+
+def give_up(connection: Connection, line: StoredLine, now: datetime) -> None:
+    """Discard a line of a cancelled batch of which nothing was sent, with its claims, under the lease on its object."""
+    line.state, line.reason = LineState.DISCARDED, "the batch was cancelled"
+    line.condition = line.not_before = line.give_up_at = None
+    plan_store.set_line(connection, line)
+    for stored in line.changes:
+        settle_undone(connection, stored.change, line.plan_id, now, {})
+    if is_for_many(line.object):
+        policy_batches.let_go(connection, line, line.reason, now)
 
 
 def _close(runtime: Runtime, work: _Open) -> None:

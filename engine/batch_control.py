@@ -17,9 +17,7 @@ from datasets.tables.plans import plan_lines, plans
 from engine import apply, batch_gates, leases, plan_store, policy_batches, requests
 from engine import batches as batch_rows
 from engine.batches import CANCELLED, GO, NEW, PAUSED, RETRY, Batch
-from engine.claims import settle_undone
 from engine.plan import LineState
-from engine.policy_batch_plan import is_for_many
 from engine.runtime import Runtime
 
 RETRIED = ("failed", "refused")
@@ -146,26 +144,38 @@ def change_window(connection: Connection, batch: Batch, start: datetime | None, 
 
 
 def cancel(runtime: Runtime, batch: Batch, reason: str) -> Counter[str]:
-    """End a batch: what has begun is finished, the rest is given up with its numbers. Counts both."""
+    """End a batch: what has begun is finished, the rest is given up with its numbers. Counts both.
+
+    It may be repeated while something is left; whoever visits a line that has not begun gives it up as well.
+    Raises InputRefused.
+    """
     with runtime.database.write() as connection:
-        if batch.control == CANCELLED:
+        if batch.control == CANCELLED and not any(each.open for each in waves(connection, batch, runtime.now())):
             raise InputRefused(f"batch {batch.name!r} was cancelled before")
         _refuse_finished(connection, batch, runtime.now())
-        batch_rows.set_control(connection, batch.id, CANCELLED, reason or "by hand", runtime.now())
+        if batch.control != CANCELLED:
+            batch_rows.set_control(connection, batch.id, CANCELLED, reason or "by hand", runtime.now())
         requests.clear_alert(connection, batch_gates.alert_of(batch.name), runtime.now())
-        states = {plan: plan_store.header(connection, plan).state for plan in batch_rows.plans_of(connection, batch.id)}
-    for plan_id, state in states.items():
-        if state == "planned":
-            apply.discard(runtime.database, plan_id, runtime.now())
-        elif state == "applying":
+        plan_ids = batch_rows.plans_of(connection, batch.id)
+    for plan_id in plan_ids:
+        if not _discarded(runtime, plan_id):
             _give_up_rest(runtime, plan_id)
     with runtime.database.read() as connection:
         counts = batch_rows.counts(connection, batch.id)
     return Counter(given_up=counts["discarded"] + counts["ready"], in_flight=sum(counts[state] for state in OPEN))
 
 
+def _discarded(runtime: Runtime, plan_id: str) -> bool:
+    """Discard a plan whole if nobody has started it, not even at this moment; tells whether it is."""
+    try:
+        apply.discard(runtime.database, plan_id, runtime.now())
+    except InputRefused:
+        return False
+    return True
+
+
 def _give_up_rest(runtime: Runtime, plan_id: str) -> None:
-    """Discard the lines that have not begun; one that somebody works on at this moment is finished by them."""
+    """Discard the lines that have not begun; one that somebody has taken is begun or given up by them."""
     holder, now = runtime.new_holder(), runtime.now()
     with runtime.database.read() as connection:
         numbers = [line.line for line in plan_store.load_lines(connection, plan_id) if _is_untouched(line)]
@@ -177,13 +187,7 @@ def _give_up_rest(runtime: Runtime, plan_id: str) -> None:
                 continue
             (line,) = plan_store.load_lines(connection, plan_id, [number])
             if _is_untouched(line):
-                line.state, line.reason = LineState.DISCARDED, "the batch was cancelled"
-                line.condition = line.not_before = line.give_up_at = None
-                plan_store.set_line(connection, line)
-                for change in line.changes:
-                    settle_undone(connection, change.change, plan_id, now, {})
-                if is_for_many(line.object):
-                    policy_batches.let_go(connection, line, line.reason, now)
+                apply.give_up(connection, line, now)
             leases.release(connection, [lease], now=now)
             plan_store.settle_plan_if_done(connection, plan_id)
 

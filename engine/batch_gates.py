@@ -1,7 +1,8 @@
 """Gates: a batch lets a line of its plans begin, or not now: it is paused, cancelled, or its window is shut.
 
 What has begun is finished whatever the gate says, because a user who was moved and has no number yet cannot be called.
-Plans that belong to no batch have no gate.
+What has not begun is held, or given up by whoever visits it when the batch was cancelled. Plans that belong to no batch
+have no gate.
 """
 
 from __future__ import annotations
@@ -37,22 +38,34 @@ def _lets(control: str, kind: str) -> bool:
     return control not in _STOPPED and (control != batch_rows.RETRY or kind == "retry")
 
 
+def is_cancelled(connection: Connection, plan_id: str) -> bool:
+    """Tell whether the batch that a plan moves was cancelled: lines that have not begun are given up."""
+    query = select(batches.c.control, batch_plans.c.kind).select_from(_JOINED).where(batch_plans.c.plan_id == plan_id)
+    row = connection.execute(query).first()
+    return row is not None and row.kind != "undo" and row.control == batch_rows.CANCELLED
+
+
+def holds(connection: Connection, plan_id: str, now: datetime) -> bool:
+    """Tell whether lines that have not begun are to be left as they are now; nothing of a cancelled batch is."""
+    return not (is_open(connection, plan_id, now) or is_cancelled(connection, plan_id))
+
+
 def is_in_window(start: datetime | None, end: datetime | None, now: datetime) -> bool:
     """Tell whether a moment is inside the window of a batch."""
     return (start is None or start <= now) and (end is None or now < end)
 
 
-def shut(now: datetime) -> ColumnElement[bool]:
-    """Give the condition for plans whose gate is shut, to be used on `plan_lines`."""
+def held(now: datetime) -> ColumnElement[bool]:
+    """Give the condition for plans whose lines are held, to be used on `plan_lines`."""
     c = batches.c
     stopped = or_(
-        c.control.in_(_STOPPED),
+        c.control == batch_rows.PAUSED,
         and_(c.control == batch_rows.RETRY, batch_plans.c.kind != "retry"),
         and_(c.window_start.is_not(None), c.window_start > now),
         and_(c.window_end.is_not(None), c.window_end <= now),
     )
-    held = select(batch_plans.c.plan_id).select_from(_JOINED).where(batch_plans.c.kind != "undo", stopped)
-    return plan_lines.c.plan_id.in_(held)
+    of_batches = select(batch_plans.c.plan_id).select_from(_JOINED).where(batch_plans.c.kind != "undo", stopped)
+    return plan_lines.c.plan_id.in_(of_batches.where(c.control != batch_rows.CANCELLED))
 
 
 def begun() -> ColumnElement[bool]:

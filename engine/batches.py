@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, insert, literal, or_, select, update
 from sqlalchemy.engine import Row
 
 from config.errors import InputRefused
@@ -115,7 +115,16 @@ def create(
 
 def find(connection: Connection, name: str) -> Batch:
     """Give a batch by name or id. Raises InputRefused."""
-    row = connection.execute(select(batches).where(or_(batches.c.id == name, batches.c.name == name))).first()
+    return _found(connection, name, select(batches))
+
+
+def locked(connection: Connection, batch_id: str) -> Batch:
+    """Give a batch and let nobody decide about it until this transaction ends. Raises InputRefused."""
+    return _found(connection, batch_id, select(batches).with_for_update())
+
+
+def _found(connection: Connection, name: str, query: Select[Any]) -> Batch:
+    row = connection.execute(query.where(or_(batches.c.id == name, batches.c.name == name))).first()
     if row is None:
         raise InputRefused(f"there is no batch {name!r}", remedy="see ./callwright batch list")
     return _batch(row)

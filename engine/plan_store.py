@@ -146,10 +146,10 @@ def due_lines(connection: Connection, plan_id: str, now: datetime) -> list[int]:
     """List the lines that may be worked on now: planned ones and waiting or unknown ones whose moment has come.
 
     Lines that must be planned anew are left out; `lines_to_replan` lists those. So are lines that may not begin now,
-    because the batch is paused or its window is shut.
+    because the batch is paused or its window is shut. Those of a cancelled batch are there, to be given up.
     """
     c, due = plan_lines.c, _is_due(now)
-    if not batch_gates.is_open(connection, plan_id, now):
+    if batch_gates.holds(connection, plan_id, now):
         due &= batch_gates.begun()
     return list(connection.execute(select(c.line).where((c.plan_id == plan_id) & due).order_by(c.line)).scalars())
 
@@ -177,7 +177,7 @@ def due_plans(connection: Connection, now: datetime) -> list[str]:
     """List the plans being applied that have something due, or nothing open and only want settling; oldest first."""
     c = plan_lines.c
     is_open = c.state.in_(OPEN_LINES)
-    due = is_open & ((c.not_before <= now) | c.not_before.is_(None)) & (~batch_gates.shut(now) | batch_gates.begun())
+    due = is_open & ((c.not_before <= now) | c.not_before.is_(None)) & (~batch_gates.held(now) | batch_gates.begun())
     due_ids, open_ids = (select(c.plan_id).where(which) for which in (due, is_open))
     query = select(plans.c.id).where(plans.c.state == "applying", plans.c.id.in_(due_ids) | plans.c.id.not_in(open_ids))
     return list(connection.execute(query.order_by(plans.c.created_at)).scalars())

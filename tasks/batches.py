@@ -144,12 +144,13 @@ def _planned(work: Work, runtime: Runtime, request_id: str, batch_id: str, wave:
         users = [key for key, _ in rows.users_of(connection, batch_id, wave)]
     plan_id = plan_wave(runtime, work.site, batch.options, users, request_id, WaveTerms.of(work.settings))
     with work.database.write() as connection:
+        is_cancelled = rows.locked(connection, batch_id).control == rows.CANCELLED
         earlier = _plan_of(connection, batch_id, wave)
         if earlier is None:
             rows.note_plan(connection, batch_id, wave, plan_id)
-            return plan_id
-    discard(work.database, plan_id, utc_now())
-    return earlier
+    if earlier is not None or is_cancelled:
+        discard(work.database, plan_id, utc_now())
+    return earlier or plan_id
 
 
 def _plan_of(connection: Connection, batch_id: str, wave: int) -> str | None:

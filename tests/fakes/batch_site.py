@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from connectors.database import Database
 from connectors.errors import Invalid
 from engine import batches as rows
 from engine.batch_sources import SourceKind
+from engine.runtime import Runtime
 from flows import batches, continue_waiting, migration
 from flows.batches import ControlAct, Then
 from tasks.stage import InProcess
@@ -38,6 +40,12 @@ class BatchSite:
     def database(self) -> Database:
         """Give our database; close it yourself."""
         return Database(f"sqlite:///{self.folder / 'ours.db'}")
+
+    @contextmanager
+    def runtime(self) -> Iterator[Runtime]:
+        """Give a process that works on the site beside the stories."""
+        with closing(self.database) as database:
+            yield Runtime(database, self.tenant.systems())
 
     def create(self, *, users: str = "", then: Then = Then.NOTHING, **options: Any) -> dict[str, Any]:
         """Make a batch of named users, everybody unless they are named."""

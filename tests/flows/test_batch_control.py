@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from config.errors import InputRefused
 from connectors.errors import Unreachable
-from flows.batches import ControlAct
-from tests.fakes.batch_site import BatchSite, batch_site
+from datasets.tables.inventory import taken
+from datasets.tables.plans import plans
+from engine import apply, batch_control, inventory, leases, plan_store
+from engine import batches as rows
+from engine.runtime import utc_now
+from flows.batches import ControlAct, Then
+from tests.fakes.batch_site import NAME, BatchSite, batch_site
 from tests.fakes.flow_site import FlowSite
 
 OPTIONS: dict[str, Any] = {"numbers": "Keep", "policies": {"dial_plan": "AT", "voice_routing": "Vienna"}}
+
+A_MINUTE = timedelta(minutes=1)
 
 
 def moved(site: BatchSite) -> set[str]:
@@ -134,8 +145,9 @@ def _pause_at_the_first_move(site: BatchSite) -> None:
     def pause(name: str, _target: str) -> None:
         if "move" in name:
             with at_work:
-                site.tenant.after = lambda name, target: None
-                site.control(ControlAct.PAUSE)
+                if site.tenant.after is pause:
+                    site.tenant.after = lambda name, target: None
+                    site.control(ControlAct.PAUSE)
 
     site.tenant.before, site.tenant.after = wait, pause
 
@@ -173,3 +185,72 @@ def test_a_retry_that_fails_too_pauses_with_an_alert_of_its_own(paused: BatchSit
     paused.break_users("id-5")
     summary = paused.retry()
     assert (summary["state"], summary["why"][:6], summary["alert"]["state"]) == ("paused", "wave 4", "raised")
+
+
+# ---- cancelling
+
+
+@pytest.mark.parametrize("later", ["cancelled again", "the clock"])
+def test_who_was_leased_when_a_batch_was_cancelled_is_given_up_later(at_site: FlowSite, later: str) -> None:
+    """Lines that a chunk had taken, and whose process died before it began them, are given up with their numbers."""
+    site = batch_site(at_site.folder, 6)
+    site.create(numbers="NumberRange", pool="vienna")
+    plan_id = site.run(dry_run=True)["plan_id"]
+    with site.runtime() as runtime:
+        apply.start(runtime, plan_id)
+        with runtime.database.write() as connection:
+            names, now = ("user:id-1", "user:id-2"), utc_now()
+            held = [leases.acquire(connection, "object", name, "dead", now=now, ttl=A_MINUTE) for name in names]
+        site.control(ControlAct.CANCEL)
+        assert Counter(each.state for each in site.standings()) == {"discarded": 4, "planned": 2}
+        with runtime.database.write() as connection:
+            leases.release(connection, [each for each in held if each], now=utc_now())
+        site.control(ControlAct.CANCEL) if later == "cancelled again" else site.go_on(1)
+        with runtime.database.read() as connection:
+            assert plan_store.header(connection, plan_id).state == "settled"
+            assert inventory.claimed_by(connection, plan_id) == []
+    assert {each.state for each in site.standings()} == {"discarded"}
+    assert site.moved() == {}
+    with pytest.raises(InputRefused, match="was cancelled before"):
+        site.control(ControlAct.CANCEL)
+
+
+def test_a_plan_that_is_started_while_its_batch_is_cancelled_is_given_up_too(at_site: FlowSite) -> None:
+    """Cancel meets a run that starts the first plan: its lines are given up one by one, the second is discarded."""
+    site = batch_site(at_site.folder, 4)
+    site.create(wave_size=2, numbers="NumberRange", pool="vienna")
+    first, second = site.run(dry_run=True)["plan_id"], site.run(dry_run=True)["waves"][1]["plan"]
+
+    with site.runtime() as runtime:
+
+        def now() -> datetime:
+            with runtime.database.read() as connection:
+                is_cancelled = rows.find(connection, NAME).control == rows.CANCELLED
+                state = plan_store.header(connection, first).state
+            if is_cancelled and state == "planned":
+                apply.start(runtime, first)
+            return utc_now()
+
+        with runtime.database.read() as connection:
+            batch = rows.find(connection, NAME)
+        batch_control.cancel(replace(runtime, now=now), batch, "")
+        with runtime.database.read() as connection:
+            states = [plan_store.header(connection, each).state for each in (first, second)]
+    assert states == ["settled", "discarded"]
+    assert {each.state for each in site.standings()} == {"discarded"}
+
+
+def test_a_wave_that_was_being_planned_when_its_batch_was_cancelled_is_discarded(at_site: FlowSite) -> None:
+    """The batch is cancelled while the tenant is read for a plan: the plan ends with it, and its claims."""
+    site = batch_site(at_site.folder, 2)
+    site.create(numbers="NumberRange", pool="vienna", then=Then.NOTHING)
+
+    def cancel(_name: str, _target: str) -> None:
+        site.tenant.after = lambda name, target: None
+        site.control(ControlAct.CANCEL)
+
+    site.tenant.after = cancel
+    assert site.run()["state"] == "cancelled"
+    with site.runtime() as runtime, runtime.database.read() as connection:
+        assert connection.execute(select(plans.c.state)).scalars().all() == ["discarded"]
+        assert connection.execute(select(taken.c.state).where(taken.c.state == "claimed")).all() == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -65,14 +67,29 @@ def test_an_operation_that_takes_its_time_holds_no_other_wave(at_site: FlowSite)
 
 
 def stop_after(site: BatchSite, moves: int, act: ControlAct) -> None:
-    """Have the batch paused or cancelled when so many users were moved."""
+    """Have the batch paused or cancelled when so many users were moved; moves that begin meanwhile wait for that."""
+    at_work = Lock()
+
+    def wait(name: str, _target: str) -> None:
+        if "move" in name:
+            with at_work:
+                pass
 
     def stop(name: str, _target: str) -> None:
         if "move" in name and len(site.moved()) >= moves:
-            site.tenant.after = lambda name, target: None
-            site.control(act)
+            with at_work:
+                if site.tenant.after is stop:
+                    site.tenant.after = lambda name, target: None
+                    site.control(act)
 
-    site.tenant.after = stop
+    site.tenant.before, site.tenant.after = wait, stop
+
+
+def plan_states(site: BatchSite) -> list[str]:
+    """Give the states of the plans of the batch."""
+    with closing(site.database) as database, database.read() as connection:
+        ids = batches.plans_of(connection, batches.find(connection, NAME).id)
+        return [plan_store.header(connection, each).state for each in ids]
 
 
 @pytest.mark.parametrize("moves", [5, 30])
@@ -86,6 +103,11 @@ def test_who_was_moved_has_the_policies_and_nobody_else(at_site: FlowSite, act: 
     site.go_on(3)
     assert moves <= len(moved(site)) < 2 * MANY
     assert have_policies(site) == moved(site)
+    rest = "planned" if act is ControlAct.PAUSE else "discarded"
+    assert Counter(each.state for each in site.standings()) == {
+        "migrated": len(moved(site)), rest: 2 * MANY - len(moved(site))
+    }  # fmt: skip
+    assert plan_states(site) == ["applying" if act is ControlAct.PAUSE else "settled"]
 
 
 def test_a_window_that_ends_lets_policies_follow(at_site: FlowSite) -> None:
