@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Self, TypeVar
 
 import httpx
 
 from connectors import graph_parsing
 from connectors.errors import AlreadyThere, ConnectorError, Invalid, NotFound, Unreachable
-from connectors.graph_calls import SYSTEM, Call, Json, literal, parsed, segment
+from connectors.graph_calls import SYSTEM, Call, Json, argument, literal, parsed, segment
 from connectors.graph_probes import failed, probe_call, probe_permissions, probe_time
 from connectors.rest import GraphEndpoint, Rest
 from connectors.throttle import SHARED_PAUSES, Clock, HoldSource
@@ -83,6 +83,26 @@ class Graph:
             return parsed(call, graph_parsing.directory_user, self.rest.send(call).body)
         except NotFound:
             return None
+
+    def users_named(self, names: Iterable[str]) -> dict[str, DirectoryUser]:
+        """Find users by object id, user principal name or SIP address, twenty in a request; others are left out."""
+        asked = [name for name in dict.fromkeys(names) if name]
+        calls = [_read_only(f"users/{segment(name)}?$select={graph_parsing.USER_SELECT}", name) for name in asked]
+        answers = zip(asked, calls, self.rest.read_many(calls), strict=True)
+        found = {
+            name: parsed(call, graph_parsing.directory_user, answer.body) for name, call, answer in answers if answer
+        }
+        return found | self._users_with_sip([name for name in asked if name not in found and "@" in name])
+
+    def _users_with_sip(self, addresses: Sequence[str]) -> dict[str, DirectoryUser]:
+        test = "users?$select={}&$filter=imAddresses/any(i:i%20eq%20{})"
+        calls = [_read_only(test.format(graph_parsing.USER_SELECT, argument(each)), each) for each in addresses]
+        found: dict[str, DirectoryUser] = {}
+        for address, call, answer in zip(addresses, calls, self.rest.read_many(calls), strict=True):
+            users = answer.body.get("value", ()) if answer else []
+            if len(users) == 1:
+                found[address] = parsed(call, graph_parsing.directory_user, users[0])
+        return found
 
     def users_by_ids(self, ids: Iterable[str]) -> dict[str, DirectoryUser]:
         """Read many users by object id; those that do not exist are left out."""
@@ -318,6 +338,10 @@ def _by(
     for user in users:
         found.setdefault((key(user) or "").casefold(), []).append(user)
     return {value: found[value.casefold()] for value in dict.fromkeys(asked) if value.casefold() in found}
+
+
+def _read_only(path: str, who: str) -> Call:
+    return Call(f"find user {who}", path, what=who, permission=_READ_USERS)
 
 
 def _first_user(graph: Graph) -> str:

@@ -94,10 +94,8 @@ def named(database: Database, graph: GraphSystem, rows: Sequence[tuple[int, str]
     wanted = {_folded(text) for _, text in rows}
     with database.read() as connection:
         known = _cached(connection, wanted)
-    for name in sorted(wanted - known.keys() - {""}):
-        found = graph.user(name)
-        if found is not None:
-            known[name] = (found.id, found.user_principal_name)
+    found = graph.users_named(sorted(wanted - known.keys() - {""}))
+    known |= {name: (user.id, user.user_principal_name) for name, user in found.items()}
     return list(_told(rows, known))
 
 

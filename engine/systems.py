@@ -32,6 +32,9 @@ class GraphSystem(Protocol):
     def user(self, user: str) -> DirectoryUser | None:
         """Read one user by object id or UPN."""
 
+    def users_named(self, names: Iterable[str]) -> dict[str, DirectoryUser]:
+        """Find several users by object id, UPN or SIP address; those that nobody has are left out."""
+
     def users_by_employee_ids(self, ids: Iterable[str]) -> dict[str, list[DirectoryUser]]:
         """Read the users who carry these employee ids; more than one per id is possible."""
 

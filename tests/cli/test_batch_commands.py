@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,17 @@ def test_a_batch_of_a_file_is_examined_planned_run_and_taken_back(hybrid: Hybrid
         time.sleep(0.06)
     assert shown["counts"]["undone"] == 3
     assert run("audit", "verify").code == 0
+
+
+def test_a_row_may_name_a_user_by_a_sip_address_of_its_own(hybrid: HybridLab, run: Run) -> None:
+    """Graph finds the user whose SIP address is neither UPN nor mail address; the address of nobody is told."""
+    user = hybrid.homed(1)[0]
+    tenant = hybrid.lab.tenant
+    tenant.put_voice(replace(tenant.voice(user.id), sip_address="sip:voice.of@sip.example"))
+    names = ("--users", "sip:Voice.Of@sip.example", "--users", "nobody@sip.example")
+    made = run("batch", "create", "b", "--from", "users", *names, *KEEP, "--json")
+    assert made.json["counts"] == {"ready": 1, "not_found": 1}
+    assert user.upn in run("batch", "show", "b", "--state", "ready").out
 
 
 def test_a_batch_of_a_nested_group(hybrid: HybridLab, run: Run) -> None:

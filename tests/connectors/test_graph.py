@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlsplit
+import json
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
 import pytest
@@ -80,6 +81,32 @@ def test_users_by_employee_ids_come_in_slices_with_duplicates() -> None:
 def test_users_by_ids_are_found_under_the_asked_spelling() -> None:
     """Object ids are compared without regard to case, and the answer uses the caller's spelling."""
     assert list(scripted(page(ADA)).graph.users_by_ids(["U1", "U9"])) == ["U1"]
+
+
+def test_users_are_found_by_any_name_twenty_in_a_request() -> None:
+    """Object ids and UPNs first; whoever is left is looked for by SIP address, and one that two have is nobody's."""
+    names = [f"user{number}@example.test" for number in range(24)]
+    known = {names[0]: ADA, names[23]: BOB}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        parts = json.loads(request.content)["requests"]
+        return ok({"responses": [{"id": part["id"], **_found(unquote(part["url"]), known)} for part in parts]})
+
+    stand = scripted(answer)
+    found = stand.graph.users_named([*names, "o'hara@sip.test", "twice@sip.test", "0042", names[0]])
+    assert {name: user.id for name, user in found.items()} == {names[0]: "u1", names[23]: "u2", "o'hara@sip.test": "u3"}
+    assert [request.url.path.rsplit("/", 1)[1] for request in stand.script.requests] == ["$batch"] * 4
+
+
+def _found(url: str, known: dict[str, dict[str, object]]) -> dict[str, object]:
+    """Answer a part of a batch: users by name, or those with a SIP address."""
+    if "$filter" in url:
+        carol = {"id": "u3", "userPrincipalName": "carol@example.test"}
+        users = {"'o''hara@sip.test'": [carol], "'twice@sip.test'": [carol, BOB]}
+        value = next((found for text, found in users.items() if f"imAddresses/any(i:i eq {text})" in url), [])
+        return {"status": 200, "body": {"value": value}}
+    user = known.get(url.removeprefix("/users/").partition("?")[0])
+    return {"status": 200, "body": user} if user else {"status": 404, "body": {"error": {"code": "NotFound"}}}
 
 
 def test_value_in_a_filter_is_quoted() -> None:

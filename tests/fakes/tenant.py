@@ -188,6 +188,13 @@ class FakeGraph(FakeGroups):
         found = seen.get(user) or next((u for u in seen.values() if u.upn == user), None)
         return None if found is None else shown(found)
 
+    def users_named(self, names: Iterable[str]) -> dict[str, DirectoryUser]:
+        """Find users by id, UPN or SIP address."""
+        seen = self._tenant.read("graph.users_named", "").values()
+        sip = self._tenant.hybrid.sip_addresses
+        pairs = ((name, user) for name in names for user in seen if name in (user.id, user.upn, *sip.get(user.id, ())))
+        return {name: shown(user) for name, user in pairs}
+
     def users_by_employee_ids(self, ids: Iterable[str]) -> dict[str, list[DirectoryUser]]:
         """Read users by employee id."""
         ids, seen = set(ids), self._tenant.read("graph.users", "")
