@@ -17,6 +17,8 @@ from engine.migration_terms import WaveTerms
 from engine.overlay import recent_effects
 from engine.preflight_checks import (
     BUILD_UNCHECKED,
+    EMERGENCY_ROUTING,
+    EMERGENCY_USAGES_UNCHECKED,
     HOST_UNCHECKED,
     MAILBOX_UNCHECKED,
     MODULE_UNCHECKED,
@@ -187,23 +189,30 @@ def facts_of(runtime: Runtime, options: BatchOptions, terms: WaveTerms, sight: S
     if moves:
         unchecked += [HOST_UNCHECKED if module else MODULE_UNCHECKED] + ([] if build else [BUILD_UNCHECKED])
     unchecked += [USAGES_UNCHECKED] if routing and systems.shell is None else []
+    unchecked += [EMERGENCY_USAGES_UNCHECKED] if options.policies.get(EMERGENCY_ROUTING) else []
+    usages = _usages(systems, routing) if routing and not missing else None
     return Facts(
         terms=terms,
         has_skype=systems.skype is not None,
         build=build,
         module=module,
         missing_policies=missing,
-        unrouted=_unrouted(systems, routing) if routing and not missing else (),
+        unrouted=_unrouted(systems, usages or ()),
+        without_usages=routing if usages == () else None,
         unchecked=tuple(unchecked),
         holders={row.telephone_number: row.assignment_target_id for row in sight.held},
     )
 
 
-def _unrouted(systems: Systems, policy: str) -> tuple[str, ...]:
-    """Name the usages of a voice routing policy with which no call can leave (M51)."""
+def _usages(systems: Systems, policy: str) -> tuple[str, ...] | None:
+    """Give the usages of a voice routing policy; None where nobody can tell."""
     if systems.shell is None:
-        return ()
+        return None
     found = systems.shell.voice_routing_policies()
-    usages = next((each.usages for each in found if each.name.casefold() == policy.casefold()), ())
-    routed = systems.shell.routed_usages()
+    return next((each.usages for each in found if each.name.casefold() == policy.casefold()), None)
+
+
+def _unrouted(systems: Systems, usages: Sequence[str]) -> tuple[str, ...]:
+    """Name the usages with which no call can leave (M51)."""
+    routed = systems.shell.routed_usages() if systems.shell and usages else ()
     return tuple(usage for usage in usages if usage not in routed)

@@ -20,6 +20,8 @@ BUILD_UNCHECKED = "the build of the Skype for Business Server could not be read"
 MODULE_UNCHECKED = "the version of the Teams module could not be read"
 HOST_UNCHECKED = "the Teams module is read on the management host; the one on the Skype for Business Server is not"
 USAGES_UNCHECKED = "PSTN usages and routes are not checked: no management host is set"
+EMERGENCY_USAGES_UNCHECKED = "which way the emergency call routing policy of the batch sends its calls is not checked"
+EMERGENCY_ROUTING = "TeamsEmergencyCallRoutingPolicy"
 ON_THE_SERVER = "on the Skype for Business Server"
 
 
@@ -27,7 +29,8 @@ ON_THE_SERVER = "on the Skype for Business Server"
 class Facts:
     """What holds for every user of a wave.
 
-    `unrouted` are usages of a voice routing policy of the batch that no voice route carries, or that do not exist.
+    `unrouted` are usages of a voice routing policy of the batch that no voice route carries, or that do not exist;
+    `without_usages` is such a policy that has none.
     """
 
     terms: WaveTerms
@@ -36,6 +39,7 @@ class Facts:
     module: str | None = None
     missing_policies: tuple[tuple[str, str], ...] = ()
     unrouted: tuple[str, ...] = ()
+    without_usages: str | None = None
     unchecked: tuple[str, ...] = ()
     holders: Mapping[str, str] = field(default_factory=dict)
 
@@ -184,6 +188,9 @@ def _policies(facts: Facts) -> Iterator[Concern]:
     for kind, name in facts.missing_policies:
         what = f"{kind} '{name}' does not exist"
         yield Concern(check=Check.POLICY_MISSING, reason=what, remedy="create it, or correct the batch")
+    if facts.without_usages is not None:
+        what = f"voice routing policy '{facts.without_usages}' has no PSTN usage, so no call could leave"
+        yield Concern(check=Check.USAGE_MISSING, reason=what, remedy="add a usage to it, or choose another policy")
     for usage in facts.unrouted:
         what = f"PSTN usage '{usage}' of the voice routing policy does not exist, or no voice route carries it"
         yield Concern(check=Check.USAGE_MISSING, reason=what, remedy="create usage and route first")
@@ -200,8 +207,8 @@ def emergency(migrant: Migrant, goal: Goal) -> list[Concern]:
     chosen = migrant.chosen
     if chosen is None or chosen.location_id is not None or chosen.number_type != "directRouting":
         return []
-    kind = "TeamsEmergencyCallRoutingPolicy"
-    if goal.options.policies.get(kind) or migrant.observed(migrant.object, f"policy:{kind}"):
+    named = goal.options.policies.get(EMERGENCY_ROUTING)
+    if named or migrant.observed(migrant.object, f"policy:{EMERGENCY_ROUTING}"):
         return []
     what = "no emergency location and no emergency call routing policy"
     remedy = "name one of them in the batch, unless the global policy or the site's networks provide for it"

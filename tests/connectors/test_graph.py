@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
@@ -86,7 +87,7 @@ def test_users_by_ids_are_found_under_the_asked_spelling() -> None:
 def test_users_are_found_by_any_name_twenty_in_a_request() -> None:
     """Object ids and UPNs first; whoever is left is looked for by SIP address, and one that two have is nobody's."""
     names = [f"user{number}@example.test" for number in range(24)]
-    known = {names[0]: ADA, names[23]: BOB}
+    known: dict[str, Mapping[str, object]] = {names[0]: ADA, names[23]: BOB}
 
     def answer(request: httpx.Request) -> httpx.Response:
         parts = json.loads(request.content)["requests"]
@@ -98,15 +99,15 @@ def test_users_are_found_by_any_name_twenty_in_a_request() -> None:
     assert [request.url.path.rsplit("/", 1)[1] for request in stand.script.requests] == ["$batch"] * 4
 
 
-def _found(url: str, known: dict[str, dict[str, object]]) -> dict[str, object]:
+def _found(url: str, known: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
     """Answer a part of a batch: users by name, or those with a SIP address."""
     if "$filter" in url:
         carol = {"id": "u3", "userPrincipalName": "carol@example.test"}
-        users = {"'o''hara@sip.test'": [carol], "'twice@sip.test'": [carol, BOB]}
+        users: dict[str, list[Mapping[str, object]]] = {"'o''hara@sip.test'": [carol], "'twice@sip.test'": [carol, BOB]}
         value = next((found for text, found in users.items() if f"imAddresses/any(i:i eq {text})" in url), [])
         return {"status": 200, "body": {"value": value}}
     user = known.get(url.removeprefix("/users/").partition("?")[0])
-    return {"status": 200, "body": user} if user else {"status": 404, "body": {"error": {"code": "NotFound"}}}
+    return {"status": 200, "body": dict(user)} if user else {"status": 404, "body": {"error": {"code": "NotFound"}}}
 
 
 def test_value_in_a_filter_is_quoted() -> None:

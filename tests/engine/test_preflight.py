@@ -138,6 +138,7 @@ CASES: list[tuple[Check, BatchOptions, Spoil, str]] = [
         "'Mars' does not exist",
     ),
     (Check.USAGE_MISSING, KEEP, lambda site: site.tenant.hybrid.routed.clear(), "no voice route carries it"),
+    (Check.USAGE_MISSING, KEEP, lambda site: site.tenant.hybrid.without_usages.add("Vienna"), "has no PSTN usage"),
 ]
 
 
@@ -350,3 +351,13 @@ def test_the_plan_of_the_batch_itself_stands_in_nobodys_way(sqlite: Database, op
     assert {each.concerns[0].check for each in site.examined(options, *site.tenant.users)} == {Check.OTHER_PLAN}
     with site.runtime.database.read() as connection:
         assert len(inventory.claimed_by(connection, plan_id)) == 10
+
+
+def test_what_nobody_checks_of_emergency_calls_is_said(site: Deployment) -> None:
+    """Which way an emergency call routing policy sends its calls is not read, so the result says so (M51)."""
+    options = BatchOptions(policies={"TeamsEmergencyCallRoutingPolicy": "Vienna"})
+    found = examine(site.runtime, site.site, options, ["id-1"], site.terms)
+    assert any("emergency call routing policy" in each for each in found.unchecked)
+    assert not any(
+        "emergency call" in each for each in examine(site.runtime, site.site, KEEP, [], site.terms).unchecked
+    )

@@ -34,9 +34,10 @@ class FakeShell:
         return self._tenant.hybrid.module
 
     def voice_routing_policies(self) -> list[VoicePolicy]:
-        """Read the voice routing policies, each with one usage of its own name."""
+        """Read the voice routing policies, each with one usage of its own name unless it is to have none."""
+        without = self._tenant.hybrid.without_usages
         names = [name for kind, name in self._tenant.policy_ids if kind == "OnlineVoiceRoutingPolicy"]
-        return [VoicePolicy(name=name, usages=(name,)) for name in names]
+        return [VoicePolicy(name=name, usages=() if name in without else (name,)) for name in names]
 
     def routed_usages(self) -> frozenset[str]:
         """Name the usages that routes carry."""

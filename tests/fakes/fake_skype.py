@@ -35,6 +35,7 @@ class HybridFacts:
     deleted: list[FakeUser] = field(default_factory=list)
     module: str | None = "7.4.0"
     routed: set[str] = field(default_factory=lambda: {"Vienna"})
+    without_usages: set[str] = field(default_factory=set)
     units: int = 1000
     under_way: list[tuple[datetime, Callable[[], None]]] = field(default_factory=list)
 
