@@ -14,6 +14,7 @@ from typing import cast
 from pydantic import JsonValue
 
 from datasets.calling_settings import CallingGroup, in_order
+from engine import number_lines
 from engine.change import Change, Effect
 from engine.conditions import PHONE_SYSTEM
 from engine.converge_accounts import KNOWN, SWITCH, brought_back, switched_off
@@ -91,6 +92,7 @@ def converge(target: Target) -> Way:
         *_calling(target),
         *_groups(target),
         *_directory(target),
+        *_places(target),
         *_licences(target, given=False),
         *switched_off(*sides),
     ]
@@ -280,6 +282,15 @@ def _calling(target: Target) -> list[Change]:
         for group in in_order(wanted)
         if wanted[group] is not None
     ]
+
+
+def _places(target: Target) -> list[Change]:
+    """Set the emergency location of the user's number back, while it is theirs."""
+    obj = f"number:{target.value('number')}"
+    before, after = target.observed.get((obj, "location")), target.wanted.get((obj, "location"))
+    if (obj, "location") not in target.wanted or before == after or "number" in target.differing():
+        return []
+    return [number_lines.placing(target.object, obj.removeprefix("number:"), before, after, target.reason)]
 
 
 def _directory(target: Target) -> list[Change]:

@@ -1,7 +1,8 @@
 """Drift of one user: compare what the template wants with what is there; report all of it, plan what may converge.
 
-Policies converge, numbers are sticky: policies, calling settings and licences may be given again; a number, Enterprise
-Voice and directory attributes are only reported. Going through everybody is left to `engine/drift_run.py`.
+Policies converge, numbers are sticky: policies, calling settings, licences and emergency locations may be given again;
+a number, Enterprise Voice and directory attributes are only reported. Going through everybody is left to
+`engine/drift_run.py`.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ _KINDS = frozenset(
         "set_usage_location",
         "join_group",
         "leave_group",
+        "set_number_location",
     ]
 )
-_BY_TEMPLATE = frozenset(["set_policies", "set_calling_settings"])
+_BY_TEMPLATE = frozenset(["set_policies", "set_calling_settings", "set_number_location"])
 _FEW = 5
 _NOTHING = LifecycleTemplate(name="(none)", number_source=NumberSource.NONE, enterprise_voice=False)
 
@@ -116,6 +118,8 @@ def check(situation: Situation, terms: Terms, site: SitePolicy) -> Checked:
     if template.number_source != NumberSource.NONE and situation.number is None:
         why = "a number is given by the feed, never by drift repair"
         found.append(_difference(situation, "number", None, "one", REPORTED, why))
+    if (place := situation.place) is not None and place.refusal:
+        found.append(_difference(situation, "location", place.has, place.wanted, REPORTED, place.refusal))
     mending = tuple(change for change in line.changes if _may_converge(change, template))
     return Checked(tuple(found), _mended(line, mending))
 
@@ -135,7 +139,7 @@ def _of_change(situation: Situation, template: LifecycleTemplate, change: Change
     may = _may_converge(change, template)
     why = "" if may else "policies_converge is off" if change.kind in _KINDS else "only reported"
     then = CONVERGES if may else REPORTED
-    own = (effect for effect in change.effects if not effect.object.startswith("number:"))
+    own = (each for each in change.effects if each.attribute == "location" or not each.object.startswith("number:"))
     return [_difference(situation, each.attribute, each.before, each.after, then, why) for each in own]
 
 

@@ -20,6 +20,7 @@ from engine import feed_people, plan_store, template_versions
 from engine.drift import Answers, Difference, Rules, check, terms_of
 from engine.group_members import members_of
 from engine.lives import Lives
+from engine.locations import locations_of
 from engine.observe import Row, groups_of, situations
 from engine.onboarding import Terms, is_future
 from engine.plan import Line, LineState, Plan
@@ -49,7 +50,7 @@ class Comparison:
 
     def __init__(self, runtime: Runtime, site: SitePolicy, rules: Rules) -> None:
         self._runtime, self._site, self._rules = runtime, site, rules
-        self._answers = Answers()
+        self._answers, self._locations = Answers(), locations_of(runtime, site)
         self._lines: list[Line] = []
         self._changed = self._free = self._held_back = self._total = 0
         self._shown: list[Difference] = []
@@ -75,7 +76,8 @@ class Comparison:
     ) -> Iterator[Difference]:
         rows, lines = [Row(feed_id, line, person) for feed_id, line, person in people], list[Line]()
         found = situations(self._runtime, self._site.templates, rows, members)
-        for each in Lives(self._runtime, self._site, grace_days=0).look(found):
+        living = Lives(self._runtime, self._site, grace_days=0).look(found)
+        for each in self._locations.placed(self._runtime, living):
             self._answers.add(each)
             if not is_future(each.person, self._runtime.now()):
                 checked = check(each, terms, self._site)

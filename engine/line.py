@@ -105,7 +105,7 @@ class LineWork:
 
     def _stale(self, change: StoredChange, observed: Observed, key: tuple[str, str]) -> bool:
         obj, attribute = key
-        if obj.startswith("number:"):
+        if obj.startswith("number:") and attribute != "location":
             return self._held_by_other(change, observed)
         said = f"{attribute} of {self.line.label} is now {observed[key]!r}, which the plan did not expect"
         return self._record.end(change, LineState.REFUSED, f"{said} ; plan it anew", observed)

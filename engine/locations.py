@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
+from typing import NamedTuple
 
 from config.errors import InputRefused
 from config.site_policy import SitePolicy
-from config.site_templates import LifecycleTemplate
-from datasets.number_types import NEEDS_LOCATION, TEAMS_PHONE_MOBILE, location_refusal, type_to_send
+from config.site_templates import LifecycleTemplate, NumberSource
+from datasets.number_types import (
+    NEEDS_LOCATION,
+    ON_PREMISES,
+    TEAMS_PHONE_MOBILE,
+    kind_of,
+    location_refusal,
+    type_to_send,
+)
 from datasets.treatments import Treatment
 from datasets.users import EmergencyLocation, NumberAssignment
 from engine import announcements
 from engine.number_lines import BLOCKED
-from engine.pool_terms import PoolTerms
+from engine.onboarding import Situation
+from engine.overlay import recent_effects
+from engine.pool_terms import PoolTerms, pool_terms
+from engine.readers import Observed
+from engine.runtime import Runtime
 from engine.systems import Systems
+from engine.template_parts import Place
 
 _SET_ONE = "set emergency_location of its pool, or a rule of emergency_locations in pools.toml"
+_MANY = 20
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -25,6 +40,25 @@ def is_blocked(systems: Systems, number: str) -> bool:
     """Tell whether Teams itself refuses a number for some days; never for a block without an end, or an old module."""
     numbering = systems.numbering
     return numbering is not None and numbering.has_blocks() and numbering.block_of(number) == BLOCKED
+
+
+class _Held(NamedTuple):
+    """What of a number its location depends on; a tenant may have very many."""
+
+    number: str
+    kind: str
+    country: str | None
+    location_id: str | None
+
+
+def _held(row: NumberAssignment) -> _Held:
+    return _Held(row.telephone_number, kind_of(row), row.iso_country_code, row.location_id)
+
+
+def locations_of(runtime: Runtime, site: SitePolicy) -> Locations:
+    """Give the locations of a site with the terms of its pools as they are now."""
+    with runtime.database.read() as connection:
+        return Locations(runtime.systems, site, pool_terms(connection, site))
 
 
 class Locations:
@@ -36,6 +70,7 @@ class Locations:
     def __init__(self, systems: Systems, site: SitePolicy, pools: Mapping[str, PoolTerms]) -> None:
         self._systems, self._site, self._pools = systems, site, pools
         self._blocked: set[str] = set()
+        self._held: dict[str, _Held] = {}
         self._announced: dict[str, Treatment] = {}
 
     def learn(self, templates: Iterable[LifecycleTemplate]) -> None:
@@ -50,6 +85,56 @@ class Locations:
     def learn_all(self) -> None:
         """Read the tenant's locations, where one that is named outside of templates has to be found."""
         self._all  # noqa: B018 - reads and remembers
+
+    def placed(self, runtime: Runtime, seen: Sequence[Situation]) -> list[Situation]:
+        """Give the situations with the emergency locations of numbers that stay, as far as templates name one.
+
+        Reads those numbers. Raises what the connectors raise.
+        """
+        with_number = {
+            each.number: each.template
+            for each in seen
+            if each.is_at_work and each.number and each.template and each.template.number_source != NumberSource.NONE
+        }
+        named = [number for number, template in with_number.items() if self._can_name(template)]
+        if not named:
+            return list(seen)
+        rows = self._rows(named)
+        with runtime.database.read() as connection:
+            objects = [f"number:{number}" for number in rows]
+            ours = recent_effects(connection, objects, now=runtime.now(), limits=runtime.limits)
+        places = {
+            number: self._place(with_number[number], row, ours) for number, row in rows.items() if row is not None
+        }
+        return [replace(each, place=places.get(each.number or "")) for each in seen]
+
+    def _can_name(self, template: LifecycleTemplate) -> bool:
+        """Tell whether a location is named, and can be found: a description is looked for through PowerShell."""
+        if template.pool and template.pool not in self._pools:
+            return False
+        named = self._named(template)
+        return named is not None and (bool(_ID.fullmatch(named)) or self._systems.shell is not None)
+
+    def _rows(self, numbers: Sequence[str]) -> dict[str, _Held | None]:
+        """Read some numbers one by one, and of many the whole list, once."""
+        if len(numbers) > _MANY and not self._held:
+            self._held = {row.telephone_number: _held(row) for row in self._systems.teams.numbers()}
+        if self._held:
+            return {number: self._held.get(number) for number in numbers}
+        read = ((number, self._systems.teams.number(number)) for number in numbers)
+        return {number: _held(row) if row else None for number, row in read}
+
+    def _place(self, template: LifecycleTemplate, row: _Held, ours: Observed) -> Place | None:
+        obj, named = f"number:{row.number}", str(self._named(template))
+        if row.kind in (TEAMS_PHONE_MOBILE, ON_PREMISES) or (obj, "owner") in ours:  # assigned a moment ago, with it
+            return None
+        has = ours.get((obj, "location"), row.location_id)
+        try:
+            wanted = self.id_of(named)
+        except InputRefused as error:
+            return Place(named, None if has is None else str(has), str(error))
+        country = row.country or self._terms(template).country or None
+        return Place(wanted, None if has is None else str(has), self._refusal(row.kind, country, wanted))
 
     def terms_of(self, template: LifecycleTemplate) -> tuple[str, str | None]:
         """Give number type and location id for a template. Raises InputRefused when a needed location is missing."""

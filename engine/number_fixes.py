@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from datasets.number_audit import NOBODY, Difference, Fix
 from engine.change import Change, Effect
-from engine.number_lines import blocking
+from engine.number_lines import blocking, placing
 from engine.plan import Line
 
 
@@ -64,12 +64,8 @@ def _block_number(difference: Difference, _grace_days: int) -> Change:
 
 
 def _set_location(difference: Difference, _grace_days: int) -> Change:
-    obj, location = f"number:{difference.number}", difference.details["location_id"]
-    effect = Effect(object=obj, attribute="location", after=location)
-    parameters: dict[str, JsonValue] = {"number": difference.number, "location_id": location}
-    return Change(
-        kind="set_number_location", target=obj, parameters=parameters, effects=(effect,), reason=difference.found
-    )
+    number, location = difference.number, difference.details["location_id"]
+    return placing(f"number:{number}", number, None, location, difference.found)
 
 
 def _write_directory(difference: Difference, _grace_days: int) -> Change:

@@ -111,6 +111,13 @@ def blocking(number: str, days: int, reason: str, *, before: str | None = NOT_BL
     return Change(kind="block_number", target=obj, parameters=dict(parameters), effects=(effect,), reason=reason)
 
 
+def placing(target: str, number: str, before: JsonValue, after: JsonValue, reason: str) -> Change:
+    """Give the change that sets the emergency location of a number; None clears it."""
+    effect = Effect(object=f"number:{number}", attribute="location", before=before, after=after)
+    parameters: dict[str, JsonValue] = {"number": number, "location_id": after}
+    return Change(kind="set_number_location", target=target, parameters=parameters, effects=(effect,), reason=reason)
+
+
 def assigning(
     user_id: str, number: str, number_type: str, location_id: str | None, *, has_voice: bool, reason: str
 ) -> Change:

@@ -96,6 +96,7 @@ class Situation:
     waiting_since: datetime | None = None
     life: Life | None = None
     deletion: Departure | None = None
+    place: template_parts.Place | None = None
 
     @property
     def is_at_work(self) -> bool:
@@ -261,6 +262,7 @@ def _full(situation: Situation, terms: Terms) -> Line:
         *template_parts.calling(situation, template, account),
         *template_parts.groups(situation, template, account),
         *_write_back(situation, template, account),
+        *template_parts.place(situation, template, account),
         *(movers.forwarding_back(situation, account) if template.calling.forwarding is None else []),
         *movers.licences_away(situation, template, account),
         *movers.groups_away(situation, template, account),

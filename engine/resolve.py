@@ -84,6 +84,7 @@ def resolve(
     terms, locations = _terms(runtime, seen, waits), Locations(runtime.systems, site, known)
     locations.learn(each.template for each in seen if each.template)
     locations.learn_blocks(_resting(runtime, seen))
+    seen = locations.placed(runtime, seen)
     plan_id = new_id("p")
     with runtime.database.write() as connection:
         define_site(connection, site)

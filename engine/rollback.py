@@ -110,7 +110,9 @@ def take_back(builder: PlanBuilder, chosen: Iterable[Done], live: Observed) -> N
 
 def observe_done(runtime: Runtime, chosen: Iterable[Done]) -> Observed:
     """Read the present values of what these changes touched."""
-    return observe(runtime, (effect for done in chosen for effect in done.effects))
+    users = {done.object for done in chosen if done.object.startswith("user:")}
+    of_users = [Effect(object=user, attribute="number") for user in sorted(users)]
+    return observe(runtime, [*(effect for done in chosen for effect in done.effects), *of_users])
 
 
 def _chosen(connection: Connection, choice: Choice) -> list[Done]:
@@ -165,7 +167,7 @@ def _change(done: Done) -> Change:
 def _step(connection: Connection, found: _Sum, done: Done, effects: Sequence[Effect], live: Observed) -> None:
     state = live | found.state
     # Whose a number is now is asked when it is claimed, where others can be offered in its place.
-    own = [effect for effect in effects if not effect.object.startswith("number:")]
+    own = [each for each in effects if each.attribute == "location" or not each.object.startswith("number:")]
     moved = [
         effect
         for effect in own

@@ -1,8 +1,9 @@
-"""Parts of what a template wants of a user (pure): policies that apply and exist, calling settings, groups."""
+"""Parts of what a template wants of a user (pure): policies that apply, calling settings, groups, location."""
 
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -11,12 +12,22 @@ from config.user_types import inapplicable, observed_type
 from engine.change import Change, Effect
 from engine.compare import compare
 from engine.conditions import PHONE_SYSTEM
+from engine.number_lines import placing
 from engine.readers import CALLING, GROUP
 
 if TYPE_CHECKING:
     from config.site_templates import LifecycleTemplate
     from datasets.users import DirectoryUser
     from engine.onboarding import Situation
+
+
+@dataclass(frozen=True)
+class Place:
+    """The emergency location of a number that stays: what is wanted, what it has, and why that cannot be set."""
+
+    wanted: str
+    has: str | None
+    refusal: str = ""
 
 
 def policy_refusal(
@@ -52,6 +63,14 @@ def calling(situation: Situation, template: LifecycleTemplate, account: Director
                 )
             )
     return changes
+
+
+def place(situation: Situation, template: LifecycleTemplate, account: DirectoryUser) -> list[Change]:
+    """Set the emergency location of a number that stays; one that is given gets its own with the assignment."""
+    seen, number = situation.place, situation.number
+    if seen is None or number is None or situation.chosen is not None or seen.refusal or seen.has == seen.wanted:
+        return []
+    return [placing(f"user:{account.id}", number, seen.has, seen.wanted, f"template {template.name}")]
 
 
 def groups(situation: Situation, template: LifecycleTemplate, account: DirectoryUser) -> list[Change]:

@@ -20,6 +20,7 @@ from engine import feed_people, movers
 from engine.drift import Difference, check, terms_of
 from engine.group_members import Join, as_joined, members_of
 from engine.lives import Lives
+from engine.locations import locations_of
 from engine.observe import Row, calling_of, directory_users, groups_of, in_groups, situations
 from engine.onboarding import Situation
 from engine.pool_terms import pool_terms, refuse_unknown_pools
@@ -49,7 +50,8 @@ def preview(runtime: Runtime, site: SitePolicy, after: SitePolicy, joins: Sequen
     if not rows:
         raise InputRefused("no feed was read yet, so nobody is known", remedy="run the feed once, a dry run is enough")
     now = Lives(runtime, site, grace_days=0).look(situations(runtime, site.templates, rows))
-    then = _as_after(runtime, after, joins, now)
+    then = locations_of(runtime, after).placed(runtime, _as_after(runtime, after, joins, now))
+    now = locations_of(runtime, site).placed(runtime, now)
     rows_now, rows_then = _wanted(runtime, site, now), _wanted(runtime, after, then)
     known = {_key(each) for each in rows_now}
     found = [each for each in rows_then if _key(each) not in known]

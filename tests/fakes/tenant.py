@@ -79,6 +79,7 @@ class FakeTenant:
         self.more_skus: list[SubscribedSku] = []
         self.answered: dict[str, dict[str, DirectoryUser]] = {}
         self.listed: dict[str, NumberAssignment] = {}
+        self.locations: dict[str, str | None] = {}
         self.numbering: NumberingSystem | None = None
         self.calling: CallingSystem | None = None
         self.policy_batches: PolicyBatchSystem | None = None
@@ -298,7 +299,8 @@ class FakeTeams:
         row = self._tenant.listed.get(number)
         if row is None and owner is None:
             return None
-        row = row or NumberAssignment(telephone_number=number, number_type="directRouting")
+        placed = self._tenant.locations.get(number)
+        row = row or NumberAssignment(telephone_number=number, number_type="directRouting", location_id=placed)
         source = seen[owner].number_source if owner else row.number_source
         holder = owner or row.assignment_target_id
         return row.model_copy(update={"assignment_target_id": holder, "number_source": source})
@@ -350,12 +352,13 @@ class FakeTeams:
         if any(owner != user_id for owner in self._tenant.owners().get(number, [])):
             self._tenant.double_owners += 1
             raise AlreadyThere(f"Telephone Number '{number}' has already been assigned to another user")
-        self._tenant.call("assign_number", user_id, lambda: self._assign(user, number))
+        self._tenant.call("assign_number", user_id, lambda: self._assign(user, number, location_id))
         return f"operation-{number}"
 
-    @staticmethod
-    def _assign(user: FakeUser, number: str) -> None:
+    def _assign(self, user: FakeUser, number: str, location_id: str | None) -> None:
         user.number, user.enterprise_voice = number, True
+        if location_id is not None:
+            self._place(number, location_id)
 
     def wait_for_operation(self, operation_id: str, deadline_s: float) -> None:
         """Return at once: the fake carries out operations synchronously."""
@@ -375,8 +378,12 @@ class FakeTeams:
 
     def update_number_location(self, number: str, location_id: str | None) -> None:
         """Set the location of a listed number."""
-        row, listed = self._tenant.listed[number].model_copy(update={"location_id": location_id}), self._tenant.listed
-        self._tenant.call("set_number_location", number, lambda: listed.update({number: row}))
+        self._tenant.call("set_number_location", number, lambda: self._place(number, location_id))
+
+    def _place(self, number: str, location_id: str | None) -> None:
+        self._tenant.locations[number] = location_id
+        if row := self._tenant.listed.get(number):
+            self._tenant.listed[number] = row.model_copy(update={"location_id": location_id})
 
     def grant_policies(self, user_id: str, policies: Mapping[str, str]) -> None:
         """Assign policies."""
