@@ -155,6 +155,7 @@ def report(summary: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def _show(summary: Mapping[str, Any]) -> None:
+    from datasets.batch_steps import remedied
     from engine import batches
     from tasks.batches import TROUBLED
 
@@ -164,7 +165,8 @@ def _show(summary: Mapping[str, Any]) -> None:
     with opened.database() as database, database.read() as connection:
         found = batches.standings(connection, summary["batch_id"], states=TROUBLED, limit=SHOWN)
     if found:
-        output.show([each._asdict() for each in found], TROUBLES, json_wanted=False, title="not done")
+        rows = [each._asdict() | {"reason": remedied(each.state, each.reason)} for each in found]
+        output.show(rows, TROUBLES, json_wanted=False, title="not done")
     for step in next_steps(summary):
         output.say(f"next: {step}")
 

@@ -15,6 +15,12 @@ from typing import Any
 
 from datasets.batches import BatchOptions
 
+_REMEDIES = {
+    "failed": "look at the user, then try again with ./callwright batch retry",
+    "refused": "put it right, then try again with ./callwright batch retry",
+    "discarded": "plan again, or make another batch of those who are left",
+    "duplicate": "leave one of the two rows out",
+}
 OPEN = ("planned", "waiting", "unknown")
 
 
@@ -110,6 +116,12 @@ def spoken(seconds: float) -> str:
     if minutes < 1:
         return f"{seconds:.0f} s"
     return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
+
+
+def remedied(state: str, reason: str) -> str:
+    """Give the reason of a user who is not done with what to do about it, where the reason does not say so itself."""
+    remedy = _REMEDIES.get(state)
+    return reason if remedy is None or " ; " in reason else f"{reason or state} ; {remedy}"
 
 
 def outages_told(outages: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import JsonValue
 from sqlalchemy import Connection
 
-from datasets.batch_steps import Act, Step
+from datasets.batch_steps import Act, Step, remedied
 from datasets.batches import BatchOptions
 from engine import (
     approvals,
@@ -336,7 +336,7 @@ def troubles(batch_id: str) -> Sequence[tuple[str, str, str]]:
     """List the first users who are not done, with the reasons."""
     with open_work() as work, work.database.read() as connection:
         found = rows.standings(connection, batch_id, states=TROUBLED, limit=MOST_SHOWN)
-    return [(each.user, each.state, each.reason) for each in found]
+    return [(each.user, each.state, remedied(each.state, each.reason)) for each in found]
 
 
 @stage(READ)
