@@ -271,6 +271,13 @@ def keys_by_link(connection: Connection, source: str, current: int, links: Colle
     return set(connection.execute(query).scalars())
 
 
+def links(connection: Connection, source: str, current: int, keys: Collection[str]) -> set[str]:
+    """Give the links of documents with these keys; documents without one are left out."""
+    c = cache_documents.c
+    query = select(c.link).where(c.source == source, c.key.in_(keys), visible(cache_documents, current), c.link != "")
+    return set(connection.execute(query).scalars())
+
+
 def flip(connection: Connection, coming: int, sources: Sequence[Freshness]) -> None:
     """Show the next generation: one statement, and readers see all of it."""
     connection.execute(update(cache_state).values(generation=coming))

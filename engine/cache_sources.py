@@ -1,8 +1,8 @@
-"""What is read for the cache: each source of a tenant as documents, whole, since the last time, or for a few users."""
+"""What is read for the cache: each source of a tenant as documents, whole or since the last time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from connectors.errors import NotAllowed, NotFound
@@ -34,26 +34,6 @@ class Whole:
     def __iter__(self) -> Iterator[Document]:
         """Read everything."""
         return iter(self.read())
-
-
-@dataclass(frozen=True)
-class Few:
-    """What a source says of some objects; those it does not know are gone."""
-
-    source: str
-    keys: Collection[str]
-    read: Callable[[], Iterable[Document]]
-    is_complete: bool = False
-    covers_all: bool = False
-    link: str = ""
-    at_once: int = cache.SLICE
-
-    def __iter__(self) -> Iterator[Document | Gone]:
-        """Read these objects."""
-        found = list(self.read())
-        yield from found
-        known = {each.key for each in found}
-        yield from (Gone(key) for key in self.keys if key not in known)
 
 
 class ChangedUsers:
@@ -209,20 +189,3 @@ def _members(runtime: Runtime, groups: Collection[str]) -> Iterator[Document]:
     yield Document("(groups)", canonical({"groups": sorted(groups)}))
     for user_id, names in sorted(found.items()):
         yield Document(user_id, canonical({"groups": names}))
-
-
-def some_users(runtime: Runtime, ids: Sequence[str], accounts: Sequence[str] = (), *, calls: int = 0) -> list[Reading]:
-    """Give what the sources say of a few users whom we changed, and of their accounts in the directory.
-
-    Calling settings are read of at most `calls` of them.
-    """
-    systems = runtime.systems
-    graph, teams, directory = systems.graph, systems.teams, systems.directory
-    found: list[Reading] = [
-        Few("users", ids, lambda: map(of_user, graph.users_by_ids(ids).values())),
-        Few("voice", ids, lambda: map(of_voice, teams.voice_users_by_ids(ids).values())),
-    ]
-    if directory is not None and accounts:
-        read = directory.users
-        found.append(Few("directory", accounts, lambda: map(of_account, read(accounts).values())))
-    return [*found, *of_calls(runtime, calls, ids)]

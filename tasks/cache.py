@@ -9,8 +9,10 @@ from typing import Any
 from config.errors import InputRefused
 from engine import cache, cache_calls, cache_touched, requests
 from engine.cache import DatabaseOnly, Keeper
-from engine.cache_sources import Unanswered, everything, of_directory, of_groups, of_servers, some_users, without_tenant
+from engine.cache_few import some_users
+from engine.cache_sources import Unanswered, everything, of_directory, of_groups, of_servers, without_tenant
 from engine.cache_sync import Reading, Removals, SyncResult, sync
+from engine.cache_touched import Touched
 from engine.leases import LeaseHeld
 from engine.opening import open_directory, open_servers
 from engine.runtime import utc_now
@@ -22,9 +24,10 @@ from tasks.work import Work, open_work
 @stage(READ)
 def sync_everything(request_id: str, *, full: bool) -> dict[str, Any]:
     """Sync every source of the site; a tenant that cannot be asked leaves the rest of them synced."""
+    begun = Touched(utc_now())
     with open_work() as work, _asked(work, full=full) as (keeper, readings):
         limits = work.settings.cache
-        result = sync(keeper, readings, Removals(limits.removed, limits.removed_percent))
+        result = sync(keeper, readings, Removals(limits.removed, limits.removed_percent), note=begun.mark())
         return _told(work, request_id, result)
 
 
@@ -33,16 +36,15 @@ def sync_touched(request_id: str) -> dict[str, Any]:
     """Read again whom we changed since the last look."""
     with open_work() as work:
         with work.database.read() as connection:
-            found = cache_touched.touched(connection, utc_now())
-            current = cache.generation(connection)
-            ids = found["user"] | cache.keys_by_link(connection, "users", current, found["ad"])
-        if not ids:
+            found, current = cache_touched.touched(connection, utc_now()), cache.generation(connection)
+            found = found.with_users(cache.keys_by_link(connection, "users", current, found.accounts))
+        if not found.users:
             return _told(work, request_id, SyncResult(current, [], 0))
         with work.runtime() as runtime:
             calls = work.settings.cache.calling_users
-            readings = some_users(runtime, sorted(ids), sorted(found["ad"]), calls=calls)
+            readings = some_users(runtime, found, groups=_named_groups(work), calls=calls)
             try:
-                result = sync(runtime, readings, note=cache_touched.looked(found, utc_now()))
+                result = sync(runtime, readings, note=found.mark())
             except LeaseHeld as held:  # a whole sync is at work: the next look, in ten minutes, finds them as well
                 return _told(work, request_id, SyncResult(current, [], 0)) | {"skipped": str(held)}
         return _told(work, request_id, result)
@@ -77,9 +79,22 @@ def _asked(work: Work, *, full: bool) -> Iterator[tuple[Keeper, list[Reading]]]:
 def _groups(work: Work, of: Callable[[set[str]], list[Reading]]) -> list[Reading]:
     """Give the groups that the site's templates name; a site policy that cannot be read is the source's trouble."""
     try:
-        return of({group for each in work.site.templates for group in each.match.groups})
+        return of(_of_templates(work))
     except InputRefused as error:
         return [Unanswered("groups", str(error))]
+
+
+def _of_templates(work: Work) -> set[str]:
+    """Name the groups that the site's templates look at or put people into. Raises InputRefused."""
+    return {group for each in work.site.templates for group in (*each.match.groups, *each.join_groups)}
+
+
+def _named_groups(work: Work) -> set[str]:
+    """Name the groups of the templates; none while the site policy cannot be read."""
+    try:
+        return _of_templates(work)
+    except InputRefused:
+        return set()
 
 
 def _told(work: Work, request_id: str, result: SyncResult) -> dict[str, Any]:

@@ -7,8 +7,10 @@ import pytest
 from connectors.database import Database
 from connectors.errors import NotFound, Unreachable
 from engine import cache, cache_calls, user_search
-from engine.cache_sources import everything, some_users
+from engine.cache_few import some_users
+from engine.cache_sources import everything
 from engine.cache_sync import SyncResult, sync
+from engine.cache_touched import Touched
 from engine.runtime import Runtime
 from tests.fakes.calling import FakeCalling
 from tests.fakes.plans import continue_until_settled, define_pool, fresh, runtime_on, store_plan
@@ -107,7 +109,9 @@ def test_whom_we_changed_is_asked_for_first(runtime: Runtime, tenant: FakeTenant
     run(runtime, 1)
     assert calling.asked == ["id-9"]
     forward(calling, "id-9")
-    assert not sync(runtime, some_users(runtime, ["id-8", "id-9"], calls=5)).is_degraded
+    assert not sync(
+        runtime, some_users(runtime, Touched(runtime.now(), frozenset({"id-8", "id-9"})), calls=5)
+    ).is_degraded
     assert calling.asked == ["id-9", "id-9"]
     assert set(columns(runtime, "sales")) == {"id-9"}
 

@@ -13,8 +13,10 @@ from connectors.errors import NotFound, Unreachable
 from datasets.cached import Document, canonical
 from datasets.tables.cache import cache_documents, user_views
 from engine import cache, cache_touched, user_search
-from engine.cache_sources import everything, of_groups, of_servers, some_users
+from engine.cache_few import some_users
+from engine.cache_sources import everything, of_groups, of_servers
 from engine.cache_sync import Gone, Reading, Removals, SyncResult, sync
+from engine.cache_touched import Touched
 from engine.leases import LeaseHeld
 from engine.runtime import Runtime
 from tests.fakes.fake_skype import POOL, FakeSkype
@@ -223,7 +225,7 @@ def test_users_we_changed_are_read_again(runtime: Runtime, tenant: FakeTenant) -
     tenant.users["id-5"].policies = {"TenantDialPlan": "AT"}
     tenant.users["id-6"].usage_location = "DE"
     del tenant.users["id-9"]
-    result = sync(runtime, some_users(runtime, ["id-5", "id-9"]))
+    result = sync(runtime, some_users(runtime, Touched(runtime.now(), frozenset({"id-5", "id-9"}))))
     assert result.views == 2
     assert shown(runtime)["id-5"]["dial_plan"] == "AT"
     assert "country" not in shown(runtime)["id-6"]
@@ -269,26 +271,81 @@ def test_a_delta_may_name_a_user_twice(runtime: Runtime) -> None:
         assert connection.execute(select(func.count()).select_from(cache_documents)).scalar_one() == 1
 
 
+def touched(runtime: Runtime) -> Touched:
+    """Give what we changed since the last look."""
+    with runtime.database.read() as connection:
+        return cache_touched.touched(connection, runtime.now())
+
+
+def onboard(runtime: Runtime, tenant: FakeTenant, plan_id: str, *users: str) -> None:
+    """Give users numbers by a plan."""
+    store_plan(runtime, tenant, users, plan_id)
+    continue_until_settled(runtime, tenant, plan_id)
+
+
 def test_whom_we_changed_is_known_from_the_journal(runtime: Runtime, tenant: FakeTenant) -> None:
     """Users we changed are read again once they have rested for a minute, and only once."""
-    run(runtime)
+    sync(runtime, everything(runtime), note=Touched(runtime.now()).mark())
     tenant.clock.sleep(5)
     define_pool(runtime)
-    store_plan(runtime, tenant, ["id-1"])
-    continue_until_settled(runtime, tenant)
-    with runtime.database.read() as connection:
-        assert cache_touched.touched(connection, runtime.now()) == {"user": set(), "ad": set()}
+    onboard(runtime, tenant, "p-1", "id-1")
+    assert touched(runtime).users == frozenset()
     tenant.clock.sleep(cache_touched.REST.total_seconds())
+    found = touched(runtime)
+    assert [*found.users, *found.accounts, *found.numbers] == ["id-1", "user1", "+431234500"]
+    assert sync(runtime, some_users(runtime, found), note=found.mark()).views == 1
+    columns = shown(runtime)["id-1"]
+    assert columns["desk_phone"] == columns["number"] == "+431234500"
+    assert columns["number_type"] == "directRouting"
+    assert touched(runtime).users == frozenset()
     with runtime.database.read() as connection:
-        found = cache_touched.touched(connection, runtime.now())
-    assert found == {"user": {"id-1"}, "ad": {"user1"}}
-    note = cache_touched.looked(found, runtime.now())
-    assert sync(runtime, some_users(runtime, ["id-1"], ["user1"]), note=note).views == 1
-    assert shown(runtime)["id-1"]["desk_phone"] == shown(runtime)["id-1"]["number"] == "+431234500"
-    with runtime.database.read() as connection:
-        assert cache_touched.touched(connection, runtime.now()) == {"user": set(), "ad": set()}
         states = {each.source: each.documents for each in cache.freshness(connection)}
     assert states["users"] == 30
+
+
+def test_who_is_changed_while_others_are_read_again_is_not_forgotten(runtime: Runtime, tenant: FakeTenant) -> None:
+    """Opening the tenant takes its time: what was changed since the look is for the next look."""
+    sync(runtime, everything(runtime), note=Touched(runtime.now()).mark())
+    define_pool(runtime)
+    onboard(runtime, tenant, "p-1", "id-1")
+    tenant.clock.sleep(cache_touched.REST.total_seconds())
+    found = touched(runtime)
+    readings = some_users(runtime, found)
+    onboard(runtime, tenant, "p-2", "id-2")
+    tenant.clock.sleep(2 * cache_touched.REST.total_seconds())
+    sync(runtime, readings, note=found.mark())
+    assert touched(runtime).users == {"id-2"}
+
+
+def test_who_is_changed_during_a_whole_sync_is_read_again(runtime: Runtime, tenant: FakeTenant) -> None:
+    """The rows of a source are older than the end of reading it, whether there was a look before or not."""
+    define_pool(runtime)
+    for note in (None, Touched(runtime.now()).mark()):
+        onboard(runtime, tenant, f"p-{note is None}", "id-2" if note else "id-1")
+        tenant.clock.sleep(1800)
+        sync(runtime, everything(runtime), note=note)
+        tenant.clock.sleep(cache_touched.REST.total_seconds())
+        assert touched(runtime).users >= {"id-2" if note else "id-1"}
+
+
+def test_numbers_homes_and_groups_are_read_again(runtime: Runtime, tenant: FakeTenant) -> None:
+    """Of many numbers the list is read; a home that changed and the groups that we changed are shown; others stay."""
+    server = tenant.skype = FakeSkype(tenant)
+    server.home("id-3", "tel:+4312345678")
+    tenant.groups |= {"Phones": {"id-3"}, "Managers": {"id-3"}}
+    runtime = runtime_on(runtime.database, tenant)
+    run(runtime, *everything(runtime), *of_groups(runtime, {"Phones", "Managers"}))
+    tenant.groups = {"Phones": {"id-4"}, "Managers": set()}
+    tenant.users["id-4"].number = "+431234504"
+    server.home("id-3", None, pool="pool2.lab.test")
+    many = frozenset({"+431234504", *(f"+4312345{n:02}" for n in range(10, 40))})
+    what = Touched(runtime.now(), frozenset({"id-3", "id-4"}), numbers=many, groups=frozenset({"Phones", "Other"}))
+    assert not sync(runtime, some_users(runtime, what, groups={"Phones", "Managers"})).is_degraded
+    found = shown(runtime)
+    assert (found["id-3"]["groups"], found["id-4"]["groups"]) == ("Managers", "Phones")
+    assert found["id-4"]["number_type"] == "directRouting"
+    assert (found["id-3"]["skype_home"], found["id-3"].get("skype_number")) == ("pool2.lab.test", None)
+    assert [name for name, _, _ in tenant.calls].count("teams.number") == 2  # both times the list
 
 
 def test_users_of_the_servers_are_shown_with_their_home(runtime: Runtime, tenant: FakeTenant) -> None:
