@@ -99,7 +99,7 @@ def pause(
 
 
 def resume(batch: Name, window_start: Window = "", window_end: Window = "", as_json: Json = False) -> None:
-    """Go on with a paused batch, perhaps in another window; failures so far no longer count."""
+    """Go on with a paused batch, perhaps in another window; a batch that was not started only gets the window."""
     _control(batch, "resume", as_json=as_json, window_start=window_start, window_end=window_end)
 
 

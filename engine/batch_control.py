@@ -113,14 +113,29 @@ def _refuse_finished(connection: Connection, batch: Batch, now: datetime) -> Non
         )
 
 
-def resume(connection: Connection, batch: Batch, now: datetime) -> None:
-    """Let a paused batch go on; failures so far no longer count against its error budget. Raises InputRefused."""
+def resume(
+    connection: Connection, batch: Batch, now: datetime, start: datetime | None = None, end: datetime | None = None
+) -> None:
+    """Let a paused batch go on, perhaps in another window; failures so far no longer count against its error budget.
+
+    One that was not started may be given another window, and stays as it is. Raises InputRefused.
+    """
     if batch.control == CANCELLED:
         raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
+    if start or end:
+        change_window(connection, batch, start, end)
+    elif batch.control == NEW:
+        raise _not_started(batch)
+    if batch.control == NEW:
+        return
     _forgive(connection, batch)
     plan_discarded_anew(connection, batch, now)
     batch_rows.set_control(connection, batch.id, GO, "", now)
     requests.clear_alert(connection, batch_gates.alert_of(batch.name), now)
+
+
+def _not_started(batch: Batch) -> InputRefused:
+    return InputRefused(f"batch {batch.name!r} was not started", remedy=f"./callwright batch run '{batch.name}'")
 
 
 def _forgive(connection: Connection, batch: Batch) -> None:
@@ -204,7 +219,7 @@ def retry(connection: Connection, batch: Batch, wave: int | None, now: datetime,
     if batch.control == CANCELLED:
         raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
     if batch.control == NEW:
-        raise InputRefused(f"batch {batch.name!r} was not started", remedy=f"./callwright batch run '{batch.name}'")
+        raise _not_started(batch)
     users = batch_rows.new_waves(connection, batch, RETRIED, wave)
     plan_discarded_anew(connection, batch, now)
     if not users and not any(each.is_retry and _is_left(each) for each in waves(connection, batch, now)):

@@ -191,7 +191,7 @@ class ControlRequest(BaseModel):
     batch: str = BATCH
     act: ControlAct = Field(ControlAct.PAUSE, title="Act", description="Pause, resume or cancel.")
     reason: str = Field("", title="Reason", description="Why; shown with the batch.")
-    window_start: str = Field("", title="Window opens", description="On resume: another window. Empty: as it is.")
+    window_start: str = Field("", title="Window opens", description="On resume: another window. A new batch stays new.")
     window_end: str = Field("", title="Window ends", description="On resume: another end. Empty: as it is.")
     requested_by: str = ASKED_BY
 
@@ -242,9 +242,7 @@ def control_story(request: ControlRequest, run: Run, actor: Actor) -> dict[str, 
     request_id = run(onboarding.open_request, CONTROL, actor, asked, presentation.flow_run_id())
     try:
         window = moment(request.window_start), moment(request.window_end)
-        if request.act is ControlAct.RESUME and any(window):
-            run(stages.change_window, request.batch, *window)
-        done = run(stages.control, request_id, request.batch, request.act.value, request.reason)
+        done = run(stages.control, request_id, request.batch, request.act.value, request.reason, *window)
         if request.act is ControlAct.RESUME:
             return migration.advance(request_id, done["batch_id"], run)
         return told(request_id, done["batch_id"], run, CONTROL)

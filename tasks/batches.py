@@ -215,8 +215,10 @@ def move(batch_id: str, plan_id: str, first: int, last: int) -> dict[str, Any]:
 
 
 @stage(READ)
-def control(request_id: str, batch: str, act: str, reason: str) -> dict[str, Any]:
-    """Pause, resume or cancel a batch; gives what came of it."""
+def control(
+    request_id: str, batch: str, act: str, reason: str, start_at: datetime | None = None, end_at: datetime | None = None
+) -> dict[str, Any]:
+    """Pause, resume (perhaps in another window) or cancel a batch; gives what came of it."""
     with open_work() as work:
         with work.database.read() as connection:
             found = rows.find(connection, batch)
@@ -229,15 +231,8 @@ def control(request_id: str, batch: str, act: str, reason: str) -> dict[str, Any
                 if act == "pause":
                     batch_control.pause(connection, found, reason, utc_now())
                 else:
-                    batch_control.resume(connection, found, utc_now())
+                    batch_control.resume(connection, found, utc_now(), start_at, end_at)
     return {"request_id": request_id, "batch_id": found.id, **ended}
-
-
-@stage(READ)
-def change_window(batch: str, start_at: datetime | None, end_at: datetime | None) -> None:
-    """Give a batch another window; None leaves that side as it is."""
-    with open_work() as work, work.database.write() as connection:
-        batch_control.change_window(connection, rows.find(connection, batch), start_at, end_at)
 
 
 @stage(READ)

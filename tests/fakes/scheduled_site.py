@@ -12,14 +12,14 @@ from datasets.inventory import NumberState
 from datasets.numbering import PhoneNumber
 from deployments.catalog import EVERYWHERE, LIFECYCLE, OF_FEEDS, Deployed, feed_parameters
 from deployments.stage import site_settings
-from engine import departures, inventory
+from engine import batch_control, departures, inventory
+from engine import batches as batch_rows
 from engine.batch_sources import SourceKind
 from engine.requests import Actor
 from engine.site_pools import define_site
 from flows import batches, lifecycle, migration
 from lab.records import User
 from lab.server import Lab
-from tasks import batches as batch_stages
 from tasks.stage import InProcess
 from tasks.work import open_work
 from tests.fakes.lab_people import ready
@@ -129,7 +129,9 @@ class ScheduledSite:
         )
         batches.create_story(asked, InProcess(), TESTS)
         migration.run_story(migration.BatchRequest(batch=BATCH), InProcess(), TESTS)
-        batch_stages.change_window.plain(BATCH, datetime.now(UTC) - timedelta(hours=1), None)
+        with self.database.write() as connection:
+            opened = datetime.now(UTC) - timedelta(hours=1)
+            batch_control.change_window(connection, batch_rows.find(connection, BATCH), opened, None)
         return user
 
 

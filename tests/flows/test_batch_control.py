@@ -254,3 +254,44 @@ def test_a_wave_that_was_being_planned_when_its_batch_was_cancelled_is_discarded
     with site.runtime() as runtime, runtime.database.read() as connection:
         assert connection.execute(select(plans.c.state)).scalars().all() == ["discarded"]
         assert connection.execute(select(taken.c.state).where(taken.c.state == "claimed")).all() == []
+
+
+# ---- going on
+
+
+def test_a_window_can_be_given_to_a_batch_that_was_not_started(at_site: FlowSite) -> None:
+    """Resume with a window changes it and nothing else: the batch is as new as before, and nobody begins."""
+    site = batch_site(at_site.folder, 2)
+    site.create(**OPTIONS)
+    start, end = (utc_now() + timedelta(hours=hours) for hours in (-1, 1))
+    summary = site.control(ControlAct.RESUME, window_start=start.isoformat(), window_end=end.isoformat())
+    assert (summary["state"], summary["counts"]) == ("ready", {"ready": 2})
+    assert (site.advance()["batches"], site.moved()) == ([], {})
+    assert window(site) == (start, end)
+    assert site.run()["counts"] == {"migrated": 2}
+
+
+def test_a_batch_that_was_not_started_is_not_resumed(at_site: FlowSite) -> None:
+    """Resume does not launch it; the line says what does."""
+    site = batch_site(at_site.folder, 2)
+    site.create(**OPTIONS)
+    with pytest.raises(InputRefused, match="was not started"):
+        site.control(ControlAct.RESUME)
+    assert site.moved() == {}
+
+
+def test_the_window_of_a_cancelled_batch_stays(at_site: FlowSite) -> None:
+    """What is refused changes nothing."""
+    site = batch_site(at_site.folder, 2)
+    site.create(**OPTIONS)
+    site.control(ControlAct.CANCEL)
+    with pytest.raises(InputRefused, match="was cancelled"):
+        site.control(ControlAct.RESUME, window_end=(utc_now() + timedelta(hours=1)).isoformat())
+    assert window(site) == (None, None)
+
+
+def window(site: BatchSite) -> tuple[datetime | None, datetime | None]:
+    """Give the window of the batch."""
+    with site.runtime() as runtime, runtime.database.read() as connection:
+        options = rows.find(connection, NAME).options
+    return options.window_start, options.window_end
