@@ -97,8 +97,7 @@ class SkypeServer(ShellOwner):
 
     def server_build(self) -> str | None:
         """Read the build of the server, four numbers; None when the server words it in another way."""
-        found = (_BUILD.search(text) for row in self._read("Get-CsServerVersion", {}) for text in _texts(row))
-        return next((match[1] for match in found if match), None)
+        return build_in(self._read("Get-CsServerVersion", {}))
 
     def cloud_host(self) -> str:
         """Give where users are moved to: as the site says, or the hosting provider that the server knows.
@@ -190,6 +189,12 @@ def _forwarding(sip_address: str, bag: Bag) -> CallForwarding:
         rings_too=text_or_none(bag, "SimulRingDestination") or "",
         unanswered_to=text_or_none(bag, "UnansweredCallHandling") or "",
     )
+
+
+def build_in(rows: Iterable[Bag]) -> str | None:
+    """Give the build that a server names in words; None when it words it in another way."""
+    found = (_BUILD.search(text) for row in rows for text in _texts(row))
+    return next((match[1] for match in found if match), None)
 
 
 def _texts(bag: Bag) -> Iterator[str]:

@@ -8,6 +8,7 @@ from connectors.bags import text_of, text_or_none, value_of
 from connectors.clixml import Bag
 from connectors.errors import Unsupported
 from connectors.powershell import PowerShell
+from connectors.skype import build_in
 from datasets.skype_snapshot import (
     POLICY_TYPES,
     USER_POLICY_TYPES,
@@ -53,11 +54,12 @@ class SkypeListing:
             return
 
     def _pools(self) -> Iterator[SkypePool]:
+        build = build_in(self._rows("Get-CsServerVersion"))
         for row in self._rows("Get-CsPool"):
             services = value_of(row, "Services")
             names = services if isinstance(services, list) else [services]
             if any(str(name).startswith("Registrar:") for name in names):
-                yield SkypePool(fqdn=text_of(row, "Fqdn"))
+                yield SkypePool(fqdn=text_of(row, "Fqdn"), build=build)
 
     def _policies(self, policy_type: str) -> Iterator[SkypePolicy]:
         for row in self._rows(f"Get-Cs{policy_type}"):

@@ -34,12 +34,13 @@ DeviceKind = Literal["CommonAreaPhone", "AnalogDevice"]
 
 
 class SkypePool(SnapshotLine):
-    """A registrar pool."""
+    """A registrar pool, and the build of the server that was asked."""
 
     identity: ClassVar[tuple[str, ...]] = ("fqdn",)
 
     kind: Literal["skype_pool"] = "skype_pool"
     fqdn: str
+    build: str | None = None
 
 
 class SkypePolicy(SnapshotLine):

@@ -5,17 +5,21 @@ Whoever starts the stand-in and points the settings at it is told in `cli/rehear
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from sqlalchemy import Connection, Table, insert, select
 
 from config.errors import InputRefused
 from connectors.database import Database
 from datasets.batches import BatchOptions
+from datasets.preflight import Estimate
 from datasets.tables.inventory import intervals, pools, ranges, taken, withheld_spans
 from engine import batches as rows
-from engine import inventory
+from engine import inventory, plan_store
 from engine.batches import NOT_FOUND, Batch, Member
+from engine.change import Change
+from engine.migration_estimate import estimate
+from engine.policy_batch_plan import POLICY_BATCH
 from engine.runtime import utc_now
 from engine.systems import GraphSystem
 
@@ -60,6 +64,26 @@ def copy_batch(ours: Database, theirs: Database, graph: GraphSystem, name: str) 
     with theirs.write() as connection:
         rows.create(connection, batch.name, batch.source, options, members, by="rehearsal", now=utc_now())
         return rows.find(connection, batch.name), missing
+
+
+def estimate_of(theirs: Database, batch_id: str, sessions: int, measured: Mapping[str, float]) -> Estimate:
+    """Say how long the calls that a rehearsed batch planned take with so many sessions and these service times."""
+    with theirs.read() as connection:
+        return estimate((changes for _, changes in _calls(connection, batch_id)), sessions, measured)
+
+
+def seconds_of(theirs: Database, batch_id: str, measured: Mapping[str, float]) -> dict[str, float]:
+    """Give the seconds of calls for each user of a rehearsed batch, by object."""
+    with theirs.read() as connection:
+        return {obj: estimate([changes], 1, measured).busy_s for obj, changes in _calls(connection, batch_id)}
+
+
+def _calls(connection: Connection, batch_id: str) -> Iterator[tuple[str, list[Change]]]:
+    """Give the changes of each line; what users are given together is one call for all of them."""
+    for plan_id in rows.plans_of(connection, batch_id):
+        for line in plan_store.load_lines(connection, plan_id):
+            changes = (stored.change for stored in line.changes)
+            yield line.object, [change for change in changes if change.waits_for != POLICY_BATCH]
 
 
 def _member(row: int, key: str, label: str, there: Mapping[str, object]) -> Member:

@@ -68,6 +68,7 @@ def pool(tenant: Tenant, line: Line) -> None:
         shared = {kind: names for kind, names in skype.POLICIES.items() if kind in CLOUD_POLICIES}
         tenant.skype_policies = {**dict.fromkeys(skype.POLICIES, ()), **shared}
     tenant.skype_pools.append(line["fqdn"])
+    tenant.settings.skype_build = line.get("build", tenant.settings.skype_build)
 
 
 def policy(tenant: Tenant, line: Line) -> None:

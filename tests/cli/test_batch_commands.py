@@ -200,6 +200,29 @@ def test_a_batch_is_rehearsed_in_a_lab_of_a_snapshot(hybrid: HybridLab, run: Run
     (missed,) = ran.json["not_done"]
     assert (missed["user"], "no licence with Teams" in missed["reason"]) == (users[2].upn, True)
     assert ran.code == 1
-    assert ran.json["eta_s"] > 0
+    assert (ran.json["calls"]["move_to_teams"], ran.json["eta_s"] > 0) == (2, True)
+    assert ran.json["times"].startswith("assumed")
+    report = Path(ran.json["file"]).read_text(encoding="utf-8").splitlines()
+    assert (len(report), report[0].split(",")[-1], "no licence with Teams" in report[3]) == (
+        4,
+        "seconds of calls",
+        True,
+    )
     assert not [call for call in hybrid.lab.calls.since(before) if call["write"]]
     assert run("batch", "show", "b", "--json").json["counts"] == {"planned": 2, "refused": 1}
+
+
+def test_a_rehearsal_has_the_sessions_and_the_server_of_the_site(
+    hybrid: HybridLab, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The snapshot's server is too old for moves, as the real one is; the report is in the file that was named."""
+    monkeypatch.setenv("CALLWRIGHT_OCS_POWERSHELL__SESSIONS", "5")
+    monkeypatch.setenv("CALLWRIGHT_OCS_POWERSHELL__OLDEST_BUILDS", '["7.0.2046.385"]')
+    monkeypatch.setattr(hybrid.lab.tenant.settings, "skype_build", "7.0.2046.123")
+    make(run, hybrid.homed(2))
+    assert run("snapshot", "tenant.jsonl").code == 0
+    ran = run("batch", "rehearse", "b", "--snapshot", "tenant.jsonl", "--file", "rehearsal.xlsx", "--json")
+    assert (ran.json["counts"], ran.json["sessions"]) == ({"refused": 2}, 5), ran.json
+    assert {each["check"] for each in ran.json["reasons"] if each["blocks"]} == {"server_build"}
+    assert "has build 7.0.2046.123, and moves need 7.0.2046.385" in ran.json["not_done"][0]["reason"]
+    assert (folder / "rehearsal.xlsx").exists()
