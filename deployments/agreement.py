@@ -24,9 +24,10 @@ _SAME: Mapping[str, frozenset[str]] = {
 
 
 def disagreements(connection: Connection, client: SyncPrefectClient, flows: frozenset[str]) -> list[str]:
-    """Say in sentences where the runs of these flows and our requests differ; an empty list is what one wants."""
+    """Say in sentences where the runs of these flows and their requests differ; an empty list is what one wants."""
     runs = _runs(client, flows)
-    ours = {row.flow_run_id: row for row in connection.execute(select(requests)) if row.flow_run_id}
+    query = select(requests).where(requests.c.kind.in_(flows), requests.c.flow_run_id.is_not(None))
+    ours = {row.flow_run_id: row for row in connection.execute(query)}
     found = [
         f"request {row.id} names run {run_id}, which Prefect does not know"
         for run_id, row in ours.items()

@@ -89,3 +89,12 @@ def test_a_request_of_a_deleted_run_is_named(database: Database, prefect_client:
     run_id = run(name, database)
     prefect_client.delete_flow_run(uuid.UUID(run_id))
     assert f"names run {run_id}, which Prefect does not know" in compare(database, prefect_client, name)[0]
+
+
+def test_requests_of_other_flows_are_not_compared(
+    database: Database, prefect_client: SyncPrefectClient, name: str
+) -> None:
+    """A schedule that comes due while two flows are compared has nothing to do with them."""
+    run(f"{name}-other", database)
+    run(name, database)
+    assert compare(database, prefect_client, name) == []
