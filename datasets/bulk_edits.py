@@ -77,12 +77,14 @@ def read_rows(header: Sequence[str], rows: Iterable[tuple[int, Sequence[str]]], 
     if len(set(attributes.values())) < len(attributes):
         raise InputRefused("the sheet has an attribute twice", where=where, remedy="remove one of the columns")
     found: dict[str, Edits] = {}
+    known: set[str] = set()
     for line, cells in rows:
         padded = [*(cell.strip() for cell in cells), *[""] * (len(names) - len(cells))]
         user = padded[folded.index(USER)]
-        if user.casefold() in (known.casefold() for known in found):
+        if user.casefold() in known:
             raise InputRefused(f"{user} is there twice", where=f"{where}, line {line}", remedy="keep one of the rows")
         if user:
+            known.add(user.casefold())
             place = f"{where}, line {line}"
             found[user] = {a: value_of(a, padded[n], place) for n, a in attributes.items() if padded[n]}
     return found

@@ -68,6 +68,7 @@ def plan_bulk_edit(
     with runtime.database.write() as connection:
         define_site(connection, site)
     seen = _look(runtime, wanted)
+    wanted = _once_each(wanted, seen.accounts)
     _check(runtime, wanted, seen)
     plan_id = new_id("p")
     planner = _Planner(runtime, site, plan_id, seen, terms)
@@ -81,9 +82,7 @@ def plan_bulk_edit(
 def _look(runtime: Runtime, wanted: Mapping[str, Edits]) -> _Seen:
     systems = runtime.systems
     accounts = systems.graph.users_by_ids([name for name in wanted if "@" not in name])
-    for name in wanted:
-        if name not in accounts and (found := systems.graph.user(name)) is not None:
-            accounts[name] = found
+    accounts |= systems.graph.users_named([name for name in wanted if name not in accounts])
     ids = list(dict.fromkeys(account.id for account in accounts.values()))
     voices, unreadable = read_voices(systems.teams, ids)
     is_written = any(name in edits for edits in wanted.values() for name in DIRECTORY)
@@ -104,6 +103,17 @@ def _look(runtime: Runtime, wanted: Mapping[str, Edits]) -> _Seen:
         deletions = departures.deletions(connection, accounts.values())
         busy |= {f"user:{user_id}": being_deleted(each) for user_id, each in deletions.items()}
     return _Seen(accounts, voices, unreadable, directory, recent, busy, skus, phone)
+
+
+def _once_each(wanted: Mapping[str, Edits], accounts: Mapping[str, DirectoryUser]) -> dict[str, Edits]:
+    """Give everybody one edit, under the first of their names. Raises InputRefused for a contradiction."""
+    found, first = dict[str, Edits](), dict[str, str]()
+    for name, edits in wanted.items():
+        known = first.setdefault(accounts[name].id, name) if name in accounts else name
+        if found.setdefault(known, edits) != edits:
+            what = f"{known} and {name} are one user, and get different values"
+            raise InputRefused(what, where="bulk edit", remedy="keep one of the two")
+    return found
 
 
 def _check(runtime: Runtime, wanted: Mapping[str, Edits], seen: _Seen) -> None:

@@ -6,17 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
 
 from connectors.database import Database
-from datasets.tables.requests import requests
 from datasets.users import SubscribedSku
 from engine import plan_store
 from engine.bulk_edit import Terms, plan_bulk_edit
 from engine.rollback import Choice, plan_rollback
 from engine.rollback import Terms as UndoTerms
 from engine.runtime import Runtime
-from tests.fakes.plans import apply_all, define_pool, fresh, runtime_on
+from tests.fakes.plans import apply_all, define_pool, fresh, open_request, runtime_on
 from tests.fakes.sites import site
 from tests.fakes.tenant import SKU, START, FakeTenant
 
@@ -41,9 +39,7 @@ def tenant() -> FakeTenant:
 def runtime(database: Database, tenant: FakeTenant) -> Runtime:
     """Give a runtime with a request to plan for and the pool of the number."""
     made = runtime_on(database, tenant)
-    with database.write() as connection:
-        row = {"kind": "bulk-edit", "actor_kind": "os_user", "actor_name": "tests", "actor_verified": False}
-        connection.execute(insert(requests).values(id="r-1", **row, parameters={}, state="open", created_at=START))
+    open_request(database)
     define_pool(made)
     return made
 

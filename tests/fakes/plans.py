@@ -17,7 +17,7 @@ from engine.change import Change, Effect
 from engine.conditions import PHONE_SYSTEM
 from engine.plan import Line, Plan
 from engine.runtime import Limits, Runtime
-from tests.fakes.tenant import SKU, FakeClock, FakeTenant
+from tests.fakes.tenant import SKU, START, FakeClock, FakeTenant
 
 POOL = "vienna"
 QUICK = Limits(lag_window_s=30, poll_s=10, licence_give_up_s=3600, workers=1, lease_s=120, write_deadline_s=30)
@@ -92,6 +92,14 @@ def define_pool(runtime: Runtime, start_at: str = "+431234500", end: str = "+431
         inventory.define_pool(connection, Pool(name=POOL, spans=(Span.read(start_at, end),)))
 
 
+def open_request(database: Database) -> None:
+    """Make the request that plans of a test belong to."""
+    row = {"kind": "tests", "actor_kind": "os_user", "actor_name": "tests", "actor_verified": False}
+    with database.write() as connection:
+        if not connection.execute(requests.select().where(requests.c.id == "r-1")).first():
+            connection.execute(requests.insert().values(id="r-1", **row, parameters={}, state="open", created_at=START))
+
+
 def store_plan(
     runtime: Runtime,
     tenant: FakeTenant,
@@ -101,14 +109,8 @@ def store_plan(
 ) -> Plan:
     """Claim numbers for these users and store the plan that onboards them."""
     ids, now = list(user_ids), runtime.now()
+    open_request(runtime.database)
     with runtime.database.write() as connection:
-        if not connection.execute(requests.select().where(requests.c.id == "r-1")).first():
-            connection.execute(
-                requests.insert().values(
-                    id="r-1", kind="onboarding", actor_kind="os_user", actor_name="tests", actor_verified=False,
-                    parameters={}, state="open", created_at=now,
-                )
-            )  # fmt: skip
         claimed = inventory.claim(
             connection, POOL, len(ids), plan_id=plan_id, owner_ids=ids, until=now + timedelta(days=2), now=now
         )

@@ -193,7 +193,12 @@ class FakeGraph(FakeGroups):
         """Find users by id, UPN or SIP address."""
         seen = self._tenant.read("graph.users_named", "").values()
         sip = self._tenant.hybrid.sip_addresses
-        pairs = ((name, user) for name in names for user in seen if name in (user.id, user.upn, *sip.get(user.id, ())))
+        pairs = (
+            (name, user)
+            for name in names
+            for user in seen
+            if name.casefold() in (user.id, user.upn, *sip.get(user.id, ()))
+        )
         return {name: shown(user) for name, user in pairs}
 
     def users_by_employee_ids(self, ids: Iterable[str]) -> dict[str, list[DirectoryUser]]:
