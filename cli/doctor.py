@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 COLUMNS = ("", "check", "found", "what to do")
 OLDEST, NEWEST = (3, 11), (3, 13)
+SEARCH_INDEX = (
+    "as owner of the database: CREATE EXTENSION pg_trgm, then "
+    "CREATE INDEX ix_user_search ON user_views USING gin (text gin_trgm_ops)"
+)
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
@@ -51,6 +55,7 @@ def examine() -> Iterator[Finding]:
     alerts: list[Row[Any]] = []
     yield from _told("database", lambda: _database(alerts))
     yield from map(_of_alert, alerts)
+    yield from _search_index()
     yield from _systems(settings[0])
     server = list(_told("prefect", _prefect))
     yield from server
@@ -102,6 +107,20 @@ def _database(alerts: list[Row[Any]]) -> str:
         with database.read() as connection:
             alerts += standing_alerts(connection)
     return f"{where}, schema {found.found}"
+
+
+def _search_index() -> Iterator[Finding]:
+    """Say that searches scan, where PostgreSQL has no trigrams: that is slow and no failure."""
+    from datasets.findings import Finding
+    from engine import user_search
+
+    with opened.database_if_ready() as database:
+        if database is not None:
+            with database.read() as connection:
+                is_there = user_search.has_index(connection)
+            detail = "searches use an index" if is_there else "none: every search looks at every user"
+            fix = "" if is_there else SEARCH_INDEX
+            yield Finding(name="search index", ok=True, detail=detail, fix=fix)
 
 
 def _of_alert(alert: Row[Any]) -> Finding:

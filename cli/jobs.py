@@ -10,6 +10,7 @@ import typer
 from cli import acts, opened, output, plan_acts, plans
 from cli.acts import Act
 from cli.onboarding import whole_path
+from cli.users import as_of
 from config.errors import InputRefused
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def edit(
         raise InputRefused(f"{file} is no file", where="--file", remedy="give the path of an existing file")
     who = {"filter": saved, "text": text, "file": whole_path(file) if file else "", "users": user or []}
     summary = acts.run(EDIT, {**who, "set": assignments or [], "dry_run": True})
+    if summary.get("chosen_as_of"):
+        output.note(f"users were chosen {as_of(summary['chosen_as_of'])}")
     plan_acts.preview_and_apply(summary, dry_run=dry_run, yes=yes, as_json=as_json)
 
 

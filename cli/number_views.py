@@ -61,21 +61,24 @@ def forecast(
     as_json: Json = False,
 ) -> None:
     """Say when a pool will be empty, from what comes back, dated hires and the daily pace."""
-    from engine import inventory_usage
+    from engine import cache, inventory_usage
 
     asked = _hires(hires or [])
     with opened.database() as database, database.read() as connection:
         wanted = asked if hires else _dated_hires(connection, pool)
+        groups = {} if hires else {"groups as of": cache.as_of(connection).get("groups", "never read")}
         seen = inventory_usage.foresee(
             connection, pool, now=datetime.now(UTC), days=days, hires=wanted, per_day=per_day
         )
     if as_json:
-        output.as_json(seen.model_dump())
+        output.as_json({**seen.model_dump(), **{name.replace(" ", "_"): age for name, age in groups.items()}})
         return
     ends = seen.exhausted_on.isoformat() if seen.exhausted_on else f"not within {days} days"
     changes = [pair for i, pair in enumerate(seen.days) if i % max(1, days // 12) == 0]
     needed = sum(count for day, count in wanted.items() if day <= seen.days[-1][0])
-    output.pairs({"pool": pool, "free now": seen.free, "hires": needed, "a day": seen.per_day, "used up": ends})
+    output.pairs(
+        {"pool": pool, "free now": seen.free, "hires": needed, "a day": seen.per_day, "used up": ends} | groups
+    )
     output.table([{"day": day.isoformat(), "free": left} for day, left in changes], ("day", "free"))
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,7 +71,7 @@ def search(
     output.show([_row(each, shown) for each in found], shown or SHOWN, json_wanted=False, empty="nobody has this text")
     more = f" ; the next page: --after {found[-1].place}" if len(found) == limit and total > limit else ""
     output.say(f"{total} users{more}")
-    output.say(_as_of(fresh))
+    output.say(as_of(fresh))
 
 
 @app.command("show")
@@ -95,7 +95,7 @@ def show(name: Annotated[str, typer.Argument(help="Object id or address.")], as_
         output.as_json({**facts, "as_of": fresh})
     else:
         output.pairs(facts)
-        output.say(_as_of(fresh))
+        output.say(as_of(fresh))
 
 
 @app.command("export")
@@ -113,7 +113,7 @@ def export(
         everybody = user_search.everybody(connection, query, shown=shown)
         written = user_export.write(path, everybody, user_search.check_columns(shown))
         fresh = _freshness(connection)
-    output.note(f"{written} users are in {path}, {_as_of(fresh)}")
+    output.note(f"{written} users are in {path}, {as_of(fresh)}")
 
 
 @app.command("freshness")
@@ -146,7 +146,7 @@ def save_filter(
     text: Annotated[str, typer.Argument(help="The text to look for.")],
     columns: Columns = "",
 ) -> None:
-    """Keep a search under a name; one of the same name is replaced."""
+    """Keep a search under a name; your own one of that name is replaced."""
     from engine import saved_filters, user_search
     from engine.runtime import utc_now
 
@@ -191,13 +191,13 @@ def _row(each: Found, shown: Sequence[str]) -> dict[str, object]:
     return {"id": each.key, **{name: value for name, value in each.columns.items() if not shown or name in shown}}
 
 
-def _freshness(connection: Connection) -> dict[str, object]:
-    """Give the generation that is shown, and when each source was read; one in trouble says what."""
+def _freshness(connection: Connection) -> dict[str, Any]:
+    """Give how old what is shown is."""
     from engine import cache
 
-    found: dict[str, object] = {each.source: each.message or each.synced_at for each in cache.freshness(connection)}
-    return {"generation": cache.generation(connection), **found} if found else found
+    return dict(cache.as_of(connection))
 
 
-def _as_of(fresh: dict[str, object]) -> str:
-    return f"as of {output.text(fresh)}" if fresh else "nothing was read yet ; run ./callwright users sync"
+def as_of(fresh: Mapping[str, Any]) -> str:
+    """Say how old the cache is that something was found in."""
+    return f"as of {output.text(dict(fresh))}" if fresh else "nothing was read yet ; run ./callwright users sync"

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol, cast
 
 import orjson
+from pydantic import JsonValue
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -290,6 +291,17 @@ def flip(connection: Connection, coming: int, sources: Sequence[Freshness]) -> N
 def freshness(connection: Connection) -> list[Freshness]:
     """Give how every source stood at the last sync."""
     return [Freshness(*row) for row in connection.execute(select(cache_sources).order_by(cache_sources.c.source))]
+
+
+def as_of(connection: Connection) -> dict[str, JsonValue]:
+    """Give the generation that is shown and how old each source is, and what is wrong with one in trouble."""
+    found: dict[str, JsonValue] = {each.source: _age(each) for each in freshness(connection)}
+    return {"generation": generation(connection), **found} if found else found
+
+
+def _age(each: Freshness) -> str:
+    read = each.synced_at.isoformat(timespec="seconds") if each.synced_at else "never read"
+    return f"{read} ({each.message})" if each.message else read
 
 
 def count(connection: Connection, source: str, current: int) -> int:

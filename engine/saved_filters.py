@@ -11,6 +11,8 @@ from sqlalchemy import Connection, delete, insert, select
 from config.errors import InputRefused
 from datasets.tables.cache import saved_filters
 
+LONGEST_NAME = 80
+
 
 class SavedFilter(NamedTuple):
     """A text to look for and the columns to show."""
@@ -23,7 +25,14 @@ class SavedFilter(NamedTuple):
 
 
 def save(connection: Connection, wanted: SavedFilter) -> None:
-    """Keep a search; one of the same name is replaced."""
+    """Keep a search in place of one's own of this name. Raises InputRefused for a bad name or another's filter."""
+    if not wanted.name.strip() or len(wanted.name) > LONGEST_NAME:
+        raise InputRefused("the name of a filter is empty or too long", remedy=f"use 1 to {LONGEST_NAME} letters")
+    saved_by = select(saved_filters.c.saved_by).where(saved_filters.c.name == wanted.name)
+    owner = connection.execute(saved_by).scalar_one_or_none()
+    if owner not in (None, wanted.saved_by):
+        remedy = f"choose another name, or delete it first: ./callwright users delete-filter {wanted.name!r}"
+        raise InputRefused(f"filter {wanted.name!r} was saved by {owner}", remedy=remedy)
     delete_filter(connection, wanted.name)
     connection.execute(insert(saved_filters).values(**wanted._asdict() | {"columns": list(wanted.columns)}))
 

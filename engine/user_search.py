@@ -119,6 +119,14 @@ def _candidates(connection: Connection, query: str, after: int, size: int) -> It
         after = rows[-1].id
 
 
+def has_index(connection: Connection) -> bool:
+    """Tell whether the database has a trigram index; without one every search scans."""
+    if connection.dialect.name == "sqlite":
+        return True
+    found = select(func.count()).select_from(table("pg_indexes")).where(column("indexname") == "ix_user_search")
+    return bool(connection.execute(found.where(column("schemaname") == func.current_schema())).scalar_one())
+
+
 def _has_index(connection: Connection, wanted: str) -> bool:
     """Tell whether SQLite's own index answers this; PostgreSQL chooses by itself."""
     return connection.dialect.name == "sqlite" and len(wanted) >= _TRIGRAM

@@ -254,6 +254,8 @@ def _facts(summary: Mapping[str, JsonValue]) -> list[str]:
     }
     facts = [f"- {name.removesuffix('_id').replace('_', ' ')}: `{value}`" for name, value in known.items()]
     facts += _people(summary)
+    if isinstance(ages := summary.get("chosen_as_of"), dict):
+        facts.append(f"- users chosen from what was read: {', '.join(f'{name} {age}' for name, age in ages.items())}")
     alert, warnings = summary.get("alert"), summary.get("warnings")
     facts += [f"- alert {alert['state']}: {alert['cause']}"] if isinstance(alert, dict) else []
     facts += [f"- warning: {warning}" for warning in warnings] if isinstance(warnings, list) else []

@@ -16,6 +16,7 @@ from engine import (
     batch_control,
     batch_gates,
     batch_sources,
+    cache,
     checklists,
     journal,
     leases,
@@ -26,7 +27,7 @@ from engine import batches as rows
 from engine.apply import Chunk, apply_chunk, discard, start
 from engine.approvals import ApprovalMissing
 from engine.batch_names import refuse_unknown
-from engine.batch_sources import Source
+from engine.batch_sources import Source, SourceKind
 from engine.batch_undo import plan_undo
 from engine.leases import LeaseHeld
 from engine.migration_plan import plan_wave
@@ -56,6 +57,8 @@ def create(request_id: str, name: str, source: Source, options: Mapping[str, Jso
         members = batch_sources.members(work.database, runtime.systems.graph, source)
         told: dict[str, JsonValue] = {"kind": source.kind.value, "text": source.text}
         with work.database.write() as connection:
+            if source.kind in (SourceKind.FILTER, SourceKind.SAVED_FILTER):
+                requests.note(connection, request_id, chosen_as_of=cache.as_of(connection))
             return rows.create(connection, name, told, wanted, members, by=by, now=utc_now(), request_id=request_id)
 
 

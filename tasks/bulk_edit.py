@@ -9,7 +9,7 @@ from pathlib import Path
 from config.errors import InputRefused
 from connectors.sheets import rows_of
 from datasets.bulk_edits import Edits, parse, read_rows
-from engine import bulk_edit, saved_filters, user_search
+from engine import bulk_edit, cache, requests, saved_filters, user_search
 from engine.bulk_edit import Terms, plan_bulk_edit
 from tasks.presets import READ
 from tasks.stage import stage
@@ -24,6 +24,9 @@ def plan_edit(request_id: str, who: Mapping[str, str], users: Sequence[str], ass
     """
     with open_work() as work:
         wanted = _wanted(work, who, users, assignments)
+        if who.get("filter") or who.get("text"):
+            with work.database.write() as connection:
+                requests.note(connection, request_id, chosen_as_of=cache.as_of(connection))
         wait = work.settings.wait
         terms = Terms(timedelta(hours=wait.claim_hours), wait.grace_days)
         with work.runtime() as runtime:

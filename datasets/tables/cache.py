@@ -99,11 +99,12 @@ SQLITE_SEARCH = (
 )
 """The trigram index of SQLite and what keeps it up to date, in the transaction of the row."""
 
-# Without the extension (it is in PostgreSQL's contrib package) the same queries scan; they stay right.
+# Without the extension (in PostgreSQL's contrib package, or not for this role) the same queries scan; they stay right.
 POSTGRES_SEARCH = (
     "DO $$ BEGIN CREATE EXTENSION IF NOT EXISTS pg_trgm;"
     " CREATE INDEX ix_user_search ON user_views USING gin (text gin_trgm_ops);"
-    " EXCEPTION WHEN OTHERS THEN RAISE NOTICE USING MESSAGE = 'searching without an index: ' || SQLERRM; END $$",
+    " EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported"
+    " THEN RAISE NOTICE USING MESSAGE = 'searching without an index: ' || SQLERRM; END $$",
 )
 """The trigram index of PostgreSQL, where the extension may be had."""
 

@@ -11,6 +11,7 @@ from cli import opened
 from cli.doctor import python_version
 from lab.server import Lab
 from tests.fakes.command_line import Run
+from tests.fakes.databases import PrivatePostgres
 from tests.fakes.lab_environment import environment_of, skype_environment_of
 
 ALWAYS = {"settings", "site policy", "database", "python"}
@@ -56,6 +57,22 @@ def test_a_fresh_checkout_without_a_tenant_is_green(
     ran = run("doctor", "--json")
     assert ran.code == 0
     assert {finding["name"] for finding in ran.json}.isdisjoint(SYSTEMS)
+
+
+@pytest.mark.postgres
+def test_a_database_without_a_search_index_is_told(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch, postgres: PrivatePostgres, lab: Lab
+) -> None:
+    """Searching scans then: no failure, and the two statements that the owner may run."""
+    monkeypatch.setenv("CALLWRIGHT_SITE", environment_of(lab.endpoints, folder)["CALLWRIGHT_SITE"])
+    monkeypatch.setenv("CALLWRIGHT_DATABASE_URL", postgres.new_empty())
+    for statement, detail in (("", "searches use an index"), ("DROP INDEX ix_user_search", "every search looks at")):
+        with opened.database() as database, database.write() as connection:
+            connection.exec_driver_sql(statement or "SELECT 1")
+        ran = run("doctor", "--json")
+        (found,) = [finding for finding in ran.json if finding["name"] == "search index"]
+        assert (ran.code, found["ok"], detail in found["detail"]) == (0, True, True)
+        assert ("CREATE EXTENSION pg_trgm" in found["fix"]) is bool(statement)
 
 
 def test_a_wrong_secret_is_named_with_its_remedy_and_never_shown(

@@ -124,7 +124,11 @@ def test_a_source_that_is_down_is_degraded_and_well_again_later(site: Path, lab:
     lab.control("POST", "/faults", {"name": "error", "match": {"operation": "userConfigurations.list"}, **refusal})
     ran = run("users", "sync", "--json")
     assert (ran.code, ran.json["degraded"]) == (1, ["voice"])
-    assert run("users", "search", "--json").json["count"] == before
+    found = run("users", "search", "--json").json
+    assert found["count"] == before
+    assert found["as_of"]["voice"].startswith("20")
+    assert "not for you" in found["as_of"]["voice"]
+    assert run("users", "edit", "--text", "a", "--set", "usage_location=AT", "--dry-run").err.count("not for you") == 1
     lab.control("DELETE", "/faults")
     assert run("users", "sync").code == 0
 

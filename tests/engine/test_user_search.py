@@ -10,7 +10,11 @@ from config.errors import InputRefused
 from connectors.database import Database
 from datasets.cached import COLUMNS, folded, search_text
 from datasets.tables.cache import user_views
-from engine import cache, user_search
+from engine import cache, saved_filters, user_search
+from engine.cache import Freshness
+from engine.saved_filters import SavedFilter
+from tests.fakes.databases import PrivatePostgres
+from tests.fakes.tenant import START
 
 SEED = 20261124
 PIECES = ("sales", "Müller", "STRASSE", "straße", "+431", "été", "山田", "ab", "%", "_", '"', "'", "\\", "Ω", "İ", "ü")
@@ -19,6 +23,11 @@ PIECES = ("sales", "Müller", "STRASSE", "straße", "+431", "été", "山田", "
 @pytest.fixture
 def people(database: Database) -> list[dict[str, str]]:
     """Store users whose columns are random text of many alphabets, and give the columns."""
+    return stored(database)
+
+
+def stored(database: Database) -> list[dict[str, str]]:
+    """Store users with random columns, and give the columns."""
     rng = random.Random(SEED)
     everybody = [_columns(rng) for _ in range(300)]
     cache.prepare(database)
@@ -64,6 +73,25 @@ def queries() -> list[str]:
 
 def test_a_search_finds_what_a_look_at_every_row_finds(database: Database, people: list[dict[str, str]]) -> None:
     """M62: for every text the page and the count are those of brute force, on both databases."""
+    with database.read() as connection:
+        assert user_search.has_index(connection)
+    agree(database, people)
+
+
+@pytest.mark.postgres
+def test_without_the_extension_a_search_finds_the_same(postgres: PrivatePostgres) -> None:
+    """M62: a role that may not have pg_trgm has every table and no index, and the same answers."""
+    database = postgres.new_without_extensions()
+    people = stored(database)
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'").scalar() == 0
+        assert not user_search.has_index(connection)
+    agree(database, people)
+    database.close()
+
+
+def agree(database: Database, people: list[dict[str, str]]) -> None:
+    """Fail where a search finds others than brute force."""
     with database.read() as connection:
         for query in queries():
             expected = brute_force(people, query)
@@ -123,3 +151,34 @@ def test_an_unknown_column_is_refused(database: Database) -> None:
     """A column that there is not is named, with those there are."""
     with database.read() as connection, pytest.raises(InputRefused, match="no column 'colour' ; choose from name"):
         user_search.page(connection, "x", shown=("colour",))
+
+
+def test_a_filter_of_somebody_else_is_not_replaced(database: Database) -> None:
+    """One's own may be saved again; another's, and a name without an end, are refused in one line."""
+    mine = SavedFilter("sales", "a", ("name",), "tess", START)
+    with database.write() as connection:
+        saved_filters.save(connection, mine)
+        saved_filters.save(connection, mine._replace(query="b"))
+        toms, long = mine._replace(saved_by="tom"), mine._replace(name="x" * 81)
+        for other, words in ((toms, "was saved by tess"), (long, "80")):
+            with pytest.raises(InputRefused, match=words):
+                saved_filters.save(connection, other)
+        assert [each.query for each in saved_filters.names(connection)] == ["b"]
+
+
+def test_a_source_in_trouble_shows_its_age_and_its_trouble(database: Database) -> None:
+    """Rows that are old are called old: why a source could not be read does not hide when it was read last."""
+    fresh = Freshness("users", "fresh", "", 1, START, START)
+    old = Freshness("voice", "degraded", "went away", 1, START, START)
+    never = Freshness("skype", "absent", "no answer", 0, None, START)
+    with database.read() as connection:
+        assert cache.as_of(connection) == {}
+    cache.prepare(database)
+    with database.write() as connection:
+        cache.flip(connection, 1, [fresh, old, never])
+        assert cache.as_of(connection) == {
+            "generation": 1,
+            "users": START.isoformat(),
+            "voice": f"{START.isoformat()} (went away)",
+            "skype": "never read (no answer)",
+        }

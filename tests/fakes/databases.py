@@ -127,6 +127,19 @@ class PrivatePostgres:
         self._execute(f'CREATE DATABASE "{name}"')
         return self.url(name)
 
+    def new_without_extensions(self) -> Database:
+        """Make a database with every table as a role that may create no extension; close it yourself."""
+        name, role = f"test_{next(self._names)}", "plain"
+        self._execute(f'CREATE DATABASE "{name}"')
+        with psycopg.connect(f"host={self.folder} user=callwright dbname={name}", autocommit=True) as connection:
+            made = f"DO $$ BEGIN CREATE ROLE {role} LOGIN; EXCEPTION WHEN duplicate_object THEN END $$"
+            connection.execute(made.encode())
+            connection.execute(f"GRANT USAGE, CREATE ON SCHEMA public TO {role}".encode())
+        import_tables()
+        database = Database(self.url(name).replace("//callwright@", f"//{role}@"))
+        metadata.create_all(database.engine)
+        return database
+
     def _program(self, name: str) -> str:
         return str(self._programs / name)
 

@@ -194,10 +194,7 @@ class FakeGraph(FakeGroups):
         seen = self._tenant.read("graph.users_named", "").values()
         sip = self._tenant.hybrid.sip_addresses
         pairs = (
-            (name, user)
-            for name in names
-            for user in seen
-            if name.casefold() in (user.id, user.upn, *sip.get(user.id, ()))
+            (n, user) for n in names for user in seen if n.casefold() in (user.id, user.upn, *sip.get(user.id, ()))
         )
         return {name: shown(user) for name, user in pairs}
 
@@ -238,11 +235,9 @@ class FakeGraph(FakeGroups):
 
     def subscribed_skus(self) -> list[SubscribedSku]:
         """Read the tenant's licences."""
-        used = sum(SKU in user.skus for user in self._tenant.users.values())
-        plans, units = (PHONE_SYSTEM_PLAN,), self._tenant.hybrid.units
-        sku = SubscribedSku(
-            sku_id=SKU, sku_part_number="MCOEV", consumed_units=used, enabled_units=units, plan_ids=plans
-        )
+        n, units = sum(SKU in user.skus for user in self._tenant.users.values()), self._tenant.hybrid.units
+        about = {"sku_part_number": "MCOEV", "plan_ids": (PHONE_SYSTEM_PLAN,)}
+        sku = SubscribedSku.model_validate({"sku_id": SKU, "consumed_units": n, "enabled_units": units, **about})
         return [sku, *self._tenant.more_skus]
 
     def set_usage_location(self, user_id: str, country: str) -> None:
