@@ -70,6 +70,7 @@ def start(runtime: Runtime, plan_id: str, rules: ApprovalRules = NO_RULES) -> No
         if state == "planned":
             approvals.require(connection, plan_id, rules, runtime.now())
             plan_store.set_plan_state(connection, plan_id, "applying")
+            batch_gates.plan_started(connection, plan_id, runtime.now())
             _record_refused(connection, plan_id, runtime.now())
         plan_store.settle_plan_if_done(connection, plan_id)
 

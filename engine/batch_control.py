@@ -170,7 +170,7 @@ def cancel(runtime: Runtime, batch: Batch, reason: str) -> Counter[str]:
         _refuse_finished(connection, batch, runtime.now())
         if batch.control != CANCELLED:
             batch_rows.set_control(connection, batch.id, CANCELLED, reason or "by hand", runtime.now())
-        requests.clear_alert(connection, batch_gates.alert_of(batch.name), runtime.now())
+        batch_gates.clear_alerts(connection, batch.name, runtime.now())
         plan_ids = batch_rows.plans_of(connection, batch.id)
     for plan_id in plan_ids:
         if not _discarded(runtime, plan_id):
@@ -244,6 +244,7 @@ def discard(database: Database, batch: Batch, now: datetime) -> int:
         raise InputRefused(f"batch {batch.name!r} was begun", remedy=f"./callwright batch cancel '{batch.name}'")
     numbers = sum(apply.discard(database, plan_id, now) for plan_id, state in states.items() if state == "planned")
     with database.write() as connection:
+        batch_gates.clear_alerts(connection, batch.name, now)
         for table in (batch_plans, batch_users):
             connection.execute(delete(table).where(table.c.batch_id == batch.id))
         connection.execute(delete(batches).where(batches.c.id == batch.id))

@@ -7,7 +7,7 @@ have no gate.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
@@ -18,6 +18,8 @@ from engine import requests
 from engine.plan import LineState
 from engine.policy_batch_plan import OBJECT
 
+_AFTER_WINDOW = timedelta(days=1)
+"""How long a plan outlives the window of its batch: somebody may give it another one."""
 _STOPPED = (batch_rows.PAUSED, batch_rows.CANCELLED)
 _JOINED = batch_plans.join(batches, batches.c.id == batch_plans.c.batch_id)
 
@@ -99,6 +101,47 @@ def count_failure(connection: Connection, plan_id: str, now: datetime) -> str | 
     requests.clear_alert(connection, alert_of(row.name), now)  # one may stand, of the pause before a retry
     requests.raise_alert(connection, alert_of(row.name), f"{reason} ; {remedy}", None, now)
     return reason
+
+
+def waits_for_window(connection: Connection, now: datetime) -> set[str]:
+    """Give the plans of batches whose window is not over for long: they last until then, and keep their claims."""
+    c = batches.c
+    ends = func.coalesce(c.window_end, c.window_start)
+    query = select(batch_plans.c.plan_id).select_from(_JOINED).where(batch_plans.c.kind != "undo")
+    return set(connection.execute(query.where(c.control != batch_rows.CANCELLED, ends > now - _AFTER_WINDOW)).scalars())
+
+
+def plan_expired(connection: Connection, plan_id: str, now: datetime) -> None:
+    """Have a wave planned anew whose plan ended with its claims, and raise an alert: an approval of it is gone."""
+    query = select(batches.c.id, batches.c.name, batches.c.control, batch_plans.c.kind, batch_plans.c.wave)
+    row = connection.execute(query.select_from(_JOINED).where(batch_plans.c.plan_id == plan_id)).first()
+    if row is None or row.kind == "undo" or row.control == batch_rows.CANCELLED:
+        return
+    batch_rows.forget_plan(connection, row.id, row.wave)
+    message = f"wave {row.wave}: its plan {plan_id} was not applied before its claims expired ; it is planned anew"
+    requests.raise_alert(
+        connection, expiry_of(row.name), f"{message}, and approved anew where that is wanted", None, now
+    )
+
+
+def plan_started(connection: Connection, plan_id: str, now: datetime) -> None:
+    """Clear the alert about plans that expired: the batch goes on."""
+    name = connection.execute(
+        select(batches.c.name).select_from(_JOINED).where(batch_plans.c.plan_id == plan_id)
+    ).scalar_one_or_none()
+    if name is not None:
+        requests.clear_alert(connection, expiry_of(name), now)
+
+
+def clear_alerts(connection: Connection, name: str, now: datetime) -> None:
+    """Clear whatever alert stands about a batch."""
+    for cause in (alert_of(name), expiry_of(name)):
+        requests.clear_alert(connection, cause, now)
+
+
+def expiry_of(name: str) -> str:
+    """Give the cause of the alert about a plan that expired."""
+    return f"batch plan expired: {name}"[:200]
 
 
 def alert_of(name: str) -> str:

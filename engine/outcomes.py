@@ -19,7 +19,7 @@ from datasets.tables.feeds import feed_rows
 from datasets.tables.feeds import feeds as feeds_table
 from datasets.tables.journal import journal
 from datasets.tables.plans import plans
-from engine import feeds, inventory, plan_store, requests
+from engine import batch_gates, feeds, inventory, plan_store, requests
 from engine.departing import EFFECTIVE
 from engine.journal import write_manifest
 from engine.observe import Row
@@ -204,16 +204,19 @@ def troubles(connection: Connection, plan_ids: Iterable[str]) -> list[Trouble]:
 def end_what_expired(connection: Connection, now: datetime) -> list[Taken]:
     """End claims whose time is over; those of plans being applied stay. Reservations and grace have their own flows.
 
-    A plan that was never started loses its claims, and with them its point: it is discarded.
+    A plan that was never started loses its claims, and with them its point: it is discarded. That of a batch lasts as
+    long as its window at least, and its wave is planned anew.
     """
     # A plan that is being started at this moment is waited for, and one that ends here cannot be started meanwhile.
     connection.execute(select(plans.c.id).where(plans.c.state == "planned").order_by(plans.c.id).with_for_update())
     applying = set(connection.execute(select(plans.c.id).where(plans.c.state == "applying")).scalars())
-    ended = inventory.expire(connection, now, lambda row: row.plan_id in applying, states=(NumberState.CLAIMED,))
+    kept = applying | batch_gates.waits_for_window(connection, now)
+    ended = inventory.expire(connection, now, lambda row: row.plan_id in kept, states=(NumberState.CLAIMED,))
     claimed = {row.plan_id for row in ended if row.plan_id}
     for plan_id in sorted(claimed):
         _discard(connection, plan_id)
         inventory.give_back_plan(connection, plan_id, now)
+        batch_gates.plan_expired(connection, plan_id, now)
     return ended
 
 

@@ -15,7 +15,7 @@ from config.errors import InputRefused
 from connectors.errors import Unreachable
 from datasets.tables.inventory import taken
 from datasets.tables.plans import plans
-from engine import apply, batch_control, inventory, leases, plan_store
+from engine import apply, batch_control, inventory, leases, outcomes, plan_store, requests
 from engine import batches as rows
 from engine.runtime import utc_now
 from flows.batches import ControlAct, Then
@@ -295,3 +295,36 @@ def window(site: BatchSite) -> tuple[datetime | None, datetime | None]:
     with site.runtime() as runtime, runtime.database.read() as connection:
         options = rows.find(connection, NAME).options
     return options.window_start, options.window_end
+
+
+# ---- plans that wait
+
+
+def test_a_plan_waits_for_the_window_of_its_batch(at_site: FlowSite) -> None:
+    """Planned on Thursday for the weekend: plan and claims outlive the usual time, and end a day after the window."""
+    site, in_days = batch_site(at_site.folder, 2), [utc_now() + timedelta(days=days) for days in range(8)]
+    window_of: dict[str, Any] = {"window_start": in_days[3].isoformat(), "window_end": in_days[5].isoformat()}
+    site.create(numbers="NumberRange", pool="vienna", **window_of)
+    plan_id = site.run(dry_run=True)["plan_id"]
+    with site.runtime() as runtime, runtime.database.write() as connection:
+        assert outcomes.end_what_expired(connection, in_days[5]) == []
+        assert plan_store.header(connection, plan_id).state == "planned"
+        assert len(outcomes.end_what_expired(connection, in_days[7])) == 2
+        assert plan_store.header(connection, plan_id).state == "discarded"
+
+
+def test_a_wave_whose_plan_expired_is_planned_anew_by_the_clock(at_site: FlowSite) -> None:
+    """Claims ran out before it was the wave's turn: an alert says so, the clock plans it again and goes on."""
+    site = batch_site(at_site.folder, 4)
+    site.create(wave_size=2, numbers="NumberRange", pool="vienna")
+    expired = [site.run(dry_run=True)["waves"][number]["plan"] for number in (0, 1)]
+    with site.runtime() as runtime, runtime.database.write() as connection:
+        rows.set_control(connection, rows.find(connection, NAME).id, rows.GO, "", utc_now())
+        outcomes.end_what_expired(connection, utc_now() + timedelta(days=3))
+        (alert,) = requests.standing_alerts(connection)
+    assert (alert.cause, "wave 2" in alert.message) == (f"batch plan expired: {NAME}", True)
+    (told,) = site.advance()["batches"]
+    assert told["counts"] == {"migrated": 4}
+    assert not {wave["plan"] for wave in told["waves"]} & set(expired)
+    with site.runtime() as runtime, runtime.database.read() as connection:
+        assert requests.standing_alerts(connection) == []
