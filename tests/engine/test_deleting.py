@@ -38,9 +38,9 @@ def carried_out(firm: Company, plan_id: str) -> list[tuple[str, str]]:
     return [(str(stored.state), stored.change.kind) for line in lines for stored in line.changes]
 
 
-def test_a_user_is_disabled_first_and_deleted_after_the_days(sqlite: Database) -> None:
+def test_a_user_is_disabled_first_and_deleted_after_the_days(database: Database) -> None:
     """M82: step one lets the number rest and disables the account; step two deletes it when its days are over."""
-    firm = employed(sqlite)
+    firm = employed(database)
     number = str(firm.number_of(1))
     asked = Deletion("user1@lab.test", ("entra",), after_days=10)
     first = deleting.plan_deletion(firm.runtime, firm.request(), asked)
@@ -147,14 +147,14 @@ def test_a_licence_is_not_taken_while_a_number_hangs_on_it(sqlite: Database) -> 
     assert firm.tenant.users["id-1"].skus == (SKU,)
 
 
-def test_a_bulk_edit_leaves_whoever_is_being_deleted_alone(sqlite: Database) -> None:
+def test_a_bulk_edit_leaves_whoever_is_being_deleted_alone(database: Database) -> None:
     """The edit refuses the line by name and says how the deletion is taken back; others are edited."""
-    firm = employed(sqlite)
+    firm = employed(database)
     firm.carry_out(deleting.plan_deletion(firm.runtime, firm.request(), Deletion("id-1", ("entra",), after_days=10)))
     edits = {"policy:TenantDialPlan": "AT"}
     terms = Terms(claim=timedelta(hours=1), grace_days=30)
     plan_id = plan_bulk_edit(firm.runtime, firm.site, firm.request(), {"id-1": edits, "id-2": edits}, terms)
-    with sqlite.read() as connection:
+    with database.read() as connection:
         lines = [(str(line.state), line.reason[:16]) for line in load_lines(connection, plan_id)]
     assert lines == [("refused", "is being deleted"), ("planned", "")]
 

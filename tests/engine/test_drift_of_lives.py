@@ -10,22 +10,9 @@ from connectors.database import Database
 from datasets.people import Person
 from engine import deleting
 from engine.deleting import Deletion
-from engine.drift import Rules
-from engine.drift_run import plan_drift
 from engine.explain import explain
 from engine.template_preview import preview
 from tests.fakes.company import STICKY, Company, company, company_site
-
-EVERYBODY = Rules(most_percent=100)
-
-
-def drift(firm: Company) -> list[tuple[str, str]]:
-    """Look for drift, carry out what converges, and give who differs in what."""
-    plan_id, report = plan_drift(firm.runtime, firm.site, firm.request(), EVERYBODY)
-    firm.carry_out(plan_id)
-    found = report["found"]
-    assert isinstance(found, list)
-    return [(str(each["user"]), str(each["attribute"])) for each in found if isinstance(each, dict)]
 
 
 def employed(database: Database, *people: int, sticky: bool = True) -> Company:
@@ -44,7 +31,7 @@ def test_drift_undoes_no_step_of_a_leaver_whom_hr_calls_active(sqlite: Database)
     for _ in range(20):
         firm.nights(1)
         firm.settle()
-        seen += drift(firm)
+        seen += firm.drift()
     user = firm.tenant.users["id-1"]
     assert seen == []
     assert (user.skus, user.number, user.enabled) == ((), None, False)
@@ -57,7 +44,7 @@ def test_leavers_are_no_missing_accounts(sqlite: Database) -> None:
     firm.days(50)
     firm.nights(2)
     assert list(firm.tenant.users) == ["id-2", "id-3", "id-4"]
-    assert drift(firm) == []
+    assert firm.drift(shrink_percent=20) == []
 
 
 def asked_for(firm: Company, *targets: str) -> str:
@@ -69,14 +56,14 @@ def asked_for(firm: Company, *targets: str) -> str:
     return number
 
 
-def test_a_deletion_is_not_undone_by_the_feed_nor_by_drift(sqlite: Database) -> None:
+def test_a_deletion_is_not_undone_by_the_feed_nor_by_drift(database: Database) -> None:
     """HR still calls them active: no number is claimed and nothing is given until the account is deleted."""
-    firm = employed(sqlite)
+    firm = employed(database)
     number = asked_for(firm, "entra")
     writes = len(firm.tenant.writes())
     for _ in range(9):
         assert firm.feed(firm.person(1)) == []
-        assert drift(firm) == []
+        assert firm.drift() == []
         firm.days(1)
     assert (len(firm.tenant.writes()), firm.inventory()) == (writes, {number: "grace"})
     assert firm.last is not None
@@ -117,16 +104,16 @@ def test_whoever_is_deleted_from_the_directory_alone_stays_a_telephone_user(sqli
 
 
 @pytest.mark.parametrize("late", [True, False], ids=["an older event that came late", "a move that is to come"])
-def test_words_that_do_not_count_now_are_no_drift(sqlite: Database, late: bool) -> None:
+def test_words_that_do_not_count_now_are_no_drift(database: Database, late: bool) -> None:
     """What HR said of another moment changes nothing tonight, in drift, preview and explain as in the lifecycle."""
-    firm = company(sqlite, company_site(STICKY))
+    firm = company(database, company_site(STICKY))
     now = firm.runtime.now()
     firm.feed(firm.person(1, effective_at=now))
     at = now - timedelta(days=3) if late else now + timedelta(days=4)
     elsewhere: Person = firm.person(1, usage_location="DE", effective_at=at)
     assert firm.feed(elsewhere) == []
     firm.days(1)
-    assert drift(firm) == []
+    assert firm.drift() == []
     assert preview(firm.runtime, firm.site, firm.site).rows == []
     told = explain(firm.runtime, firm.site, "id-1", {})
     assert told.template == "austria"

@@ -10,11 +10,13 @@ import pytest
 from config.sections import FeedLimits
 from config.site_lifecycle import LeaverRules
 from connectors.database import Database
+from datasets.feeds import Reach
 from datasets.people import Person, Status
 from engine import deleting, departures, guards
 from engine.deleting import Deletion
 from engine.guards import TooMuch
 from engine.observe import Row
+from engine.requests import Actor, note, open_request
 from tests.fakes.company import RULES, STICKY, Company, company, company_site
 
 PEOPLE = 8
@@ -119,3 +121,22 @@ def test_deletions_that_are_due_are_limited(firm: Company) -> None:
     assert firm.departure_states() == ["open", "open"]
     firm.carry_out(deleting.plan_due(firm.runtime, firm.request(), guards.of_a_night(FeedLimits(deletions=2), 2)))
     assert sorted(firm.tenant.deleted) == ["id-1", "id-2"]
+
+
+def test_what_events_of_a_day_did_is_added_up(database: Database) -> None:
+    """Requests note what they led to; those of another kind, of earlier days and the one that asks do not count."""
+    firm = company(database)
+    asking, now = firm.request(), firm.runtime.now()
+    with database.write() as connection:
+        for kind, at in (
+            ("lifecycle", now),
+            ("lifecycle", now),
+            ("other", now),
+            ("lifecycle", now - timedelta(days=2)),
+        ):
+            actor = Actor(kind="hr_feed", name="hr")
+            made = open_request(connection, kind, actor, parameters={}, flow_run_id=None, now=at)
+            note(connection, made, reach=Reach(1, 2, 3)._asdict())
+    with database.read() as connection:
+        assert guards.reach_within_a_day(connection, "lifecycle", asking, now) == Reach(2, 4, 6)
+        assert guards.reach_within_a_day(connection, "nothing", asking, now) == Reach()

@@ -77,9 +77,9 @@ def check_rests(ground: LabGround) -> None:
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + 4))
-def test_random_lives_end_where_the_model_ends(sqlite: Database, seed: int) -> None:
+def test_random_lives_end_where_the_model_ends(database: Database, seed: int) -> None:
     """Rank 5, rank 14: hire, move, leave, withdraw, rehire, late, repeated, out of order; twice writes once."""
-    lived(on_a_fake(sqlite), seed, events=20)
+    lived(on_a_fake(database), seed, events=20)
 
 
 @pytest.mark.parametrize("seed", IN_THE_LAB)

@@ -162,9 +162,9 @@ def test_a_leaver_of_the_future_waits(sqlite: Database) -> None:
     assert firm.nights(1) == ["set_calling_settings"]
 
 
-def test_a_withdrawn_termination_takes_back_what_is_reversible(sqlite: Database) -> None:
+def test_a_withdrawn_termination_takes_back_what_is_reversible(database: Database) -> None:
     """After forward, unassign, licences and disable the same number, licence, account and forwarding are back."""
-    firm = company(sqlite)
+    firm = company(database)
     firm.feed(firm.person(1))
     before = vars(firm.tenant.users["id-1"]) | {"licensed_at": None}
     last = firm.today
@@ -209,9 +209,9 @@ def test_a_late_leaver_is_disabled_now_and_deleted_only_after_the_time_between(s
     assert firm.nights(1) == ["delete_user"]
 
 
-def test_an_older_event_changes_nothing(sqlite: Database) -> None:
+def test_an_older_event_changes_nothing(database: Database) -> None:
     """Events that come out of order end where their order would: the newest of a person counts."""
-    firm = company(sqlite)
+    firm = company(database)
     now = firm.tenant.clock.now()
     hired = firm.person(1, effective_at=now - timedelta(days=3))
     left = firm.person(1, status=LEFT, effective_at=now - timedelta(days=1))
@@ -259,18 +259,18 @@ def test_a_deleted_account_is_restored_by_a_rollback(sqlite: Database) -> None:
     assert not firm.tenant.users["id-1"].enabled
 
 
-def test_people_who_left_are_forgotten_at_their_date(sqlite: Database) -> None:
+def test_people_who_left_are_forgotten_at_their_date(database: Database) -> None:
     """Personal data of departures goes with the retention date; that somebody left, and when, stays."""
-    firm = company(sqlite)
+    firm = company(database)
     firm.feed(firm.person(1, status=LEFT, termination_date=firm.today - timedelta(days=100)))
     firm.days(45)
     firm.nights(3)
     firm.days(1)
     assert firm.departure_states() == ["done"]
     request_id, now = firm.request(), firm.runtime.now()
-    found = erase(sqlite, now, request_id=request_id, reason="its date", now=now)
+    found = erase(database, now, request_id=request_id, reason="its date", now=now)
     assert (found["known people"], found["departures"]) == (1, 1)
-    with sqlite.read() as connection:
+    with database.read() as connection:
         (kept,) = departures.listed(connection, everything=True)
         assert departures.known(connection, ["00001"]) == {}
     assert (kept.subject, kept.label, kept.state) == ("erased", "erased", "done")

@@ -12,8 +12,6 @@ from config.site_templates import PoolRule
 from connectors.database import Database
 from datasets.people import Status
 from datasets.users import NumberAssignment
-from engine.drift import Rules
-from engine.drift_run import plan_drift
 from engine.rollback import Choice, Terms, plan_rollback
 from engine.template_preview import preview
 from tests.fakes.company import AUSTRIA, POOLS, STICKY, Company, company, company_site, pool
@@ -49,17 +47,13 @@ def place_of(firm: Company) -> str | None:
 
 
 def drift(firm: Company) -> list[tuple[str, object, object, str]]:
-    """Look for drift, carry out what converges, and give what differs."""
-    plan_id, report = plan_drift(firm.runtime, firm.site, firm.request(), Rules(most_percent=100))
-    firm.carry_out(plan_id)
-    rows = report["found"]
-    assert isinstance(rows, list)
-    return [(str(r["attribute"]), r["live"], r["wanted"], str(r["then"])) for r in rows if isinstance(r, dict)]
+    """Repair drift and give what differed: attribute, value, wanted value, and what happens."""
+    return [(each.attribute, each.live, each.wanted, each.then) for each in firm.drift()]
 
 
-def test_a_move_to_another_site_takes_the_location_of_the_number_along(sqlite: Database) -> None:
+def test_a_move_to_another_site_takes_the_location_of_the_number_along(database: Database) -> None:
     """The number stays, its emergency calls go to the new office; said again nothing changes, and undo undoes."""
-    firm = employed(sqlite)
+    firm = employed(database)
     number = firm.number_of(1)
     assert place_of(firm) == LOCATION
     assert firm.feed(firm.person(1, location="Graz")) == ["set_number_location"]

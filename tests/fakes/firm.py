@@ -17,6 +17,8 @@ from datasets.tables.inventory import taken
 from datasets.tables.plans import plan_lines, plans
 from engine import departures, feeds, outcomes, plan_store
 from engine.apply import apply_chunk, chunks, start
+from engine.drift import Difference, Rules
+from engine.drift_run import plan_drift
 from engine.guards import Guard
 from engine.lives import Lives, newest_rows
 from engine.number_endings import plan_endings
@@ -170,6 +172,14 @@ class Firm:
             query = select(func.count()).select_from(plan_lines).where(c.state.in_(OPEN_LINES))
             waits_long = c.condition.in_(plan_store.PLANNED_ANEW)
             return int(connection.execute(query.where(c.condition.is_(None) | ~waits_long)).scalar_one())
+
+    def drift(self, shrink_percent: float = 100) -> list[Difference]:
+        """Compare everybody with their templates, carry out what converges; give what differed."""
+        found: list[Difference] = []
+        rules = Rules(most_percent=100, shrink_percent=shrink_percent)
+        plan_id, _ = plan_drift(self.runtime, self.site, self.request(), rules, found.extend)
+        self.carry_out(plan_id)
+        return found
 
     def release_rested(self) -> None:
         """End the grace periods that are over."""

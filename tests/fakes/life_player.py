@@ -57,8 +57,13 @@ class Player:
                 raise
 
     def live(self, day: Day) -> None:
-        """Read a feed, go on with what waits, and take the steps of the night."""
+        """Repair drift of the days that went by, read a feed, go on with what waits, take the steps of the night.
+
+        Afterwards nothing is left that differs.
+        """
         ground = self.firm.ground
+        self.firm.drift()
+        self.firm.settle()
         changed = self.model.hear(day.rows, ground.now())
         if not day.accounts_are_late:
             self._provision()
@@ -73,6 +78,7 @@ class Player:
         self._visit(self.model.leaving())
         self.firm.release_rested()
         self.firm.settle()
+        assert self.firm.drift() == [], "drift finds what the lifecycle has just done wrong"
 
     def _visit(self, lives: Sequence[Life]) -> None:
         ground = self.firm.ground
@@ -113,7 +119,7 @@ class Player:
         return {number: state for number, state in held if any(s.start <= number <= s.end for s in spans)}
 
     def repeat(self) -> list[str]:
-        """Have HR say everything again and take the steps again; names the writes that this led to."""
+        """Have HR say everything again, take the steps and look for drift again; names the writes that this led to."""
         before = len(self.firm.ground.writes())
         said = [life.said for life in self.model.lives.values() if life.said is not None]
         self.firm.feed(*said)
@@ -122,4 +128,5 @@ class Player:
         self.firm.steps()
         self.firm.release_rested()
         self.firm.settle()
+        self.firm.drift()
         return self.firm.ground.writes()[before:]
