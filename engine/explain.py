@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import JsonValue
 from sqlalchemy import Connection, and_, select
+from sqlalchemy.engine import Row
 
 from config.errors import InputRefused
 from config.site_policy import SitePolicy
@@ -25,14 +26,18 @@ from datasets.tables.requests import requests
 from datasets.templates import Choice, choose_template
 from datasets.users import DirectoryUser, VoiceUser
 from engine import feed_people
+from engine.change import Effect
 from engine.claims import person as person_owner
 from engine.explain_groups import Membership, memberships
 from engine.group_members import members_of
+from engine.locations import locations_of
+from engine.number_lines import SHOWN
 from engine.plan import LineState
-from engine.readers import CALLING, directory_value, voice_value
+from engine.readers import CALLING, GROUP, Reader, directory_value, voice_value
 from engine.runtime import Runtime
 from engine.template_versions import NAME, VERSION
 
+AD = "ad:"
 _STUCK = (LineState.REFUSED, LineState.FAILED, LineState.WAITING, LineState.UNKNOWN)
 
 
@@ -59,6 +64,8 @@ class Origin:
         if "feed_id" not in self.source:
             return f"{self.request_kind} by {self.actor}"
         row = f"HR feed {self.source['feed_id']} row {self.source.get('feed_line')}"
+        if step := self.source.get("step"):
+            return f"{'leave of absence' if step == 'leave' else 'step of a leaver'} for {row}"
         if self.reason == "HR feed" or not name:
             return row
         of = f" version {version}" if version else ""
@@ -103,6 +110,7 @@ class _Seen:
     origins: Mapping[str, Origin]
     products: Mapping[str, str] = field(default_factory=dict)
     groups: Sequence[Membership] = ()
+    more: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 def explain(runtime: Runtime, site: SitePolicy, name: str, versions: Mapping[str, str]) -> Explained:
@@ -112,12 +120,11 @@ def explain(runtime: Runtime, site: SitePolicy, name: str, versions: Mapping[str
         raise InputRefused(f"there is no user {name}", remedy="./callwright users search finds parts of names")
     with runtime.database.read() as connection:
         person = feed_people.latest(connection, account.employee_id) if account.employee_id else None
-        origins = _origins(connection, f"user:{account.id}")
         stuck = tuple(_stuck(connection, account))
     inside = _inside(runtime, site, account)
     choice = _choice(site, inside, person)
     template = choice.template
-    seen = _look(runtime, account, template, origins)
+    seen = _look(runtime, site, account, template)
     seen = replace(seen, groups=_groups(runtime, site, seen, inside))
     return Explained(
         user=account.id,
@@ -157,15 +164,42 @@ def _groups(runtime: Runtime, site: SitePolicy, seen: _Seen, inside: Sequence[st
     return memberships(graph, seen.account.id, by_template, by_licence)
 
 
-def _look(
-    runtime: Runtime, account: DirectoryUser, template: LifecycleTemplate | None, origins: Mapping[str, Origin]
-) -> _Seen:
+def _look(runtime: Runtime, site: SitePolicy, account: DirectoryUser, template: LifecycleTemplate | None) -> _Seen:
     systems = runtime.systems
     voice = systems.teams.voice_user(account.id)
+    number, sam = voice.number if voice else None, account.on_premises_sam_account_name
+    with runtime.database.read() as connection:
+        origins = _origins(connection, account.id, number, sam)
+    joined = {*origins, *(f"{GROUP}{name}" for name in (template.join_groups if template else ()))}
+    more = _more(runtime, account, number, [name for name in sorted(joined) if name.startswith(GROUP)])
     settings = systems.calling.settings(account.id) if systems.calling and voice else None
     calling: dict[str, JsonValue] = {f"{CALLING}{group}": settings[group] for group in GROUPS} if settings else {}
     products = {sku.sku_id: sku.sku_part_number for sku in systems.graph.subscribed_skus()}
-    return _Seen(account, voice, calling, _wanted(template, products), origins, products)
+    wanted = _wanted(template, products) | _wanted_more(runtime, site, template, number)
+    return _Seen(account, voice, calling, wanted, origins, products, more=more)
+
+
+def _more(runtime: Runtime, account: DirectoryUser, number: str | None, groups: Sequence[str]) -> dict[str, JsonValue]:
+    """Read what is not of Teams Phone: the place of the number, what the directory shows, the account, our groups."""
+    user, ad = f"user:{account.id}", f"{AD}{account.on_premises_sam_account_name}"
+    keys = {"location": (f"number:{number}", "location")} if number else {}
+    if runtime.systems.directory is not None and account.on_premises_sam_account_name:
+        keys |= {f"{AD}{name}": (ad, name) for name in (*SHOWN, "enabled")}
+    keys |= {name: (user, name) for name in ("account_enabled", *groups)}
+    seen = Reader(runtime.systems).observe([Effect(object=obj, attribute=name) for obj, name in keys.values()])
+    return {shown: seen[key] for shown, key in keys.items()}
+
+
+def _wanted_more(
+    runtime: Runtime, site: SitePolicy, template: LifecycleTemplate | None, number: str | None
+) -> dict[str, JsonValue]:
+    if template is None:
+        return {}
+    found: dict[str, JsonValue] = {f"{GROUP}{name}": True for name in template.join_groups}
+    if number is not None:
+        found |= {f"{AD}{name}": number for name in template.write_back}
+        found["location"] = locations_of(runtime, site).wanted(template)
+    return found
 
 
 def _wanted(template: LifecycleTemplate | None, products: Mapping[str, str]) -> dict[str, JsonValue]:
@@ -183,7 +217,7 @@ def _wanted(template: LifecycleTemplate | None, products: Mapping[str, str]) -> 
 def _values(
     seen: _Seen, person: Person | None, template: LifecycleTemplate | None, stuck: tuple[dict[str, JsonValue], ...]
 ) -> Iterator[Why]:
-    """Give every value in order: number and voice, place, licences, policies, calling settings."""
+    """Give every value in order: number and voice, country, licences, policies, calling settings, and the rest."""
     inherited = seen.voice.inherited if seen.voice else {}
     direct = seen.voice.policies if seen.voice else {}
     kinds = sorted({*direct, *inherited, *(template.policies if template else {})})
@@ -198,7 +232,7 @@ def _values(
         group = f"group policy '{inherited[kind]}'" if kind in inherited else "the global policy of the tenant"
         value = direct.get(kind)
         yield _why(seen, f"policy:{kind}", value or inherited.get(kind), "" if value else group)
-    for name, settings in seen.calling.items():
+    for name, settings in (*seen.calling.items(), *seen.more.items()):
         yield _why(seen, name, settings, "")
 
 
@@ -235,12 +269,22 @@ def _not_ours(origin: Origin | None, value: JsonValue, otherwise: str) -> str:
     return "nobody set it" if value in (None, False, "") else "not ours: nothing in the journal set it"
 
 
-def _origins(connection: Connection, obj: str) -> dict[str, Origin]:
-    """Give the last verified change of every value of an object."""
+def _origins(connection: Connection, user_id: str, number: str | None, sam: str | None) -> dict[str, Origin]:
+    """Give the last verified change of every value of a user, what the directory shows, and the number's place."""
+    found = _origins_of(connection, f"user:{user_id}")
+    if sam:
+        found |= {f"{AD}{name}": origin for name, origin in _origins_of(connection, f"{AD}{sam}").items()}
+    of_number = _origins_of(connection, f"number:{number}") if number else {}
+    return found | {name: origin for name, origin in of_number.items() if name == "location"}
+
+
+def _origins_of(connection: Connection, obj: str) -> dict[str, Origin]:
     e, j = journal_effects.c, journal.c
     query = (
         select(e.attribute, e.after, j.at, j.plan_id, j.line, plans.c.hash, plan_lines.c.source, plan_changes.c.reason)
-        .add_columns(requests.c.id, requests.c.kind, requests.c.actor_name, requests.c.flow_run_id)
+        .add_columns(
+            plan_changes.c.parameters, requests.c.id, requests.c.kind, requests.c.actor_name, requests.c.flow_run_id
+        )
         .join(journal, and_(j.stream_id == e.stream_id, j.seq == e.seq))
         .join(plans, plans.c.id == j.plan_id)
         .join(requests, requests.c.id == plans.c.request_id)
@@ -253,20 +297,26 @@ def _origins(connection: Connection, obj: str) -> dict[str, Origin]:
     )
     found = {}
     for row in connection.execute(query.order_by(j.at, e.stream_id, e.seq)):
-        found[row.attribute] = Origin(
-            at=row.at,
-            after=row.after,
-            plan_id=row.plan_id,
-            plan_hash=row.hash,
-            line=row.line,
-            reason=row.reason,
-            source=row.source or {},
-            request=row.id,
-            request_kind=row.kind,
-            actor=row.actor_name,
-            flow_run_id=row.flow_run_id,
-        )
+        found[row.attribute] = _origin(row, row.after)
+        if row.attribute == "owner" and row.after is not None:  # a location goes out with the number
+            found["location"] = _origin(row, (row.parameters or {}).get("location_id"))
     return found
+
+
+def _origin(row: Row[Any], after: JsonValue) -> Origin:
+    return Origin(
+        at=row.at,
+        after=after,
+        plan_id=row.plan_id,
+        plan_hash=row.hash,
+        line=row.line,
+        reason=row.reason,
+        source=row.source or {},
+        request=row.id,
+        request_kind=row.kind,
+        actor=row.actor_name,
+        flow_run_id=row.flow_run_id,
+    )
 
 
 def _stuck(connection: Connection, account: DirectoryUser) -> Iterator[dict[str, JsonValue]]:

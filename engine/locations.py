@@ -108,6 +108,15 @@ class Locations:
         }
         return [replace(each, place=places.get(each.number or "")) for each in seen]
 
+    def wanted(self, template: LifecycleTemplate) -> str | None:
+        """Give the id of the location that a template or its pool names; None for none, or one that is not there."""
+        if not self._can_name(template):
+            return None
+        try:
+            return self.id_of(str(self._named(template)))
+        except InputRefused:
+            return None
+
     def _can_name(self, template: LifecycleTemplate) -> bool:
         """Tell whether a location is named, and can be found: a description is looked for through PowerShell."""
         if template.pool and template.pool not in self._pools:
