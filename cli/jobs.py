@@ -75,14 +75,19 @@ def show(job: JobId, as_json: Json = False) -> None:
 
 @app.command("cancel")
 def cancel(job: JobId, yes: Yes = False, as_json: Json = False) -> None:
-    """Give up a bulk edit that was not applied; the numbers it claimed are free again."""
+    """Give up a bulk edit: one not applied whole, of one being applied whoever has not begun."""
+    from datasets.batch_steps import OPEN
+
     found = _load(job)
-    _refuse_begun(found, "cancelled")
+    if found.state not in ("planned", "applying"):
+        raise InputRefused(f"job {found.id} is {found.state} and cannot be cancelled", remedy=_remedy(found))
     if not output.confirmed(f"cancel job {found.id}: {_what(found)}?", yes=yes):
         raise typer.Exit(1)
-    freed = _discard(found)
-    told = {"job": found.id, "state": "discarded", "numbers_given_back": freed}
-    output.as_json(told) if as_json else output.say(f"job {found.id} is cancelled ; {freed} numbers are free again")
+    _give_up(found)
+    counts = _load(job).counts
+    told = {"job": found.id, "given_up": counts.get("discarded", 0), "in_flight": sum(counts.get(s, 0) for s in OPEN)}
+    said = f"{told['given_up']} users are given up, and their numbers are free ; {told['in_flight']} had begun"
+    output.as_json(told) if as_json else output.say(f"job {found.id} is cancelled: {said}")
 
 
 @app.command("delete")
@@ -92,14 +97,16 @@ def delete(job: JobId, yes: Yes = False, as_json: Json = False) -> None:
 
     found = _load(job)
     if found.state == "applying":
-        _refuse_begun(found, "deleted")
+        remedy = "cancel it first, or wait for its end"
+        raise InputRefused(f"job {found.id} is {found.state} and cannot be deleted", remedy=remedy)
     if not output.confirmed(f"delete job {found.id}: {_what(found)}? {_consequence(found)}", yes=yes):
         raise typer.Exit(1)
-    freed = _discard(found) if found.state == "planned" else 0
+    if found.state == "planned":
+        _give_up(found)
     with opened.database() as database, database.write() as connection:
         jobs.hide(connection, found.id)
-    told = {"job": found.id, "state": "deleted", "numbers_given_back": freed}
-    output.as_json(told) if as_json else output.say(f"job {found.id} is deleted ; {freed} numbers are free again")
+    told = {"job": found.id, "state": "deleted"}
+    output.as_json(told) if as_json else output.say(f"job {found.id} is deleted")
 
 
 def _load(job: str) -> Job:
@@ -109,13 +116,13 @@ def _load(job: str) -> Job:
         return jobs.load(connection, job)
 
 
-def _discard(found: Job) -> int:
-    from datetime import UTC, datetime
+def _give_up(found: Job) -> None:
+    from engine.cache import DatabaseOnly
+    from engine.giving_up import give_up_plan
+    from tasks.work import open_work
 
-    from engine import apply
-
-    with opened.database() as database:
-        return apply.discard(database, found.plan_id, datetime.now(UTC))
+    with open_work() as work:
+        give_up_plan(DatabaseOnly(work.database, work.limits), found.plan_id, "the job was cancelled")
 
 
 def _what(found: Job) -> str:
@@ -126,12 +133,12 @@ def _consequence(found: Job) -> str:
     if found.state == "planned":
         return "It was not applied: it is given up, and the numbers it claimed are free again"
     changed = found.counts.get("edited", 0)
-    return (
-        f"It changed {changed} users: that stays, as does its record ; take it back with ./callwright undo {found.id}"
-    )
+    stays = f"It changed {changed} users: that stays, as does its record" if changed else "It changed nobody"
+    return f"{stays} ; {_remedy(found)}"
 
 
-def _refuse_begun(found: Job, act: str) -> None:
-    if found.state != "planned":
-        remedy = f"take it back with ./callwright undo {found.id}" if found.state != "discarded" else "nothing is to do"
-        raise InputRefused(f"job {found.id} is {found.state} and cannot be {act}", remedy=remedy)
+def _remedy(found: Job) -> str:
+    """Say what may be done about a job that is over."""
+    if found.counts.get("edited"):
+        return f"take it back with ./callwright undo {found.plan_id}"
+    return "there is nothing to take back"

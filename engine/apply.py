@@ -30,6 +30,7 @@ from engine.runtime import Runtime
 from engine.turnstile import Turn, uses_sessions
 
 NO_RULES = ApprovalRules()
+BATCH_CANCELLED = "the batch was cancelled"
 
 
 @dataclass(frozen=True)
@@ -188,13 +189,13 @@ def _may_begin(runtime: Runtime, held: Sequence[Lease], line: StoredLine) -> boo
     if is_cancelled:
         with runtime.database.write() as connection:
             leases.renew(connection, held, now=runtime.now(), ttl=runtime.lease)
-            give_up(connection, line, runtime.now())
+            give_up(connection, line, runtime.now(), BATCH_CANCELLED)
     return False
 
 
-def give_up(connection: Connection, line: StoredLine, now: datetime) -> None:
-    """Discard a line of a cancelled batch of which nothing was sent, with its claims, under the lease on its object."""
-    line.state, line.reason = LineState.DISCARDED, "the batch was cancelled"
+def give_up(connection: Connection, line: StoredLine, now: datetime, reason: str) -> None:
+    """Discard a line of which nothing was sent, with its claims, under the lease on its object."""
+    line.state, line.reason = LineState.DISCARDED, reason
     line.condition = line.not_before = line.give_up_at = None
     plan_store.set_line(connection, line)
     for stored in line.changes:

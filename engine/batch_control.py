@@ -14,9 +14,10 @@ from datasets.batch_steps import OPEN, Step, Wave, next_step
 from datasets.batches import BatchOptions
 from datasets.tables.batches import batch_plans, batch_users, batches
 from datasets.tables.plans import plan_lines, plans
-from engine import apply, batch_gates, leases, plan_store, policy_batches, requests
+from engine import apply, batch_gates, plan_store, policy_batches, requests
 from engine import batches as batch_rows
 from engine.batches import CANCELLED, GO, NEW, PAUSED, RETRY, Batch
+from engine.giving_up import give_up_plan
 from engine.plan import LineState
 from engine.runtime import Runtime
 
@@ -173,42 +174,10 @@ def cancel(runtime: Runtime, batch: Batch, reason: str) -> Counter[str]:
         batch_gates.clear_alerts(connection, batch.name, runtime.now())
         plan_ids = batch_rows.plans_of(connection, batch.id)
     for plan_id in plan_ids:
-        if not _discarded(runtime, plan_id):
-            _give_up_rest(runtime, plan_id)
+        give_up_plan(runtime, plan_id, apply.BATCH_CANCELLED)
     with runtime.database.read() as connection:
         counts = batch_rows.counts(connection, batch.id)
     return Counter(given_up=counts["discarded"] + counts["ready"], in_flight=sum(counts[state] for state in OPEN))
-
-
-def _discarded(runtime: Runtime, plan_id: str) -> bool:
-    """Discard a plan whole if nobody has started it, not even at this moment; tells whether it is."""
-    try:
-        apply.discard(runtime.database, plan_id, runtime.now())
-    except InputRefused:
-        return False
-    return True
-
-
-def _give_up_rest(runtime: Runtime, plan_id: str) -> None:
-    """Discard the lines that have not begun; one that somebody has taken is begun or given up by them."""
-    holder, now = runtime.new_holder(), runtime.now()
-    with runtime.database.read() as connection:
-        numbers = [line.line for line in plan_store.load_lines(connection, plan_id) if _is_untouched(line)]
-    for number in numbers:
-        with runtime.database.write() as connection:
-            (line,) = plan_store.load_lines(connection, plan_id, [number])
-            lease = leases.acquire(connection, "object", line.object, holder, now=now, ttl=runtime.lease)
-            if lease is None:
-                continue
-            (line,) = plan_store.load_lines(connection, plan_id, [number])
-            if _is_untouched(line):
-                apply.give_up(connection, line, now)
-            leases.release(connection, [lease], now=now)
-            plan_store.settle_plan_if_done(connection, plan_id)
-
-
-def _is_untouched(line: plan_store.StoredLine) -> bool:
-    return line.state.value in OPEN and not plan_store.has_sent(line)
 
 
 def retry(connection: Connection, batch: Batch, wave: int | None, now: datetime, *, dry_run: bool = False) -> int:

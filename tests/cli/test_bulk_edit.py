@@ -113,3 +113,8 @@ def test_deleting_a_job_names_what_and_how_many(site: Site) -> None:
     assert site.run("jobs", "delete", applied, "--yes").code == 0
     assert site.run("jobs", "list", "--json").json == []
     assert site.run("plan", "show", applied, "--json").json["id"] == applied
+    site.refused(edit(site, people, "--set", f"{PLAN}=Nowhere"), "does not exist")
+    (refused,) = site.run("jobs", "list", "--json").json
+    asked = site.run("jobs", "delete", refused["id"])
+    assert "It changed nobody ; there is nothing to take back" in asked.err
+    site.refused(site.run("jobs", "cancel", refused["id"], "--yes"), "is refused", "nothing to take back")

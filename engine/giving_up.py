@@ -1,0 +1,38 @@
+"""Give up a plan that was begun or not: what has begun is finished by whoever works on it, the rest is discarded."""
+
+from __future__ import annotations
+
+from config.errors import InputRefused
+from engine import apply, leases, plan_store
+from engine.cache import Keeper
+from engine.plan import OPEN_LINES
+
+
+def give_up_plan(keeper: Keeper, plan_id: str, reason: str) -> None:
+    """Discard a plan whole if nobody has started it, not even at this moment, else the lines that have not begun."""
+    try:
+        apply.discard(keeper.database, plan_id, keeper.now())
+    except InputRefused:
+        _give_up_rest(keeper, plan_id, reason)
+
+
+def _give_up_rest(keeper: Keeper, plan_id: str, reason: str) -> None:
+    """Discard the lines that have not begun; one that somebody has taken is begun or given up by them."""
+    holder, now = keeper.new_holder(), keeper.now()
+    with keeper.database.read() as connection:
+        numbers = [line.line for line in plan_store.load_lines(connection, plan_id) if _is_untouched(line)]
+    for number in numbers:
+        with keeper.database.write() as connection:
+            (line,) = plan_store.load_lines(connection, plan_id, [number])
+            lease = leases.acquire(connection, "object", line.object, holder, now=now, ttl=keeper.lease)
+            if lease is None:
+                continue
+            (line,) = plan_store.load_lines(connection, plan_id, [number])
+            if _is_untouched(line):
+                apply.give_up(connection, line, now, reason)
+            leases.release(connection, [lease], now=now)
+            plan_store.settle_plan_if_done(connection, plan_id)
+
+
+def _is_untouched(line: plan_store.StoredLine) -> bool:
+    return line.state in OPEN_LINES and not plan_store.has_sent(line)
