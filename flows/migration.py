@@ -11,7 +11,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from config.errors import InputRefused
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, Retryable
 from datasets.batch_steps import Act, spoken
 from engine.approvals import ApprovalMissing
 from engine.requests import Actor
@@ -107,13 +107,24 @@ def _go_on(request_id: str, batch_id: str, run: Run, errors: list[Exception], *,
     while not errors:
         step = run(stages.next_step, batch_id, tried, retried_only=retried_only)
         if step.act is Act.PLAN and step.wave is not None:
-            _plan(request_id, batch_id, step.wave, run)
+            errors += _plan_on(request_id, batch_id, step.wave, run, is_first=not tried)
         elif step.act is Act.APPLY and step.plan_id is not None:
             tried.append(step.plan_id)
             errors += apply_wave(batch_id, step.plan_id, run)
         else:
             break
     return tried
+
+
+def _plan_on(request_id: str, batch_id: str, wave: int, run: Run, *, is_first: bool) -> list[Exception]:
+    """Plan a wave of a run; what the run did before is recorded, whatever keeps it from planning."""
+    try:
+        _plan(request_id, batch_id, wave, run)
+    except (InputRefused, ConnectorError) as error:
+        if is_first and not isinstance(error, Retryable):
+            raise
+        return [error]
+    return []
 
 
 def _plan_only(request_id: str, batch_id: str, run: Run, *, retried_only: bool) -> list[str]:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from config.errors import InputRefused
 from connectors.errors import Unreachable
 from datasets.tables.inventory import taken
+from datasets.tables.journal import journal_streams
 from datasets.tables.plans import plans
 from engine import apply, batch_control, inventory, leases, outcomes, plan_store, requests
 from engine import batches as rows
@@ -328,3 +329,34 @@ def test_a_wave_whose_plan_expired_is_planned_anew_by_the_clock(at_site: FlowSit
     assert not {wave["plan"] for wave in told["waves"]} & set(expired)
     with site.runtime() as runtime, runtime.database.read() as connection:
         assert requests.standing_alerts(connection) == []
+
+
+# ---- what ends a run early
+
+
+@pytest.mark.parametrize("why", ["the tenant is away", "another run plans wave 2"])
+def test_a_run_that_cannot_plan_a_later_wave_is_on_record(at_site: FlowSite, why: str) -> None:
+    """Whom it moved, what is left and what stood in the way are in its summary and its request; another goes on."""
+    site = batch_site(at_site.folder, 4)
+    site.create(wave_size=2, **OPTIONS)
+
+    def away(name: str, _target: str) -> None:
+        if name == "graph.hybrid" and len(site.moved()) == 2:
+            raise Unreachable(why)
+
+    with site.runtime() as runtime, runtime.database.write() as connection:
+        if "another" in why:
+            key = f"{rows.find(connection, NAME).id}:2"
+            held = leases.acquire(connection, "batch", key, "another", now=utc_now(), ttl=A_MINUTE)
+        else:
+            site.tenant.before, held = away, None
+    summary = site.run()
+    assert (summary["counts"], why in summary["interrupted"]) == ({"migrated": 2, "ready": 2}, True)
+    with site.runtime() as runtime, runtime.database.write() as connection:
+        request = requests.load(connection, summary["request_id"])
+        leases.release(connection, [held] if held else [], now=utc_now())
+        assert (request.state, request.summary["counts"]) == ("waiting", {"migrated": 2, "ready": 2})
+        streams = select(journal_streams.c.manifest_id).where(journal_streams.c.plan_id == summary["waves"][0]["plan"])
+        assert None not in connection.execute(streams).scalars().all()
+    site.mend()
+    assert site.run()["counts"] == {"migrated": 4}
