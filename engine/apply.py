@@ -17,7 +17,17 @@ from config.errors import InputRefused
 from config.site_approvals import ApprovalRules
 from connectors.database import Database
 from connectors.errors import ConnectorError
-from engine import approvals, batch_gates, departures, inventory, journal, leases, plan_store, policy_batches
+from engine import (
+    approvals,
+    batch_alerts,
+    batch_gates,
+    departures,
+    inventory,
+    journal,
+    leases,
+    plan_store,
+    policy_batches,
+)
 from engine.claims import settle_undone
 from engine.journal import Entry, Result, Stream
 from engine.leases import Lease, LeaseHeld
@@ -71,8 +81,8 @@ def start(runtime: Runtime, plan_id: str, rules: ApprovalRules = NO_RULES) -> No
         if state == "planned":
             approvals.require(connection, plan_id, rules, runtime.now())
             plan_store.set_plan_state(connection, plan_id, "applying")
-            batch_gates.plan_started(connection, plan_id, runtime.now())
             _record_refused(connection, plan_id, runtime.now())
+            batch_alerts.plan_started(connection, plan_id, runtime.now())
         plan_store.settle_plan_if_done(connection, plan_id)
 
 
@@ -165,7 +175,7 @@ def _work_on(runtime: Runtime, work: _Open, line: StoredLine) -> ConnectorError 
             return error
     if line.state == LineState.FAILED:
         with runtime.database.write() as connection:
-            batch_gates.count_failure(connection, line.plan_id, runtime.now())
+            batch_alerts.count_failure(connection, line.plan_id, runtime.now())
     return None
 
 

@@ -14,7 +14,7 @@ from datasets.batch_steps import OPEN, Step, Wave, next_step
 from datasets.batches import BatchOptions
 from datasets.tables.batches import batch_plans, batch_users, batches
 from datasets.tables.plans import plan_lines, plans
-from engine import apply, batch_gates, plan_store, policy_batches, requests
+from engine import apply, batch_alerts, plan_store, policy_batches
 from engine import batches as batch_rows
 from engine.batches import CANCELLED, GO, NEW, PAUSED, RETRY, Batch
 from engine.giving_up import give_up_plan
@@ -132,7 +132,7 @@ def resume(
     _forgive(connection, batch)
     plan_discarded_anew(connection, batch, now)
     batch_rows.set_control(connection, batch.id, GO, "", now)
-    requests.clear_alert(connection, batch_gates.alert_of(batch.name), now)
+    batch_alerts.clear(connection, batch.name, now)
 
 
 def _not_started(batch: Batch) -> InputRefused:
@@ -171,7 +171,7 @@ def cancel(runtime: Runtime, batch: Batch, reason: str) -> Counter[str]:
         _refuse_finished(connection, batch, runtime.now())
         if batch.control != CANCELLED:
             batch_rows.set_control(connection, batch.id, CANCELLED, reason or "by hand", runtime.now())
-        batch_gates.clear_alerts(connection, batch.name, runtime.now())
+        batch_alerts.clear(connection, batch.name, runtime.now())
         plan_ids = batch_rows.plans_of(connection, batch.id)
     for plan_id in plan_ids:
         give_up_plan(runtime, plan_id, apply.BATCH_CANCELLED)
@@ -213,7 +213,7 @@ def discard(database: Database, batch: Batch, now: datetime) -> int:
         raise InputRefused(f"batch {batch.name!r} was begun", remedy=f"./callwright batch cancel '{batch.name}'")
     numbers = sum(apply.discard(database, plan_id, now) for plan_id, state in states.items() if state == "planned")
     with database.write() as connection:
-        batch_gates.clear_alerts(connection, batch.name, now)
+        batch_alerts.clear(connection, batch.name, now)
         for table in (batch_plans, batch_users):
             connection.execute(delete(table).where(table.c.batch_id == batch.id))
         connection.execute(delete(batches).where(batches.c.id == batch.id))

@@ -14,8 +14,6 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, selec
 from datasets.tables.batches import batch_plans, batches
 from datasets.tables.plans import plan_changes, plan_lines
 from engine import batches as batch_rows
-from engine import requests
-from engine.plan import LineState
 from engine.policy_batch_plan import OBJECT
 
 _AFTER_WINDOW = timedelta(days=1)
@@ -80,70 +78,9 @@ def begun() -> ColumnElement[bool]:
     return sent | plan_lines.c.object.like(f"{OBJECT}%")
 
 
-def count_failure(connection: Connection, plan_id: str, now: datetime) -> str | None:
-    """Pause the batch when more of a wave has failed than its error budget allows; gives the reason of the alert."""
-    query = select(batches.c.id, batches.c.name, batches.c.control, batches.c.error_budget_percent, batch_plans)
-    row = connection.execute(query.select_from(_JOINED).where(batch_plans.c.plan_id == plan_id)).first()
-    if row is None or row.kind == "undo" or row.control in _STOPPED:
-        return None
-    c = plan_lines.c
-    of_users = (c.plan_id == plan_id) & c.object.like("user:%")
-    lines, failed = (
-        connection.execute(select(func.count()).select_from(plan_lines).where(of_users, which)).scalar_one()
-        for which in (c.line > 0, c.state == LineState.FAILED)
-    )
-    failed -= row.forgiven
-    if failed * 100 <= row.error_budget_percent * lines:
-        return None
-    reason = f"wave {row.wave}: {failed} of {lines} users failed, more than {row.error_budget_percent:g} %"
-    batch_rows.set_control(connection, row.id, batch_rows.PAUSED, reason, now)
-    remedy = f"look, then: ./callwright batch resume '{row.name}'"
-    requests.clear_alert(connection, alert_of(row.name), now)  # one may stand, of the pause before a retry
-    requests.raise_alert(connection, alert_of(row.name), f"{reason} ; {remedy}", None, now)
-    return reason
-
-
 def waits_for_window(connection: Connection, now: datetime) -> set[str]:
     """Give the plans of batches whose window is not over for long: they last until then, and keep their claims."""
     c = batches.c
     ends = func.coalesce(c.window_end, c.window_start)
     query = select(batch_plans.c.plan_id).select_from(_JOINED).where(batch_plans.c.kind != "undo")
     return set(connection.execute(query.where(c.control != batch_rows.CANCELLED, ends > now - _AFTER_WINDOW)).scalars())
-
-
-def plan_expired(connection: Connection, plan_id: str, now: datetime) -> None:
-    """Have a wave planned anew whose plan ended with its claims, and raise an alert: an approval of it is gone."""
-    query = select(batches.c.id, batches.c.name, batches.c.control, batch_plans.c.kind, batch_plans.c.wave)
-    row = connection.execute(query.select_from(_JOINED).where(batch_plans.c.plan_id == plan_id)).first()
-    if row is None or row.kind == "undo" or row.control == batch_rows.CANCELLED:
-        return
-    batch_rows.forget_plan(connection, row.id, row.wave)
-    message = f"wave {row.wave}: its plan {plan_id} was not applied before its claims expired ; it is planned anew"
-    requests.raise_alert(
-        connection, expiry_of(row.name), f"{message}, and approved anew where that is wanted", None, now
-    )
-
-
-def plan_started(connection: Connection, plan_id: str, now: datetime) -> None:
-    """Clear the alert about plans that expired: the batch goes on."""
-    name = connection.execute(
-        select(batches.c.name).select_from(_JOINED).where(batch_plans.c.plan_id == plan_id)
-    ).scalar_one_or_none()
-    if name is not None:
-        requests.clear_alert(connection, expiry_of(name), now)
-
-
-def clear_alerts(connection: Connection, name: str, now: datetime) -> None:
-    """Clear whatever alert stands about a batch."""
-    for cause in (alert_of(name), expiry_of(name)):
-        requests.clear_alert(connection, cause, now)
-
-
-def expiry_of(name: str) -> str:
-    """Give the cause of the alert about a plan that expired."""
-    return f"batch plan expired: {name}"[:200]
-
-
-def alert_of(name: str) -> str:
-    """Give the cause of the alert about a batch that paused itself."""
-    return f"batch paused: {name}"[:200]

@@ -19,7 +19,7 @@ from datasets.tables.feeds import feed_rows
 from datasets.tables.feeds import feeds as feeds_table
 from datasets.tables.journal import journal
 from datasets.tables.plans import plans
-from engine import batch_gates, feeds, inventory, plan_store, requests
+from engine import batch_alerts, batch_gates, feeds, inventory, plan_store, requests
 from engine.departing import EFFECTIVE
 from engine.journal import write_manifest
 from engine.observe import Row
@@ -108,6 +108,7 @@ def record(
     for plan_id in plan_ids:
         plan_store.settle_plan_if_done(connection, plan_id)
     write_manifest(connection, request_id, plan_ids, now)
+    batch_alerts.note(connection, request_id, plan_ids)
     told = _visited(connection, request_id, lines) if is_visit else lines
     counts = _line_counts(told) if feed_id is None else feeds.outcome_counts(connection, feed_id)
     summary = _summary(request_id, plan_ids, counts, told)
@@ -201,11 +202,11 @@ def troubles(connection: Connection, plan_ids: Iterable[str]) -> list[Trouble]:
     ]
 
 
-def end_what_expired(connection: Connection, now: datetime) -> list[Taken]:
+def end_what_expired(connection: Connection, now: datetime, request_id: str | None = None) -> list[Taken]:
     """End claims whose time is over; those of plans being applied stay. Reservations and grace have their own flows.
 
     A plan that was never started loses its claims, and with them its point: it is discarded. That of a batch lasts as
-    long as its window at least, and its wave is planned anew.
+    long as its window at least, and its wave is planned anew; the summary of a request that is named says so.
     """
     # A plan that is being started at this moment is waited for, and one that ends here cannot be started meanwhile.
     connection.execute(select(plans.c.id).where(plans.c.state == "planned").order_by(plans.c.id).with_for_update())
@@ -216,7 +217,7 @@ def end_what_expired(connection: Connection, now: datetime) -> list[Taken]:
     for plan_id in sorted(claimed):
         _discard(connection, plan_id)
         inventory.give_back_plan(connection, plan_id, now)
-        batch_gates.plan_expired(connection, plan_id, now)
+        batch_alerts.plan_expired(connection, plan_id, request_id, now)
     return ended
 
 

@@ -28,10 +28,10 @@ _LEASES_KEPT = timedelta(days=2)
 _REQUESTS_KEPT = timedelta(days=1)
 
 
-def reconcile(runtime: Runtime) -> dict[str, int]:
-    """Bring everything to a truthful state; gives how much of each was found."""
+def reconcile(runtime: Runtime, request_id: str | None = None) -> dict[str, int]:
+    """Bring everything to a truthful state, for a request if it is named; gives how much of each was found."""
     return {
-        "expired": _end_expired(runtime),
+        "expired": _end_expired(runtime, request_id),
         "claims": _settle_claims(runtime),
         "leases": _forget_leases(runtime),
         "plans": _settle_plans(runtime),
@@ -40,9 +40,9 @@ def reconcile(runtime: Runtime) -> dict[str, int]:
     }
 
 
-def _end_expired(runtime: Runtime) -> int:
+def _end_expired(runtime: Runtime, request_id: str | None) -> int:
     with runtime.database.write() as connection:
-        return len(outcomes.end_what_expired(connection, runtime.now()))
+        return len(outcomes.end_what_expired(connection, runtime.now(), request_id))
 
 
 def _settle_claims(runtime: Runtime) -> int:

@@ -37,14 +37,15 @@ def story(request: ReconcileRequest, run: Run, actor: Actor) -> dict[str, Any]:
     try:
         due = run(stages.due_plans)
         errors = [error for plan_id in due for error in apply_plan(plan_id, run, KIND)]
-        found = run(record_keeping.reconcile)
+        found = run(record_keeping.reconcile, request_id, due)
     except (InputRefused, ConnectorError) as error:
         give_up(KIND, run, request_id, error)
         raise
     summary: dict[str, Any] = {"request_id": request_id, "continued_plans": len(due), "settled": found}
     if errors:
         summary["interrupted"] = f"{errors[0]} ; the lines wait and are continued by themselves"
-    run(record_keeping.close, request_id, summary)
+    summary = run(record_keeping.close, request_id, summary)
+    presentation.tell_alert(summary)
     presentation.show_summary(KIND, summary)
     return summary
 

@@ -13,6 +13,7 @@ from datasets.batch_steps import Act, Step, remedied
 from datasets.batches import BatchOptions
 from engine import (
     approvals,
+    batch_alerts,
     batch_control,
     batch_gates,
     batch_sources,
@@ -277,7 +278,7 @@ def record(request_id: str, batch_id: str, plan_ids: list[str], stopped: dict[st
 
 def _alert(connection: Connection, batch: rows.Batch, request_id: str) -> dict[str, JsonValue] | None:
     """Give the alert of a batch that paused itself since the request was opened."""
-    cause = batch_gates.alert_of(batch.name)
+    cause = batch_alerts.paused(batch.name)
     standing = [each for each in requests.standing_alerts(connection) if each.cause == cause]
     opened = requests.load(connection, request_id).created_at
     return {"cause": cause, "state": "raised" if standing[0].raised_at >= opened else "stands"} if standing else None

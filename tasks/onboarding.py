@@ -170,7 +170,7 @@ def replan(request_id: str) -> list[str]:
     """Plan anew whoever waits for an account, another plan or another number; gives the new plan's id, if any."""
     with open_work() as work:
         with work.database.write() as connection:
-            outcomes.end_what_expired(connection, utc_now())
+            outcomes.end_what_expired(connection, utc_now(), request_id)
         with work.database.read() as connection:
             waiting = plan_store.lines_to_replan(connection, utc_now())
         if not waiting:

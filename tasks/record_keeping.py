@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from engine import audit_heads, requests, retention
+from engine import audit_heads, batch_alerts, requests, retention
 from engine import reconcile as engine_reconcile
 from engine.runtime import utc_now
 from tasks.presets import READ
@@ -39,14 +39,17 @@ def erase(request_id: str, keep_days: int | None, *, dry_run: bool) -> dict[str,
 
 
 @stage(READ)
-def close(request_id: str, summary: dict[str, Any]) -> None:
-    """Close a request with what came of it."""
+def close(request_id: str, summary: dict[str, Any]) -> dict[str, Any]:
+    """Close a request with what came of it; gives its summary with what was noted on the way."""
     with open_work() as work, work.database.write() as connection:
-        requests.close_request(connection, request_id, "finished", summary, utc_now())
+        return requests.close_request(connection, request_id, "finished", summary, utc_now())
 
 
 @stage(READ)
-def reconcile() -> dict[str, int]:
-    """Bring what dead processes left behind to a truthful state."""
+def reconcile(request_id: str, continued: list[str]) -> dict[str, int]:
+    """Bring what dead processes left behind to a truthful state, after the plans with something due were continued."""
     with open_work() as work, work.runtime() as runtime:
-        return engine_reconcile.reconcile(runtime)
+        found = engine_reconcile.reconcile(runtime, request_id)
+        with work.database.write() as connection:
+            batch_alerts.note(connection, request_id, continued)
+    return found

@@ -84,11 +84,10 @@ class BatchSite:
         asked = migration.UndoRequest(batch=NAME, wave=wave, dry_run=dry_run)
         return self._told(lambda run: migration.undo_story(asked, run, ACTOR))
 
-    def go_on(self, visits: int = 5) -> None:
-        """Continue what waits, a few times."""
+    def go_on(self, visits: int = 5) -> list[dict[str, Any]]:
+        """Continue what waits, a few times; gives the summaries."""
         asked = continue_waiting.ContinueRequest(requested_by="tess")
-        for _ in range(visits):
-            self._told(lambda run: continue_waiting.story(asked, run, ACTOR))
+        return [self._told(lambda run: continue_waiting.story(asked, run, ACTOR)) for _ in range(visits)]
 
     def break_users(self, *ids: str, at: str = "move") -> None:
         """Have a step of these users refused: their move, unless another is named."""
