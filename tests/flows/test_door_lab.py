@@ -19,8 +19,11 @@ from connectors.workflow_callbacks import address_below
 from deployments.dispatcher import Dispatcher, InThisProcess
 from deployments.door import Door, make_app
 from deployments.door_guard import Guard
+from engine.requests import Actor
+from flows import continue_waiting
 from lab.server import Lab
 from tasks.hr_event import answer_callers
+from tasks.stage import InProcess
 from tasks.work import Work, open_work
 from tests.fakes.doors import Client
 from tests.fakes.lab_environment import environment_of
@@ -131,15 +134,26 @@ def test_unknown_keys_are_looked_for_once_in_a_minute(lab: Lab) -> None:
         nowhere.application_of(lab.parts.tokens.sign({"aud": AUDIENCE}, lifetime_s=60))
 
 
-def test_a_workflow_hears_what_became_of_its_task(client: Client, work: Work, lab: Lab) -> None:
-    """202 at once; the user gets a number; then, and only then, Completed arrives, once."""
+def call_of(lab: Lab, task: str) -> dict[str, Any]:
+    """Give the call of a workflow about somebody whom nobody has touched, hired for Vienna."""
     user = next(untouched(lab))
     lab.control("PATCH", f"/state/users/{user.id}", {"department": "Finance", "usageLocation": "AT"})
-    body = {
-        "data": {"subject": {"id": user.id}, "taskProcessingResult": {"id": "r1"}, "callbackUriPath": TASK},
+    data = {"subject": {"id": user.id}, "taskProcessingResult": {"id": task}}
+    return {
+        "data": {**data, "callbackUriPath": TASK.replace("r1", task)},
         "source": "lifecycleWorkflow",
         "type": "lifecycleEvent",
     }
+
+
+def resumed(lab: Lab, since: int) -> list[int]:
+    """Give the statuses of the words that workflows got."""
+    return [line["status"] for line in lab.calls.since(since) if line["operation"] == "workflows.resume"]
+
+
+def test_a_workflow_hears_what_became_of_its_task(client: Client, work: Work, lab: Lab) -> None:
+    """202 at once; the user gets a number; then, and only then, Completed arrives, once."""
+    body = call_of(lab, "r1")
     headers = {"Authorization": f"Bearer {token(lab.endpoints)}"}
     first, again = (client.post("/workflows/joiner", json=body, headers=headers) for _ in range(2))
     assert (first.status_code, first.json()) == (202, again.json())
@@ -147,11 +161,34 @@ def test_a_workflow_hears_what_became_of_its_task(client: Client, work: Work, la
     dispatcher.look()
     dispatcher.look()
     assert len([line for line in lab.calls.since(0) if line["operation"] == "numberAssignments.assign"]) == 1
-    (told,) = [line for line in lab.calls.since(0) if line["operation"] == "workflows.resume"]
-    assert told["status"] == 204
+    assert resumed(lab, 0) == [204]
     with work.database.read() as connection:
         row = connection.exec_driver_sql("SELECT state, callback_state, callback_attempts FROM events").one()
     assert tuple(row) == ("finished", "sent", 1)
+
+
+def test_a_workflow_hears_nothing_while_a_licence_waits(
+    client: Client, work: Work, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is over and the number is not there yet: word comes once somebody has gone on and all is settled."""
+    monkeypatch.setenv("CALLWRIGHT_WAIT__POLL_S", "0.001")
+    start = len(lab.calls.since(0))
+    lab.control("PATCH", "/settings", {"licence_delay_s": 60})
+    headers = {"Authorization": f"Bearer {token(lab.endpoints)}"}
+    assert client.post("/workflows/joiner", json=call_of(lab, "r3"), headers=headers).status_code == 202
+    dispatcher = Dispatcher(work, InThisProcess(), answer_callers.plain)
+    dispatcher.look()
+    dispatcher.look()
+    with work.database.read() as connection:
+        assert connection.exec_driver_sql("SELECT state FROM events").scalar() == "finished"
+        assert connection.exec_driver_sql("SELECT outcome FROM feed_rows").scalar() == "waiting"
+    assert resumed(lab, start) == []
+    lab.parts.clock.advance(100)
+    lab.control("PATCH", "/settings", {"licence_delay_s": 0})
+    go_on = continue_waiting.ContinueRequest(requested_by="tess")
+    continue_waiting.story(go_on, InProcess(), Actor(kind="os_user", name="tess"))
+    dispatcher.look()
+    assert resumed(lab, start) == [204]
 
 
 def test_a_workflow_hears_that_its_task_failed(client: Client, work: Work, lab: Lab) -> None:
