@@ -50,6 +50,21 @@ def own_database(folder: Path) -> Iterator[Database]:
     opened.close()
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def either_database(
+    request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Database]:
+    """Give the database that the commands will open, once of each kind, with its tables."""
+    address = f"sqlite:///{folder / 'either.db'}"
+    if request.param == "postgres":
+        address = request.getfixturevalue("postgres").new_empty()
+    monkeypatch.setenv("CALLWRIGHT_DATABASE_URL", address)
+    opened = Database(address)
+    schema.upgrade(opened)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture(scope="module")
 def tenant(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

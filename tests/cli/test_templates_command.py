@@ -47,14 +47,14 @@ def test_templates_are_listed_with_their_versions(policy: Path, run: Run) -> Non
     assert run("templates", "show", "wien").code == 2
 
 
-def test_versions_that_were_used_are_kept_and_compared(policy: Path, own_database: Database, run: Run) -> None:
+def test_versions_that_were_used_are_kept_and_compared(policy: Path, either_database: Database, run: Run) -> None:
     """M53: history has each version once, and diff names the key, before and after."""
     assert run("templates", "diff", "vienna").code == 2
-    with own_database.write() as connection:
+    with either_database.write() as connection:
         template_versions.keep(connection, read_site(policy), NOW)
     assert run("templates", "diff", "vienna", "--json").json == []
     change_vienna(policy)
-    with own_database.write() as connection:
+    with either_database.write() as connection:
         first = template_versions.history(connection, "vienna")[0]
         template_versions.keep(connection, read_site(policy), NOW.replace(day=3))
         template_versions.keep(connection, read_site(policy), NOW.replace(day=4))
@@ -66,12 +66,12 @@ def test_versions_that_were_used_are_kept_and_compared(policy: Path, own_databas
     assert old["policies"]["OnlineVoiceRoutingPolicy"] == "VRP-Vienna"
 
 
-def test_a_plan_is_refused_whole_when_its_template_changed(policy: Path, own_database: Database) -> None:
+def test_a_plan_is_refused_whole_when_its_template_changed(policy: Path, either_database: Database) -> None:
     """M53: what was reviewed under other rules is not applied; a plan that has begun is finished."""
     site = read_site(policy)
     change = Change(kind="set_usage_location", target="user:a", effects=(Effect(object="user:a", attribute="x"),))
     line = Line(object="user:a", label="a", source={"template": "vienna"}, changes=(change,))
-    with own_database.write() as connection:
+    with either_database.write() as connection:
         row = {"kind": "onboarding", "actor_kind": "os_user", "actor_name": "tests", "actor_verified": False}
         connection.execute(insert(requests).values(id="r-1", **row, parameters={}, state="open", created_at=NOW))
         made = template_versions.stamped(line, template_versions.keep(connection, site, NOW))

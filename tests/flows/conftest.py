@@ -50,3 +50,11 @@ def at_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FlowSite:
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     return site_of(tmp_path)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def on_either(request: pytest.FixtureRequest, at_site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> FlowSite:
+    """Give a site in memory, once with a database of each kind."""
+    if request.param == "postgres":
+        monkeypatch.setenv("CALLWRIGHT_DATABASE_URL", request.getfixturevalue("postgres").new_empty())
+    return at_site

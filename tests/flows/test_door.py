@@ -47,44 +47,53 @@ def door(site: FlowSite) -> Iterator[OpenDoor]:
         yield opened
 
 
-def test_people_of_an_event_become_phone_users(door: OpenDoor) -> None:
+@pytest.fixture
+def either(on_either: FlowSite, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
+    """Open the door of a site with a database of each kind."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with open_door(on_either) as opened:
+        yield opened
+
+
+def test_people_of_an_event_become_phone_users(either: OpenDoor) -> None:
     """The answer comes before anything happens; the run does what a feed's would, and the payload is forgotten."""
-    answer = door.send(ADA, BOB)
-    assert (answer.status_code, answer.json()["accepted"], door.site.phones()) == (202, 2, {})
-    door.look()
-    assert set(door.site.phones()) == {"id-1", "id-2"}
-    assert [(event.state, event.rows) for event in door.events()] == [("finished", None)]
+    answer = either.send(ADA, BOB)
+    assert (answer.status_code, answer.json()["accepted"], either.site.phones()) == (202, 2, {})
+    either.look()
+    assert set(either.site.phones()) == {"id-1", "id-2"}
+    assert [(event.state, event.rows) for event in either.events()] == [("finished", None)]
 
 
-def test_what_an_event_does_not_name_stays(door: OpenDoor) -> None:
+def test_what_an_event_does_not_name_stays(either: OpenDoor) -> None:
     """A workflow and an event with few columns wipe no site, no manager and no date that HR gave before."""
-    tenant, last = door.site.tenant, utc_now().date() + timedelta(days=30)
+    tenant, last = either.site.tenant, utc_now().date() + timedelta(days=30)
     known = Person(employee_id="00001", location="Vienna", usage_location="AT", termination_date=last)
-    with door.work.database.write() as connection:
+    with either.work.database.write() as connection:
         departures.remember(connection, Known(known, "f-0", 1), utc_now())
     data = {"subject": {"id": next(iter(tenant.users))}, "taskProcessingResult": {"id": "r1"}}
-    assert door.client.post("/workflows/mover", json={"data": data}, headers=BEARER).status_code == 202
-    door.look()
-    door.send({"Id": "00001", "Department": "Finance"})
-    door.look()
-    with door.work.database.read() as connection:
+    assert either.client.post("/workflows/mover", json={"data": data}, headers=BEARER).status_code == 202
+    either.look()
+    either.send({"Id": "00001", "Department": "Finance"})
+    either.look()
+    with either.work.database.read() as connection:
         found = departures.known(connection, ["00001"])["00001"]
-    assert door.states() == ["finished", "finished"]
+    assert either.states() == ["finished", "finished"]
     assert (found.person.location, found.changed_site, found.person.termination_date) == ("Vienna", False, last)
     assert (found.person.department, found.person.usage_location) == ("Finance", "AT")
 
 
-def test_the_same_key_is_the_same_event(door: OpenDoor) -> None:
+def test_the_same_key_is_the_same_event(either: OpenDoor) -> None:
     """Same key and content: same answer, nothing twice. Another content: refused, and said so."""
-    first, again = door.send(ADA), door.send(ADA)
+    first, again = either.send(ADA), either.send(ADA)
     assert (first.json(), first.status_code) == (again.json(), again.status_code)
-    other = door.send(BOB)
+    other = either.send(BOB)
     assert (other.status_code, "another content" in other.json()["error"]["message"]) == (422, True)
-    door.look()
-    assert door.send(ADA).json() == first.json()
-    door.look()
-    assert door.states() == ["finished"]
-    assert set(door.site.writes().values()) == {1}
+    either.look()
+    assert either.send(ADA).json() == first.json()
+    either.look()
+    assert either.states() == ["finished"]
+    assert set(either.site.writes().values()) == {1}
 
 
 def test_a_bad_person_is_told_at_once_and_quarantined(door: OpenDoor) -> None:
@@ -222,16 +231,16 @@ def test_a_server_gets_one_run_for_one_event(site: FlowSite) -> None:
         assert (door.states(), len(server.keys)) == (["failed"], events.MOST_ATTEMPTS)
 
 
-def test_many_leavers_one_by_one_are_not_believed(door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_leavers_one_by_one_are_not_believed(either: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit on leavers holds for a day of events, not only for each of them."""
     monkeypatch.setenv("CALLWRIGHT_FEED__LEAVERS", "2")
-    path = door.site.folder / "mappings" / "hr.toml"
+    path = either.site.folder / "mappings" / "hr.toml"
     path.write_text(path.read_text(encoding="utf-8") + 'Left = "terminated"\n', encoding="utf-8")
     for number in range(1, 5):
-        door.send({**ADA, "Id": f"0000{number}", "Status": "Left"}, key=f"k{number}")
-    door.look()
-    assert door.states() == ["finished", "finished", "refused", "refused"]
-    assert "3 leavers in events of one day: more than 2" in door.events()[-1].message
+        either.send({**ADA, "Id": f"0000{number}", "Status": "Left"}, key=f"k{number}")
+    either.look()
+    assert either.states() == ["finished", "finished", "refused", "refused"]
+    assert "3 leavers in events of one day: more than 2" in either.events()[-1].message
 
 
 def employed(door: OpenDoor, monkeypatch: pytest.MonkeyPatch, *limits: str) -> None:

@@ -146,7 +146,7 @@ def call_of(lab: Lab, task: str) -> dict[str, Any]:
     }
 
 
-def resumed(lab: Lab, since: int) -> list[int]:
+def resumed(lab: Lab, since: int) -> list[object]:
     """Give the statuses of the words that workflows got."""
     return [line["status"] for line in lab.calls.since(since) if line["operation"] == "workflows.resume"]
 

@@ -32,6 +32,15 @@ def door(at_site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoo
         yield opened
 
 
+@pytest.fixture
+def either(on_either: FlowSite, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
+    """Open the door of a site in memory, once on each database."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with open_door(on_either) as opened:
+        yield opened
+
+
 def remember(door: OpenDoor, person: Person) -> None:
     """Let HR have said this of somebody before."""
     with door.work.database.write() as connection:
@@ -44,31 +53,31 @@ def known_of(door: OpenDoor, employee_id: str) -> Known:
         return departures.known(connection, [employee_id])[employee_id]
 
 
-def test_a_user_lives_from_hire_to_leave(door: OpenDoor) -> None:
+def test_a_user_lives_from_hire_to_leave(either: OpenDoor) -> None:
     """Created, found, changed, deactivated, deleted: each change is an event, what changes nothing is none."""
-    made = door.scim("POST", "/Users", scim_user("00001"))
+    made = either.scim("POST", "/Users", scim_user("00001"))
     assert made.status_code == 201
     assert made.headers["content-type"] == "application/scim+json"
     user_id = made.json()["id"]
     assert made.headers["location"] == made.json()["meta"]["location"] == f"https://door/scim/v2/Users/{user_id}"
-    door.look()
-    assert set(door.site.phones()) == {"id-1"}
-    assert door.scim("GET", '/Users?filter=userName eq "U00001@CONTOSO.com"').json()["totalResults"] == 1
-    assert door.scim("GET", '/Users?filter=externalId eq "nobody"').json()["Resources"] == []
+    either.look()
+    assert set(either.site.phones()) == {"id-1"}
+    assert either.scim("GET", '/Users?filter=userName eq "U00001@CONTOSO.com"').json()["totalResults"] == 1
+    assert either.scim("GET", '/Users?filter=externalId eq "nobody"').json()["Resources"] == []
     operations = [{"op": "Replace", "path": f"{ENTERPRISE}:department", "value": "Finance"}]
-    changed = door.scim("PATCH", f"/Users/{user_id}", {"Operations": operations}).json()
+    changed = either.scim("PATCH", f"/Users/{user_id}", {"Operations": operations}).json()
     assert changed[ENTERPRISE]["department"] == "Finance"
     assert changed["meta"]["version"] == 'W/"2"'
-    door.scim("PATCH", f"/Users/{user_id}", {"Operations": operations})
-    same = door.scim("PUT", f"/Users/{user_id}", {**changed, "displayName": "Ada"})
+    either.scim("PATCH", f"/Users/{user_id}", {"Operations": operations})
+    same = either.scim("PUT", f"/Users/{user_id}", {**changed, "displayName": "Ada"})
     assert same.json()["displayName"] == "Ada"
-    assert len(door.events()) == 3
-    gone = door.scim("PATCH", f"/Users/{user_id}", {"Operations": [{"op": "replace", "value": {"active": "False"}}]})
+    assert len(either.events()) == 3
+    gone = either.scim("PATCH", f"/Users/{user_id}", {"Operations": [{"op": "replace", "value": {"active": "False"}}]})
     assert gone.json()["active"] is False
-    assert door.events()[-1].rows[0]["status"] == "terminated"
-    assert door.scim("DELETE", f"/Users/{user_id}").status_code == 204
-    assert door.scim("GET", f"/Users/{user_id}").status_code == 404
-    assert len(door.events()) == 4  # had left already
+    assert either.events()[-1].rows[0]["status"] == "terminated"
+    assert either.scim("DELETE", f"/Users/{user_id}").status_code == 204
+    assert either.scim("GET", f"/Users/{user_id}").status_code == 404
+    assert len(either.events()) == 4  # had left already
 
 
 def test_deleting_somebody_who_is_active_is_a_leaver(door: OpenDoor) -> None:
@@ -78,19 +87,19 @@ def test_deleting_somebody_who_is_active_is_a_leaver(door: OpenDoor) -> None:
     assert [event.rows[0]["status"] for event in door.events()] == ["active", "terminated"]
 
 
-def test_the_same_key_makes_no_second_user(door: OpenDoor) -> None:
+def test_the_same_key_makes_no_second_user(either: OpenDoor) -> None:
     """A request that is sent again under its key gets its first answer; another body under it is refused."""
-    first = door.scim("POST", "/Users", scim_user("00001"), **{"Idempotency-Key": "a"})
-    again = door.scim("POST", "/Users", scim_user("00001"), **{"Idempotency-Key": "a"})
+    first = either.scim("POST", "/Users", scim_user("00001"), **{"Idempotency-Key": "a"})
+    again = either.scim("POST", "/Users", scim_user("00001"), **{"Idempotency-Key": "a"})
     assert (first.status_code, first.json()) == (again.status_code, again.json())
-    other = door.scim("POST", "/Users", scim_user("00002"), **{"Idempotency-Key": "a"})
+    other = either.scim("POST", "/Users", scim_user("00002"), **{"Idempotency-Key": "a"})
     assert other.status_code == 422
-    taken = door.scim("POST", "/Users", scim_user("00001"))
+    taken = either.scim("POST", "/Users", scim_user("00001"))
     assert (taken.status_code, taken.json()["scimType"]) == (409, "uniqueness")
-    assert len(door.events()) == 1
+    assert len(either.events()) == 1
 
 
-def test_a_bulk_is_one_event(door: OpenDoor) -> None:
+def test_a_bulk_is_one_event(either: OpenDoor) -> None:
     """Operations are answered one by one, refer to each other by bulkId, and their people are one feed."""
     operations = [
         {"method": "POST", "path": "/Users", "bulkId": "one", "data": scim_user("00001")},
@@ -104,13 +113,13 @@ def test_a_bulk_is_one_event(door: OpenDoor) -> None:
         {"method": "DELETE", "path": "/Users/bulkId:nobody"},
         {"method": "POST", "path": "/Users", "data": scim_user("00003")},
     ]
-    answer = door.scim("POST", "/Bulk", {"Operations": operations}).json()
+    answer = either.scim("POST", "/Bulk", {"Operations": operations}).json()
     assert [each["status"] for each in answer["Operations"]] == ["201", "201", "400", "200", "409", "400"]
     assert answer["Operations"][2]["response"]["scimType"] == "invalidValue"
-    (event,) = door.events()
+    (event,) = either.events()
     assert [(row["employee_id"], row.get("job_title")) for row in event.rows] == [("00001", "CEO"), ("00002", None)]
-    door.look()
-    assert set(door.site.phones()) == {"id-1", "id-2"}
+    either.look()
+    assert set(either.site.phones()) == {"id-1", "id-2"}
 
 
 def test_a_bulk_stops_where_its_sender_wants(door: OpenDoor) -> None:
@@ -225,10 +234,10 @@ def test_a_leaver_leaves(door: OpenDoor) -> None:
     assert "next: forward on" in row.reason
 
 
-def test_a_refused_operation_of_a_bulk_takes_no_effect(door: OpenDoor) -> None:
+def test_a_refused_operation_of_a_bulk_takes_no_effect(either: OpenDoor) -> None:
     """A name that is taken is 409: neither the hire nor the change of the other operations' user is in the event."""
-    door.scim("POST", "/Users", scim_user("00001"))
-    user_id = door.scim("POST", "/Users", scim_user("00002")).json()["id"]
+    either.scim("POST", "/Users", scim_user("00001"))
+    user_id = either.scim("POST", "/Users", scim_user("00002")).json()["id"]
     taken = scim_user("00003") | {"userName": "u00001@contoso.com"}
     moved = scim_user("00002", title="CEO") | {"userName": "u00001@contoso.com"}
     operations = [
@@ -236,25 +245,25 @@ def test_a_refused_operation_of_a_bulk_takes_no_effect(door: OpenDoor) -> None:
         {"method": "PUT", "path": f"/Users/{user_id}", "data": moved},
         {"method": "POST", "path": "/Users", "bulkId": "good", "data": scim_user("00004")},
     ]
-    answer = door.scim("POST", "/Bulk", {"Operations": operations}).json()
+    answer = either.scim("POST", "/Bulk", {"Operations": operations}).json()
     assert [each["status"] for each in answer["Operations"]] == ["409", "409", "201"]
-    assert [row["employee_id"] for row in door.events()[-1].rows] == ["00004"]
+    assert [row["employee_id"] for row in either.events()[-1].rows] == ["00004"]
 
 
-def test_one_employee_works_under_one_user(door: OpenDoor) -> None:
+def test_one_employee_works_under_one_user(either: OpenDoor) -> None:
     """A second user for somebody active is 409; a rename is a change of userName, or delete and create in a bulk."""
-    old = door.scim("POST", "/Users", scim_user("00001")).json()["id"]
+    old = either.scim("POST", "/Users", scim_user("00001")).json()["id"]
     renamed = scim_user("00001") | {"userName": "ada@contoso.com"}
-    refused = door.scim("POST", "/Users", renamed)
+    refused = either.scim("POST", "/Users", renamed)
     assert (refused.status_code, refused.json()["scimType"]) == (409, "uniqueness")
     assert old in refused.json()["detail"]
     operations = [
         {"method": "DELETE", "path": f"/Users/{old}"},
         {"method": "POST", "path": "/Users", "bulkId": "new", "data": renamed},
     ]
-    answer = door.scim("POST", "/Bulk", {"Operations": operations}).json()
+    answer = either.scim("POST", "/Bulk", {"Operations": operations}).json()
     assert [each["status"] for each in answer["Operations"]] == ["204", "201"]
-    (row,) = door.events()[-1].rows
+    (row,) = either.events()[-1].rows
     assert (row["upn"], row["status"]) == ("ada@contoso.com", "active")
 
 
@@ -281,17 +290,17 @@ def test_the_employee_number_of_a_user_stays(door: OpenDoor) -> None:
     assert len(door.events()) == 1
 
 
-def test_what_scim_does_not_say_stays_as_hr_said_it(door: OpenDoor) -> None:
+def test_what_scim_does_not_say_stays_as_hr_said_it(either: OpenDoor) -> None:
     """Site, dates, manager and leave are kept; what the client took away is gone."""
-    user_id = door.scim("POST", "/Users", scim_user("00001", title="CEO")).json()["id"]
-    door.look()
+    user_id = either.scim("POST", "/Users", scim_user("00001", title="CEO")).json()["id"]
+    either.look()
     last = utc_now().date() + timedelta(days=30)
     told = {"location": "Vienna", "manager_employee_id": "00002", "termination_date": last, "job_title": "CEO"}
-    remember(door, Person(employee_id="00001", status=Status.LEAVE, cost_center="7", usage_location="AT", **told))
-    door.scim("PUT", f"/Users/{user_id}", scim_user("00001", displayName="Ada"))
-    door.look()
-    assert door.states() == ["finished", "finished"]
-    found = known_of(door, "00001")
+    remember(either, Person(employee_id="00001", status=Status.LEAVE, cost_center="7", usage_location="AT", **told))
+    either.scim("PUT", f"/Users/{user_id}", scim_user("00001", displayName="Ada"))
+    either.look()
+    assert either.states() == ["finished", "finished"]
+    found = known_of(either, "00001")
     assert found.changed_site is False
     person = found.person
     assert (person.display_name, person.job_title, person.department) == ("Ada", "", "Sales")
@@ -299,19 +308,19 @@ def test_what_scim_does_not_say_stays_as_hr_said_it(door: OpenDoor) -> None:
     assert (person.termination_date, person.status) == (last, Status.LEAVE)
 
 
-def test_a_refused_leaver_is_tried_again(door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_leaver_is_tried_again(either: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user is inactive already and the client sends nothing more: the event itself comes in again, once."""
-    user_id = door.scim("POST", "/Users", scim_user("00001")).json()["id"]
-    door.look()
+    user_id = either.scim("POST", "/Users", scim_user("00001")).json()["id"]
+    either.look()
     monkeypatch.setenv("CALLWRIGHT_FEED__LEAVERS", "0")
-    door.scim("PATCH", f"/Users/{user_id}", {"Operations": [{"op": "replace", "path": "active", "value": False}]})
-    door.look()
-    assert door.states() == ["finished", "refused"]
+    either.scim("PATCH", f"/Users/{user_id}", {"Operations": [{"op": "replace", "path": "active", "value": False}]})
+    either.look()
+    assert either.states() == ["finished", "refused"]
     monkeypatch.delenv("CALLWRIGHT_FEED__LEAVERS")
-    refused = door.events()[-1].id
+    refused = either.events()[-1].id
     assert CliRunner().invoke(app, ["events", "retry", refused]).exit_code == 0
-    door.look()
-    assert sorted(door.states()) == ["finished", "finished", "retried"]
-    assert known_of(door, "00001").person.status == Status.TERMINATED
+    either.look()
+    assert sorted(either.states()) == ["finished", "finished", "retried"]
+    assert known_of(either, "00001").person.status == Status.TERMINATED
     again = CliRunner().invoke(app, ["events", "retry", refused])
     assert isinstance(again.exception, InputRefused)
