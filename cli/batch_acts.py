@@ -25,6 +25,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop after the plan; no
 Window = Annotated[str, typer.Option(help="Another window, such as 2026-03-07T20:00:00+01:00.")]
 REASONS = ("check", "users", "blocks", "for example", "remedy")
 TROUBLES = ("user", "wave", "state", "reason")
+EMERGENCY = ("site", "users", "location", "policy", "operator", "neither")
 SHOWN = 20
 
 
@@ -73,6 +74,9 @@ def _tell_preflight(found: Mapping[str, Any], *, as_json: bool) -> None:
         facts = {name: found[name] for name in ("batch", "counts", "calls", "sessions")}
         output.pairs(facts | {"takes about": spoken(found["eta_s"]), "file": found["file"]})
         output.show(found["reasons"], REASONS, json_wanted=False, title="reasons", empty="nothing stands in the way")
+        output.show(
+            found["emergency"], EMERGENCY, json_wanted=False, title="emergency calls", empty="nobody has a number"
+        )
         for sentence in found["unchecked"]:
             output.say(sentence)
     names = {"blocked": "blocked", "not_in_tenant": "rows of nobody"}

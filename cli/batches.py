@@ -23,6 +23,7 @@ OPTIONS = (
     "licences",
     "policy_batches",
     "emergency_location",
+    "emergency_gate",
     "write_back",
     "wave_size",
     "canary_size",

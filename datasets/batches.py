@@ -39,6 +39,14 @@ class PolicyBatches(StrEnum):
     """Each user's by a call of their own, at once."""
 
 
+class EmergencyGate(StrEnum):
+    """What becomes of a user whose emergency calls nobody is known to answer: no location and no routing policy."""
+
+    BLOCK = "block"
+    WARN = "warn"
+    """For sites whose global policy or network sites provide for it, which is not read."""
+
+
 class BatchOptions(Record):
     """How a batch is migrated. Policies: type → name; None gives the user back to the group's or the global policy.
 
@@ -53,6 +61,7 @@ class BatchOptions(Record):
     policies: dict[str, str | None] = Field(default_factory=dict)
     policy_batches: PolicyBatches = PolicyBatches.AUTO
     emergency_location: str | None = None
+    emergency_gate: EmergencyGate = EmergencyGate.WARN  # of batches made before there was a choice
     write_back: tuple[WriteBack, ...] = ()
     wave_size: int = Field(500, ge=1, le=5000)
     canary_size: int = Field(0, ge=0, le=5000)

@@ -9,6 +9,8 @@ from typing import ClassVar, Literal
 from datasets.record import Record
 
 Home = Literal["onPremises", "teams", "unknown"]
+Readiness = Literal["location", "policy", "operator", "neither", ""]
+"""What stands behind an emergency call: a location of the number, a routing policy, the operator, nothing known."""
 
 
 class Check(StrEnum):
@@ -61,7 +63,10 @@ class Concern(Record):
 
 
 class Examined(Record):
-    """What was found out about one user; `number` is the one that would be assigned, where it is known already."""
+    """What was found out about one user; `number` is the one that would be assigned, where it is known already.
+
+    `pool` is the one that it is in, and `emergency` what stands behind an emergency call with it.
+    """
 
     identity: ClassVar[tuple[str, ...]] = ("user_id",)
 
@@ -70,6 +75,8 @@ class Examined(Record):
     home: Home = "unknown"
     concerns: tuple[Concern, ...] = ()
     number: str | None = None
+    pool: str | None = None
+    emergency: Readiness = ""
 
     @property
     def blocked(self) -> bool:

@@ -14,6 +14,7 @@ from config.site_templates import LifecycleTemplate, NumberSource
 from datasets.number_types import (
     NEEDS_LOCATION,
     ON_PREMISES,
+    OPERATOR_CONNECT,
     TEAMS_PHONE_MOBILE,
     kind_of,
     location_refusal,
@@ -34,6 +35,10 @@ from engine.template_parts import Place
 _SET_ONE = "set emergency_location of its pool, or a rule of emergency_locations in pools.toml"
 _MANY = 20
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def _remedy(kind: str) -> str:
+    return f"{_SET_ONE}; or the operator must change it" if kind == OPERATOR_CONNECT else _SET_ONE
 
 
 def is_blocked(systems: Systems, number: str) -> bool:
@@ -151,7 +156,7 @@ class Locations:
         number_type = terms.kind
         if named is None and number_type in NEEDS_LOCATION:
             what = f"a {number_type} number needs an emergency location and template {template.name} has none"
-            raise InputRefused(what, remedy=_SET_ONE)
+            raise InputRefused(what, remedy=_remedy(number_type))
         location = None if named is None or number_type == TEAMS_PHONE_MOBILE else self.id_of(named)
         refusal = self._refusal(number_type, terms.country or None, location)
         if refusal:
@@ -193,7 +198,7 @@ class Locations:
         has = sent or (row.location_id if row else None)
         refusal = self._refusal(kind, country or None, has)
         if refusal:
-            raise InputRefused(f"{number}: {refusal}", remedy=_SET_ONE)
+            raise InputRefused(f"{number}: {refusal}", remedy=_remedy(kind))
         return sent
 
     def _refusal(self, kind: str, number_country: str | None, location: str | None) -> str:

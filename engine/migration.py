@@ -32,7 +32,8 @@ class Migrant:
     """One user of a wave and everything that was observed about them.
 
     `voice_numbers` are the numbers that Teams shows for the user, with whether the on-premises directory is their
-    master; `cleared` is a number whose on-premises line an earlier plan of ours has cleared already.
+    master; `cleared` is a number whose on-premises line an earlier plan of ours has cleared already. `pool` is that of
+    the number that was chosen.
     """
 
     user_id: str
@@ -47,6 +48,7 @@ class Migrant:
     voice_numbers: Mapping[str, bool] = field(default_factory=dict)
     cleared: str | None = None
     chosen: ChosenNumber | None = None
+    pool: str | None = None
     refusal: Concern | None = None
 
     @property

@@ -57,6 +57,11 @@ class Choice:
             return self._block(migrants)
         return [self._named(each) if wants_number(each, self.goal) else each for each in migrants]
 
+    def give_back(self, number: str) -> None:
+        """Give up a number that was chosen."""
+        phone = PhoneNumber.from_e164(number)
+        inventory.give_back(self.connection, phone, plan_id=self.plan_id, now=self.now)
+
     def _block(self, migrants: Sequence[Migrant]) -> list[Migrant]:
         wanting = [each for each in migrants if wants_number(each, self.goal)]
         pool, owners = str(self._options.pool), [each.object for each in wanting]
@@ -70,7 +75,7 @@ class Choice:
         if number is None:
             what = f"pool {self._options.pool} has no free number left"
             return _refused(migrant, Check.POOL_EXHAUSTED, what, "add a range")
-        return self._chosen(migrant, number)
+        return self._chosen(replace(migrant, pool=self._options.pool), number)
 
     def _named(self, migrant: Migrant) -> Migrant:
         try:
@@ -90,7 +95,7 @@ class Choice:
             )
         except InputRefused as error:
             return _refused(migrant, Check.NUMBER_TAKEN, error.what, error.remedy)
-        return self._chosen(_unmanaged(migrant, number) if pool is None else migrant, number)
+        return self._chosen(_unmanaged(migrant, number) if pool is None else replace(migrant, pool=pool), number)
 
     def _own(self, migrant: Migrant) -> PhoneNumber:
         """Give the user's own line as a number; raises InvalidNumber for a line that is none."""

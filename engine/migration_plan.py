@@ -152,9 +152,13 @@ def judge(seen: Seen, supply: Supply) -> list[Decided]:
 
 
 def choose(goal: Goal, judged: Sequence[Decided], choice: Choice) -> list[Decided]:
-    """Choose numbers for those who may go on, and plan them."""
+    """Choose numbers for those who may go on, and plan them; who turns out to be blocked keeps none."""
     chosen = iter(choice.numbers([each.migrant for each in judged if not each.blocked]))
-    return [each if each.blocked else _planned(goal, next(chosen), each.concerns) for each in judged]
+    found = [each if each.blocked else _planned(goal, next(chosen), each.concerns) for each in judged]
+    for each in found:
+        if each.blocked and each.migrant.chosen:
+            choice.give_back(each.migrant.chosen.number)
+    return found
 
 
 def _planned(goal: Goal, migrant: Migrant, known: tuple[Concern, ...]) -> Decided:

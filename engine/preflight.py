@@ -10,17 +10,18 @@ from sqlalchemy import Connection
 from config.site_policy import SitePolicy
 from datasets.batches import BatchNumbers, BatchOptions, PolicyBatches
 from datasets.numbering import PhoneNumber
-from datasets.preflight import Check, Concern, Examined, Preflight
+from datasets.preflight import Check, Concern, Examined, Preflight, Readiness
 from engine import inventory
 from engine.batches import waves_of
 from engine.change import Change
+from engine.migration import Goal
 from engine.migration_estimate import estimate
 from engine.migration_look import Beforehand, holdings
 from engine.migration_numbers import Choice, candidates
 from engine.migration_plan import Decided, Seen, choose, judge, learn, parts, see
 from engine.migration_terms import WaveTerms
 from engine.policy_batch_plan import calls_of
-from engine.preflight_checks import Supply
+from engine.preflight_checks import Supply, readiness
 from engine.requests import new_id
 from engine.runtime import Runtime
 from engine.service_times import service_times
@@ -56,7 +57,7 @@ def examine(
             decided += found
         unchecked = seen.facts.unchecked
     decided = [*_over_all(options, decided, left)]
-    users = tuple(_examined(each, options) for each in decided)
+    users = tuple(_examined(each, seen.goal) for each in decided)
     changes = _calls(runtime, options, decided)
     with runtime.database.read() as connection:
         measured = service_times(connection, runtime.now())
@@ -133,15 +134,23 @@ def _with(decided: Decided, check: Check, reason: str) -> Decided:
     return replace(decided, concerns=(*decided.concerns, Concern(check=check, reason=reason, remedy=remedy)))
 
 
-def _examined(decided: Decided, options: BatchOptions) -> Examined:
+def _examined(decided: Decided, goal: Goal) -> Examined:
     migrant = decided.migrant
-    is_next = (
-        options.numbers is BatchNumbers.NUMBER_RANGE
-    )  # which number it will be is decided when the wave is planned
+    # Which number of a range it will be is decided when the wave is planned.
+    is_next = goal.options.numbers is BatchNumbers.NUMBER_RANGE
     return Examined(
         user_id=migrant.user_id,
         label=migrant.label,
         home=migrant.home,
         concerns=decided.concerns,
         number=migrant.chosen.number if migrant.chosen and not is_next else None,
+        pool=migrant.pool,
+        emergency=_readiness(decided, goal),
     )
+
+
+def _readiness(decided: Decided, goal: Goal) -> Readiness:
+    """Say what stands behind emergency calls; nothing of who is blocked by something else: no number is known."""
+    if any(each.check is Check.EMERGENCY_LOCATION for each in decided.concerns):
+        return "neither"
+    return "" if decided.blocked else readiness(decided.migrant, goal)

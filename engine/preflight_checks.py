@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from datasets.batches import BatchNumbers
+from datasets.batches import BatchNumbers, EmergencyGate
 from datasets.builds import is_older, too_old_for
 from datasets.hybrid import PHONE_SYSTEM_PLAN, SKYPE_ONLINE_PLAN_2, TEAMS_PLAN
-from datasets.preflight import Check, Concern
+from datasets.number_types import DIRECT_ROUTING
+from datasets.preflight import Check, Concern, Readiness
 from engine.migration import Goal, Migrant, missing_skus, wants_number
 from engine.migration_terms import WaveTerms
 
@@ -202,14 +203,27 @@ def _mailbox(migrant: Migrant) -> Iterator[Concern]:
         yield Concern(check=Check.MAILBOX, reason=what, remedy="give it a mailbox", blocks=False)
 
 
-def emergency(migrant: Migrant, goal: Goal) -> list[Concern]:
-    """Judge who answers an emergency call of a Direct Routing number without a location."""
+def readiness(migrant: Migrant, goal: Goal) -> Readiness:
+    """Say what stands behind an emergency call of a user once they are in Teams; nothing for who has no number there.
+
+    A number that stays with the local directory has no location in Teams. Where a location is a must is judged when
+    the number is chosen.
+    """
     chosen = migrant.chosen
-    if chosen is None or chosen.location_id is not None or chosen.number_type != "directRouting":
+    if chosen is None and not (migrant.must_move and (migrant.carried or migrant.line)):
+        return ""
+    if chosen is not None and chosen.location_id is not None:
+        return "location"
+    if goal.options.policies.get(EMERGENCY_ROUTING) or migrant.observed(migrant.object, f"policy:{EMERGENCY_ROUTING}"):
+        return "policy"
+    return "operator" if chosen is not None and chosen.number_type != DIRECT_ROUTING else "neither"
+
+
+def emergency(migrant: Migrant, goal: Goal) -> list[Concern]:
+    """Judge who answers an emergency call of a user who goes live in Teams."""
+    if readiness(migrant, goal) != "neither":
         return []
-    named = goal.options.policies.get(EMERGENCY_ROUTING)
-    if named or migrant.observed(migrant.object, f"policy:{EMERGENCY_ROUTING}"):
-        return []
+    blocks = goal.options.emergency_gate is EmergencyGate.BLOCK
     what = "no emergency location and no emergency call routing policy"
-    remedy = "name one of them in the batch, unless the global policy or the site's networks provide for it"
-    return [Concern(check=Check.EMERGENCY_LOCATION, reason=what, remedy=remedy, blocks=False)]
+    remedy = "name one of them in the batch, or set emergency_gate=warn where the global policy or networks have one"
+    return [Concern(check=Check.EMERGENCY_LOCATION, reason=what, remedy=remedy, blocks=blocks)]

@@ -81,6 +81,11 @@ def show_preflight(summary: Mapping[str, Any]) -> None:
     presentation.show_table(
         "batch-preflight-blocked", summary["blocked"], f"{counts['blocked']} blocked: who, and why."
     )
+    presentation.show_table(
+        "batch-preflight-emergency",
+        summary["emergency"],
+        "What stands behind an emergency call once these users are in Teams, site by site.",
+    )
     shown = summary["checklists"]
     text = f"Check by check, the first {len(shown)} users. The whole list: {summary['file']}"
     presentation.show_table("batch-preflight-checklist", shown, text)

@@ -15,7 +15,7 @@ from config.site_names import LICENCE, LOCATION, POOL, policy_choice
 from config.site_pools import PoolType
 from config.toml_files import refusal
 from connectors.errors import ConnectorError
-from datasets.batches import BatchNumbers, BatchOptions, PolicyBatches
+from datasets.batches import BatchNumbers, BatchOptions, EmergencyGate, PolicyBatches
 from engine.batch_sources import Source, SourceKind
 from engine.requests import Actor
 from flows import acting, batch_views, migration, presentation
@@ -110,6 +110,11 @@ class CreateRequest(BaseModel):
         title="Emergency location",
         description="Id or description of a location.",
         json_schema_extra=choice(LOCATION),
+    )
+    emergency_gate: EmergencyGate = Field(
+        EmergencyGate.BLOCK,
+        title="Emergency readiness",
+        description="block: nobody moves without emergency location or routing policy; warn: they are told.",
     )
     write_back: list[Literal["telephoneNumber", "ipPhone"]] = Field(
         [], title="Write back", description="Directory attributes that receive the number."

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from connectors import sheets
 from datasets.checklists import CHECKS, NOT_SEEN, checked_of
-from datasets.preflight import Preflight
+from datasets.preflight import Examined, Preflight
 from engine import batches as rows
 from engine.migration_terms import WaveTerms
+from engine.pool_terms import pool_terms
 from engine.preflight import examine
 from tasks.presets import READ
 from tasks.stage import stage
 from tasks.work import open_work
 
 MOST_SHOWN = 200
+READINESS = ("location", "policy", "operator", "neither")
 
 
 @stage(READ)
@@ -28,13 +30,28 @@ def preflight(batch: str, file: str) -> dict[str, Any]:
             found = rows.find(connection, batch)
             users = rows.users_of(connection, found.id)
             own_plans = rows.not_begun(connection, found.id)
+            places = {name: each.site or name for name, each in pool_terms(connection, work.site).items()}
             lost = rows.standings(connection, found.id, states=(rows.NOT_FOUND, rows.DUPLICATE))
         terms = WaveTerms.of(work.settings)
         seen = examine(runtime, work.site, found.options, [key for key, _ in users], terms, own_plans)
         path = Path(file) if file else work.settings.drop_folder.parent / "reports" / f"preflight-{found.id}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_report(path, seen, lost)
-    return _told_preflight(found, seen, lost, path)
+    return {**_told_preflight(found, seen, lost, path), "emergency": emergency_by_site(seen.users, places)}
+
+
+def emergency_by_site(users: Sequence[Examined], places: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Count by site what stands behind the emergency calls of those who get or keep a number, the worst first."""
+    counted: dict[str, Counter[str]] = {}
+    for user in users:
+        if user.emergency:
+            place = places.get(user.pool or "", user.pool or "in no pool")
+            counted.setdefault(place, Counter())[user.emergency] += 1
+    found = [
+        {"site": place, "users": sum(numbers.values()), **{name: numbers[name] for name in READINESS}}
+        for place, numbers in counted.items()
+    ]
+    return sorted(found, key=lambda row: (-row["neither"], row["site"]))
 
 
 REPORT = ("user", "may move", "home", "new number", *CHECKS, "blocked because", "worth a look")

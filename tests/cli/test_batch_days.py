@@ -48,7 +48,7 @@ def hybrid(running: HybridLab, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 def make(run: Run, users: list[User], *options: str) -> Ran:
     """Make a batch of users who get no numbers."""
     named = [word for user in users for word in ("--users", user.upn)]
-    chosen = [word for option in ("numbers=none", *options) for word in ("--set", option)]
+    chosen = [word for option in ("numbers=none", "emergency_gate=warn", *options) for word in ("--set", option)]
     return run("batch", "create", "b", "--from", "users", *named, *chosen)
 
 

@@ -56,7 +56,9 @@ def hybrid(running: HybridLab, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 def make(run: Run, users: list[User]) -> None:
     """Make a batch of users and plan its wave."""
     named = [word for user in users for word in ("--users", user.upn)]
-    run("batch", "create", "b", "--from", "users", *named, "--set", "canary_size=0", "--set", "concurrency=2")
+    options = ("canary_size=0", "concurrency=2", "emergency_gate=warn")
+    chosen = [word for option in options for word in ("--set", option)]
+    run("batch", "create", "b", "--from", "users", *named, *chosen)
     assert run("batch", "plan", "b").code == 0
 
 

@@ -34,7 +34,14 @@ TEAMS = "userConfigurations.*|numberAssignments.*|operations.*|policy.*"
 SHELL = "WSMan-Create|WSMan-Command|WSMan-Receive"
 SLOW: dict[str, Any] = {"burst": 3, "retry_after_s": 1, "grace_s": 0.35}
 KINDS = ("users.assignLicense", "Move-CsUser", "Set-CsUser", "numberAssignments.assign", "Set-ADUser")
-OPTIONS = ("numbers=Keep", "licences=SPE_E5", "write_back=telephoneNumber", "canary_size=0", "concurrency=2")
+OPTIONS = (
+    "numbers=Keep",
+    "licences=SPE_E5",
+    "write_back=telephoneNumber",
+    "canary_size=0",
+    "concurrency=2",
+    "emergency_gate=warn",
+)
 POLICY = ("--policy", "TenantDialPlan=DP-Vienna")
 
 

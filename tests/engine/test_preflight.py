@@ -247,12 +247,6 @@ def test_warnings_block_nobody(site: Deployment) -> None:
     assert "+436641234567 is in no pool" in outside.warnings
 
 
-def test_a_policy_for_emergency_calls_answers_the_worry_about_the_location(site: Deployment) -> None:
-    """A user who has such a policy directly needs no location of a number."""
-    site.tenant.users["id-1"].policies["TeamsEmergencyCallRoutingPolicy"] = "Vienna"
-    assert one(site).concerns == ()
-
-
 def test_preflight_keeps_nothing(site: Deployment) -> None:
     """Numbers that it chose on trial are nobody's afterwards, and nothing outside was written (M50)."""
     home(site, "+431234507")
@@ -351,13 +345,3 @@ def test_the_plan_of_the_batch_itself_stands_in_nobodys_way(sqlite: Database, op
     assert {each.concerns[0].check for each in site.examined(options, *site.tenant.users)} == {Check.OTHER_PLAN}
     with site.runtime.database.read() as connection:
         assert len(inventory.claimed_by(connection, plan_id)) == 10
-
-
-def test_what_nobody_checks_of_emergency_calls_is_said(site: Deployment) -> None:
-    """Which way an emergency call routing policy sends its calls is not read, so the result says so (M51)."""
-    options = BatchOptions(policies={"TeamsEmergencyCallRoutingPolicy": "Vienna"})
-    found = examine(site.runtime, site.site, options, ["id-1"], site.terms)
-    assert any("emergency call routing policy" in each for each in found.unchecked)
-    assert not any(
-        "emergency call" in each for each in examine(site.runtime, site.site, KEEP, [], site.terms).unchecked
-    )

@@ -50,7 +50,7 @@ class BatchSite:
     def create(self, *, users: str = "", then: Then = Then.NOTHING, **options: Any) -> dict[str, Any]:
         """Make a batch of named users, everybody unless they are named."""
         named = users or ",".join(user.upn for user in self.tenant.users.values())
-        chosen = {"canary_size": 0, "concurrency": 1, **options}
+        chosen = {"canary_size": 0, "concurrency": 1, "emergency_gate": "warn", **options}
         asked = batches.CreateRequest(name=NAME, users_from=SourceKind.USERS, users=named, then=then, **chosen)
         return self._told(lambda run: batches.create_story(asked, run, ACTOR))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from connectors import schema
 from connectors.database import Database
+from datasets.batches import EmergencyGate
 from datasets.inventory import NumberState
 from datasets.numbering import PhoneNumber
 from deployments.catalog import EVERYWHERE, LIFECYCLE, OF_FEEDS, Deployed, feed_parameters
@@ -125,7 +126,12 @@ class ScheduledSite:
         )
         later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
         asked = batches.CreateRequest(
-            name=BATCH, users_from=SourceKind.USERS, users=user.upn, then=batches.Then.NOTHING, window_start=later
+            name=BATCH,
+            users_from=SourceKind.USERS,
+            users=user.upn,
+            then=batches.Then.NOTHING,
+            emergency_gate=EmergencyGate.WARN,
+            window_start=later,
         )
         batches.create_story(asked, InProcess(), TESTS)
         migration.run_story(migration.BatchRequest(batch=BATCH), InProcess(), TESTS)

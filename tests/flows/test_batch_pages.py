@@ -198,6 +198,7 @@ def build(site: Site, page: Page) -> None:
     choose(page, "Users from", "file")
     fill(page, "Users", "/srv/callwright/people.csv")  # what the picture shows
     choose(page, "Then", "plan the first wave")
+    choose(page, "Emergency readiness", "warn")  # the lines of the sample are in no pool with a location
     fill(page, "Canary", "0")
     fill(page, "Error budget", "50")
     page.get_by_text("Users from").first.scroll_into_view_if_needed()

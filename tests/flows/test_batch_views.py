@@ -99,6 +99,7 @@ def test_every_failure_has_its_remedy(site: BatchSite, prefect_client: SyncPrefe
 def test_a_preflight_shows_reasons_and_checklists(site: BatchSite, prefect_client: SyncPrefectClient) -> None:
     """Three tables: reasons counted with their remedies, who is blocked by what, and user by user what was checked."""
     site.tenant.hybrid.unsynchronised.add("id-2")
+    site.tenant.users["id-3"].policies["TeamsEmergencyCallRoutingPolicy"] = "Vienna"
     site.create()
     asked = migration.PreflightRequest(batch=NAME, file="preflight.csv", requested_by="tess")
     shown = shown_by(site, prefect_client, migration.examine_batch, asked)
@@ -109,6 +110,9 @@ def test_a_preflight_shows_reasons_and_checklists(site: BatchSite, prefect_clien
     assert (blocked["who"], " ; " in blocked["reason"]) == ("user2@lab.test", True)
     marks = {row["user"]: row["sync"] for row in rows_in(shown["batch-preflight-checklist"])}
     assert (marks["user1@lab.test"], marks["user2@lab.test"], len(marks)) == ("ok", "blocked", 4)
+    assert rows_in(shown["batch-preflight-emergency"]) == [
+        {"site": "in no pool", "users": 3, "location": 0, "policy": 1, "operator": 0, "neither": 2}
+    ]
     assert "3 may move, 1 are blocked" in shown["batch-preflight-reasons"]["description"]
 
 
