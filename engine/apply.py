@@ -30,6 +30,7 @@ from engine import (
 )
 from engine.claims import settle_undone
 from engine.journal import Entry, Result, Stream
+from engine.lease_keeper import LeaseKeeper
 from engine.leases import Lease, LeaseHeld
 from engine.line import LineWork
 from engine.plan import OPEN_LINES, LineState
@@ -105,7 +106,8 @@ def apply_chunk(runtime: Runtime, chunk: Chunk) -> Counter[str]:
     """
     work = _open(runtime, chunk)
     try:
-        errors = _work(runtime, work)
+        with LeaseKeeper(runtime, (work.lease, *work.objects.values())) as keeper:
+            errors = _work(runtime, work, keeper)
     finally:
         _close(runtime, work)
     if errors:
@@ -153,20 +155,21 @@ def _lease_objects(connection: Connection, runtime: Runtime, chunk: Chunk, holde
     return taken
 
 
-def _work(runtime: Runtime, work: _Open) -> list[ConnectorError]:
+def _work(runtime: Runtime, work: _Open, keeper: LeaseKeeper) -> list[ConnectorError]:
     if not work.lines:
         return []
     if runtime.limits.workers == 1:
-        return [error for line in work.lines if (error := _work_on(runtime, work, line)) is not None]
+        return [error for line in work.lines if (error := _work_on(runtime, work, keeper, line)) is not None]
     with ThreadPoolExecutor(min(runtime.limits.workers, len(work.lines)), thread_name_prefix="line") as pool:
-        return [error for error in pool.map(lambda line: _work_on(runtime, work, line), work.lines) if error]
+        return [error for error in pool.map(lambda line: _work_on(runtime, work, keeper, line), work.lines) if error]
 
 
-def _work_on(runtime: Runtime, work: _Open, line: StoredLine) -> ConnectorError | None:
+def _work_on(runtime: Runtime, work: _Open, keeper: LeaseKeeper, line: StoredLine) -> ConnectorError | None:
     """Work on one line; an unreachable system or a lost lease ends it here and is reported to the chunk."""
     kind_of_work = PolicyBatchWork if is_for_many(line.object) else LineWork
     held = (work.lease, work.objects[line.object])
     with _turn(runtime, line) as turn:
+        keeper.leave(held[1])
         try:
             if kind_of_work is LineWork and not plan_store.has_sent(line) and not _may_begin(runtime, held, line):
                 return None

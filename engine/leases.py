@@ -69,6 +69,12 @@ def renew(connection: Connection, held: Iterable[Lease], *, now: datetime, ttl: 
             raise LeaseLost(f"the lease on {lease.kind} {lease.key} was taken over ; the other process goes on")
 
 
+def prolong(connection: Connection, held: Iterable[Lease], *, now: datetime, ttl: timedelta) -> None:
+    """Lengthen those of the leases that are still ours."""
+    for lease in held:
+        connection.execute(update(leases).where(_ours(lease)).values(expires=now + ttl))
+
+
 def release(connection: Connection, held: Iterable[Lease], *, now: datetime) -> None:
     """Let go; the row stays, so that epochs keep growing. A lease already lost is left alone."""
     for lease in held:

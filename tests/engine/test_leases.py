@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from connectors.database import Database
 from connectors.errors import Unreachable
 from engine import leases, plan_store
+from engine.apply import Chunk, apply_chunk, start
 from engine.leases import LeaseLost
 from tests.fakes.plans import apply_all, continue_until_settled, define_pool, fresh, runtime_on, store_plan
+from tests.fakes.waiting import until
 
 NOW, TTL = datetime(2026, 3, 2, 8, tzinfo=UTC), timedelta(seconds=60)
 
@@ -82,3 +85,33 @@ def test_a_process_that_lost_its_lease_changes_no_state(database: Database, slow
     with database.read() as connection:
         assert [line.state for line in plan_store.load_lines(connection, "p-1")] == ["verified"]
         assert plan_store.header(connection, "p-1").state == "settled"
+
+
+def test_lines_that_wait_inside_a_chunk_are_not_taken_over(sqlite: Database) -> None:
+    """One line takes three times as long as a lease lasts: another process gets none of those that wait behind it."""
+    tenant = fresh(3)
+    tenant.licence_delay_s = 0
+    runtime = runtime_on(sqlite, tenant)
+    runtime = replace(runtime, limits=replace(runtime.limits, lease_s=0.3, workers=1))
+    define_pool(runtime)
+    store_plan(runtime, tenant, ["id-1", "id-2", "id-3"])
+    start(runtime, "p-1")
+    others = []
+
+    def slow(name: str, _target: str) -> None:
+        if name == "assign_number":
+            tenant.before = lambda *_: None
+            for _ in range(3):
+                tenant.clock.sleep(0.25)
+                until(lambda: _is_kept(sqlite, "user:id-3", tenant.clock.now() + timedelta(seconds=0.2)))
+            others.append(apply_chunk(runtime, Chunk("p-1", 2, 3)))
+
+    tenant.before = slow
+    assert apply_chunk(runtime, Chunk("p-1", 1, 3)) == {"verified": 3}
+    assert others == [{}]
+
+
+def _is_kept(database: Database, key: str, until: datetime) -> bool:
+    """Tell whether a lease lasts until a moment."""
+    with database.read() as connection:
+        return leases.holder_of(connection, "object", key, now=until) is not None
