@@ -1,6 +1,6 @@
 """Keep the leases of lines that wait inside a chunk: those at work renew their own, and the others may wait for long.
 
-A chunk has up to fifty lines; few are worked on at once, and each waits for its turn before the sessions of the servers.
+A chunk has up to fifty lines; few are worked on at once, and each waits for its turn before it comes to the servers.
 """
 
 from __future__ import annotations
