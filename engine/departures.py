@@ -27,13 +27,17 @@ _SLICE = 500
 
 @dataclass(frozen=True)
 class Known:
-    """What HR said of somebody last, where, and which moves a template may still answer with another number."""
+    """What HR said of somebody last, where, and which moves a template may still answer with another number.
+
+    `at` is when it was heard; None for what is not kept yet.
+    """
 
     person: Person
     feed_id: str
     line: int
     changed_country: bool = False
     changed_site: bool = False
+    at: datetime | None = None
 
 
 class Departure(NamedTuple):
@@ -62,7 +66,7 @@ def known(connection: Connection, employee_ids: Iterable[str]) -> dict[str, Know
 
 def _known(row: Row[Any]) -> Known:
     person = Person.model_validate(row.person)
-    return Known(person, row.feed_id, row.line, row.changed_country, row.changed_site)
+    return Known(person, row.feed_id, row.line, row.changed_country, row.changed_site, row.at)
 
 
 def remember(connection: Connection, what: Known, now: datetime) -> None:

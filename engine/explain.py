@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import JsonValue
@@ -19,19 +19,21 @@ from config.errors import InputRefused
 from config.site_policy import SitePolicy
 from config.site_templates import LifecycleTemplate, NumberSource
 from datasets.calling_settings import GROUPS
-from datasets.people import Person
+from datasets.people import Person, Status
 from datasets.tables.journal import journal, journal_effects
 from datasets.tables.plans import plan_changes, plan_lines, plans
 from datasets.tables.requests import requests
 from datasets.templates import Choice, choose_template
 from datasets.users import DirectoryUser, VoiceUser
-from engine import feed_people
+from engine import departures, feed_people
 from engine.change import Effect
 from engine.claims import person as person_owner
 from engine.explain_groups import Membership, memberships
 from engine.group_members import members_of
+from engine.life import is_gone, last_day
 from engine.locations import locations_of
 from engine.number_lines import SHOWN
+from engine.onboarding import being_deleted
 from engine.plan import LineState
 from engine.readers import CALLING, GROUP, Reader, directory_value, voice_value
 from engine.runtime import Runtime
@@ -121,10 +123,12 @@ def explain(runtime: Runtime, site: SitePolicy, name: str, versions: Mapping[str
     with runtime.database.read() as connection:
         person = feed_people.latest(connection, account.employee_id) if account.employee_id else None
         stuck = tuple(_stuck(connection, account))
+        away = _away(connection, account, person, runtime.now().date())
     inside = _inside(runtime, site, account)
     choice = _choice(site, inside, person)
     template = choice.template
-    seen = _look(runtime, site, account, template)
+    wanting = None if away else template
+    seen = _look(runtime, site, account, wanting)
     seen = replace(seen, groups=_groups(runtime, site, seen, inside))
     return Explained(
         user=account.id,
@@ -132,12 +136,25 @@ def explain(runtime: Runtime, site: SitePolicy, name: str, versions: Mapping[str
         template=template.name if template else None,
         priority=template.priority if template else None,
         version=versions.get(template.name) if template else None,
-        why=choice.why,
+        why=f"{choice.why} ; {away}" if away else choice.why,
         lost=tuple({"name": each.name, "priority": each.priority} for each in choice.lost),
         groups=tuple(seen.groups),
-        values=tuple(_values(seen, person, template, stuck)),
+        values=tuple(_values(seen, person, wanting, stuck)),
         stuck=stuck,
     )
+
+
+def _away(connection: Connection, account: DirectoryUser, person: Person | None, today: date) -> str:
+    """Say why no template gives somebody anything now; empty for people at work."""
+    if deletion := departures.deletions(connection, [account]).get(account.id):
+        return being_deleted(deletion)
+    if person is None:
+        return ""
+    subject = person_owner(person.employee_id)
+    departure = departures.latest(connection, [subject]).get(subject)
+    if is_gone(person, departure, today):
+        return f"left on {last_day(person, departure, today)}: nothing is wanted any more"
+    return "is on leave: the template waits" if person.status == Status.LEAVE else ""
 
 
 def _choice(site: SitePolicy, groups: Sequence[str], person: Person | None) -> Choice:

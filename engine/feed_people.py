@@ -1,13 +1,14 @@
 """What HR says of people now: of one by employee id, and who is dated to start and will need a number of a pool.
 
 Of people of lifecycle feeds that is what was believed of them last: an older event may arrive late, and words that take
-effect later do not count yet. Of all others it is what the newest feed says.
+effect later do not count yet. Of all others, and of those whom a feed that only onboards brought since, it is what the
+newest feed says.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 
 from sqlalchemy import Connection, Select, func, select, tuple_
@@ -17,9 +18,11 @@ from config.site_templates import NumberSource
 from datasets.people import Person, Status
 from datasets.tables.feeds import feed_rows, feeds
 from datasets.tables.inventory import taken
+from datasets.tables.requests import requests
 from datasets.templates import choose_template
 from engine import cache, departures
 from engine.claims import person as person_owner
+from engine.departures import Known
 
 _SLICE = 500
 
@@ -33,17 +36,39 @@ def newest(connection: Connection, employee_ids: Collection[str]) -> list[tuple[
     """Give what HR says of these people now, with feed and line; once each, in order."""
     known = departures.known(connection, employee_ids)
     found = {name: (each.feed_id, each.line, each.person) for name, each in known.items()}
-    found |= _by_arrival(connection, sorted({*employee_ids} - {*known}))
+    found |= _by_arrival(connection, sorted({*employee_ids} - ({*known} - _onboarded_since(connection, known))))
     return [found[name] for name in sorted(employee_ids) if name in found]
 
 
+def _onboarded_since(connection: Connection, known: Mapping[str, Known]) -> set[str]:
+    """Name those to whom a feed that only onboards gave something later than the lifecycle heard of them."""
+    heard = {name: each.at for name, each in known.items() if each.at is not None}
+    if not heard:
+        return set()
+    since = min(heard.values())
+    query = select(feeds.c.id, feeds.c.at, requests.c.parameters).join(requests, requests.c.id == feeds.c.request_id)
+    query = query.where(feeds.c.accepted, feeds.c.at > since, requests.c.kind == "onboarding")
+    later = {row.id: row.at for row in connection.execute(query) if not (row.parameters or {}).get("dry_run")}
+    found = set[str]()
+    for part in _slices(sorted(heard) if later else []):
+        of_these = select(feed_rows.c.employee_id, feed_rows.c.feed_id).where(feed_rows.c.employee_id.in_(part))
+        for row in connection.execute(of_these):
+            if row.feed_id in later and later[row.feed_id] > heard[row.employee_id]:
+                found.add(row.employee_id)
+    return found
+
+
+def _slices(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (names[start : start + _SLICE] for start in range(0, len(names), _SLICE))
+
+
 def _by_arrival(connection: Connection, names: Sequence[str]) -> dict[str, tuple[str, int, Person]]:
-    """Give what the newest feed that was believed says of people whom no lifecycle feed brought."""
+    """Give what the newest feed that was believed says of people."""
     c, found = feed_rows.c, dict[str, tuple[str, int, Person]]()
     query = select(c.employee_id, c.feed_id, c.line, c.person).join(feeds, feeds.c.id == c.feed_id)
     query = query.where(feeds.c.accepted, c.person.is_not(None)).order_by(feeds.c.at, c.line)
-    for start in range(0, len(names), _SLICE):
-        for row in connection.execute(query.where(c.employee_id.in_(names[start : start + _SLICE]))):
+    for part in _slices(names):
+        for row in connection.execute(query.where(c.employee_id.in_(part))):
             found[row.employee_id] = (row.feed_id, row.line, Person.model_validate(row.person))
     return found
 

@@ -167,31 +167,58 @@ def give_up(request_id: str, message: str, state: str) -> dict[str, JsonValue]:
 
 @stage(READ)
 def replan(request_id: str) -> list[str]:
-    """Plan anew whoever waits for an account, another plan or another number; gives the new plan's id, if any."""
+    """Plan anew whoever waits for an account, another plan, another number or a moment; gives the new plans' ids.
+
+    What would do more than the limits allow waits on, with a warning and an alert.
+    """
     with open_work() as work:
         with work.database.write() as connection:
             outcomes.end_what_expired(connection, utc_now(), request_id)
         with work.database.read() as connection:
             waiting = plan_store.lines_to_replan(connection, utc_now())
-        if not waiting:
-            return []
-        with work.runtime() as runtime:
-            parts = [_replanned(work, runtime, request_id, some) for some in _parts(waiting) if some]
-    return [plan_id for plan_id in parts if plan_id is not None]
+        made, refused = list[str](), set[str | None]()
+        if waiting:
+            with work.runtime() as runtime:
+                for part in _parts(waiting):
+                    condition = part[0].condition
+                    try:
+                        made.append(_replanned(work, runtime, request_id, part))
+                    except TooMuch as error:
+                        refused.add(condition)
+                        _refuse(work, request_id, _cause(condition), str(error))
+        with work.database.write() as connection:
+            for condition in {*plan_store.PLANNED_ANEW} - refused:
+                requests.clear_alert(connection, _cause(condition), utc_now())
+    return made
+
+
+def _cause(condition: str | None) -> str:
+    return "news of a later day is not believed" if condition == EFFECTIVE else f"not planned anew: {condition}"
+
+
+def _refuse(work: Work, request_id: str, cause: str, message: str) -> None:
+    with work.database.write() as connection:
+        requests.raise_alert(connection, cause, message, request_id, utc_now())
+        requests.warn(connection, request_id, [message])
 
 
 def _parts(waiting: Sequence[StoredLine]) -> list[list[StoredLine]]:
-    """Part what is planned in different ways, or may be refused by itself: news of later days keeps nobody waiting."""
-    lives = [line for line in waiting if line.source.get("life")]
-    ahead = [line for line in lives if line.condition == EFFECTIVE]
-    rest = [line for line in lives if line.condition != EFFECTIVE]
-    return [[line for line in waiting if not line.source.get("life")], rest, ahead]
+    """Part what is planned in different ways, and lives by what they wait for: one part refused keeps no other waiting.
+
+    News of later days come last: they are newer than whatever else waits of the same people.
+    """
+    parts: dict[tuple[bool, bool, str], list[StoredLine]] = {}
+    for line in waiting:
+        life = bool(line.source.get("life"))
+        key = (life, life and line.condition == EFFECTIVE, str(line.condition) if life else "")
+        parts.setdefault(key, []).append(line)
+    return [parts[key] for key in sorted(parts)]
 
 
-def _replanned(work: Work, runtime: Runtime, request_id: str, waiting: Sequence[StoredLine]) -> str | None:
+def _replanned(work: Work, runtime: Runtime, request_id: str, waiting: Sequence[StoredLine]) -> str:
     """Plan waiting lines anew, those of lifecycle feeds with what is known of the people's lives.
 
-    None when that would do more than the limits allow: they wait on, and an alert says why.
+    Raises TooMuch when that would do more than the limits allow: they wait on.
     """
     with work.database.read() as connection:
         rows = [outcomes.row_of(connection, line) for line in waiting]
@@ -199,17 +226,8 @@ def _replanned(work: Work, runtime: Runtime, request_id: str, waiting: Sequence[
     if waiting[0].source.get("life"):
         guard = guards.of_a_visit(work.settings.feed, len(rows))
         lives = Lives(runtime, work.site, grace_days=work.settings.wait.grace_days, guard=guard)
-    ahead = waiting[0].condition == EFFECTIVE
-    cause = "news of a later day is not believed" if ahead else "who waits is not planned"
-    try:
-        resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, closing=waiting, lives=lives)
-    except TooMuch as error:
-        with work.database.write() as connection:
-            requests.raise_alert(connection, cause, str(error), request_id, utc_now())
-            requests.warn(connection, request_id, [str(error)])
-        return None
+    resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, closing=waiting, lives=lives)
     with work.database.write() as connection:
-        requests.clear_alert(connection, cause, utc_now())
         outcomes.unchanged(connection, resolved.unchanged)
         requests.warn(connection, request_id, resolved.warnings)
     return resolved.plan_id

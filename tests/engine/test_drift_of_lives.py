@@ -5,12 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from pydantic import JsonValue
 
 from connectors.database import Database
 from datasets.people import Person
-from engine import deleting
+from engine import deleting, feeds
 from engine.deleting import Deletion
 from engine.explain import explain
+from engine.feeds import FeedHead
+from engine.observe import Row
+from engine.requests import Actor, open_request
+from engine.resolve import Waits, resolve
 from engine.template_preview import preview
 from tests.fakes.company import STICKY, Company, company, company_site
 
@@ -118,3 +123,31 @@ def test_words_that_do_not_count_now_are_no_drift(database: Database, late: bool
     told = explain(firm.runtime, firm.site, "id-1", {})
     assert told.template == "austria"
     assert [each.wanted for each in told.values if each.attribute == "usage_location"] == ["AT"]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_feed_that_only_onboards_counts_from_then_on(database: Database, dry_run: bool) -> None:
+    """What onboarding gave later is not taken for drift; a dry run of it gave nothing."""
+    firm = company(database, company_site(STICKY))
+    firm.feed(firm.person(1), firm.person(2))
+    firm.days(1)
+    rows = [Row("f-joiners", 2, firm.person(1, department="Support", usage_location="DE"))]
+    with database.write() as connection:
+        actor, now = Actor(kind="hr_feed", name="hr"), firm.runtime.now()
+        parameters: dict[str, JsonValue] = {"dry_run": dry_run}
+        asked = open_request(connection, "onboarding", actor, parameters=parameters, flow_run_id=None, now=now)
+        head: FeedHead = {
+            "feed_id": "f-joiners",
+            "name": "joiners",
+            "digest": "0",
+            "kind": "snapshot",
+            "request_id": asked,
+            "now": now,
+        }
+        feeds.record_feed(connection, people=[(2, rows[0].person)], bad=(), **head)
+        feeds.accept(connection, "f-joiners")
+    if not dry_run:
+        firm.carry_out(resolve(firm.runtime, firm.site, asked, rows, waits=Waits()).plan_id)
+    firm.days(1)
+    assert {each.attribute for each in firm.drift()} <= {"policy:TenantDialPlan"}  # onboarding takes nothing back
+    assert firm.tenant.users["id-1"].usage_location == ("AT" if dry_run else "DE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from connectors.database import Database
+from datasets.people import Status
 from engine import deleting
 from engine.deleting import Deletion
 from engine.explain import Why, explain
@@ -74,7 +75,9 @@ def test_a_disabled_account_is_told_with_what_disabled_it(sqlite: Database) -> N
     firm.feed(firm.person(1, termination_date=firm.today))
     firm.days(14)
     firm.nights(1)
+    assert explain(firm.runtime, firm.site, "id-1", {}).why.endswith("left on 2026-03-03: nothing is wanted any more")
     found = told(firm)["account_enabled"]
+    assert told(firm)["policy:TenantDialPlan"].wanted is None
     assert (found.value, found.comes_from) == (False, "step of a leaver for HR feed f-2 row 2")
 
 
@@ -84,3 +87,14 @@ def test_a_deletion_is_told_as_what_a_person_asked_for(sqlite: Database) -> None
     firm.carry_out(deleting.plan_deletion(firm.runtime, firm.request(), Deletion("id-1", ("ad",))))
     found = told(firm)["ad:enabled"]
     assert (found.value, found.comes_from) == (False, "lifecycle by hr")
+
+
+def test_whoever_is_being_deleted_or_on_leave_is_told_so(sqlite: Database) -> None:
+    """The template that matches gives nothing now, and the explanation says why."""
+    firm = employed(sqlite)
+    firm.feed(firm.person(1, status=Status.LEAVE))
+    assert explain(firm.runtime, firm.site, "id-1", {}).why.endswith("is on leave: the template waits")
+    firm.days(1)
+    firm.carry_out(deleting.plan_deletion(firm.runtime, firm.request(), Deletion("id-1", ("entra",), after_days=9)))
+    why = explain(firm.runtime, firm.site, "id-1", {}).why
+    assert why.endswith("is being deleted on 2026-03-13 ; ./callwright users keep user1@lab.test takes that back")
