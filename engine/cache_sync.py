@@ -21,6 +21,9 @@ from engine.cache_slices import Slices
 from engine.cache_views import write_views
 from engine.leases import LeaseLost
 
+ASKED_BY_TURNS = frozenset({"forwarding", "teams_calls"})
+"""Sources that ask for some users at a time, and know themselves whose turn it is."""
+
 
 class Gone(NamedTuple):
     """Say that an object is no longer there, in an answer that names only what changed."""
@@ -96,7 +99,7 @@ class SyncResult:
 def sync(
     keeper: cache.Keeper, readings: Iterable[Reading], removals: Removals | None = None, note: Freshness | None = None
 ) -> SyncResult:
-    """Sync these sources; `note` is kept with them if none was in trouble.
+    """Sync these sources; `note` is kept with them if none was in trouble that whole syncs do not make good anyway.
 
     Raises LeaseHeld while another sync runs, and what our database raises.
     """
@@ -108,7 +111,8 @@ def sync(
         products = any(each.names for each in results if each.source == "licences")
         views = sum(write_views(turn, coming, names, everybody=products))
         outcome = SyncResult(coming, results, views)
-        notes = [note] if note and not outcome.is_degraded else []
+        is_whole = not any(each.trouble and each.source not in ASKED_BY_TURNS for each in results)
+        notes = [note] if note and is_whole else []
         with turn.write() as connection:
             cache.flip(connection, coming, [*work.freshness, *notes])
         cache.clear(keeper.database)

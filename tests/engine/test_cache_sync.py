@@ -328,6 +328,14 @@ def test_who_is_changed_during_a_whole_sync_is_read_again(runtime: Runtime, tena
         assert touched(runtime).users >= {"id-2" if note else "id-1"}
 
 
+@pytest.mark.parametrize(("source", "is_noted"), [("voice", False), ("skype", False), ("teams_calls", True)])
+def test_a_look_is_noted_when_what_it_needs_was_read(runtime: Runtime, source: str, is_noted: bool) -> None:
+    """A source in trouble has our changes read again; one that asks for some users at a time has its own order."""
+    sync(runtime, [Answer(source, ["a"], fails_after=0)], note=Touched(runtime.now()).mark())
+    with runtime.database.read() as connection:
+        assert (cache_touched.MARK in {each.source for each in cache.freshness(connection)}) is is_noted
+
+
 def test_numbers_homes_and_groups_are_read_again(runtime: Runtime, tenant: FakeTenant) -> None:
     """Of many numbers the list is read; a home that changed and the groups that we changed are shown; others stay."""
     server = tenant.skype = FakeSkype(tenant)
