@@ -95,7 +95,8 @@ def _rehearsed(batch: str, snapshot: Path, folder: Path, visits: int, file: Path
                 rehearsal.copy_numbers(ours, theirs, batch)
                 with open_systems(settings, theirs) as systems:
                     made, missing = rehearsal.copy_batch(ours, theirs, systems.graph, batch)
-                told = {**moved(batch, visits, theirs), **_takes(theirs, made.id, _sessions(settings), measured)}
+                sessions = min(_sessions(settings), made.options.concurrency)
+                told = {**moved(batch, visits, theirs), **_takes(theirs, made.id, sessions, measured)}
                 _write_report(path, theirs, made.id, measured)
                 return {**told, "missing": missing, "file": str(path)}
             finally:

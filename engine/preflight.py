@@ -61,7 +61,8 @@ def examine(
     changes = _calls(runtime, options, decided)
     with runtime.database.read() as connection:
         measured = service_times(connection, runtime.now())
-    return Preflight(users=users, estimate=estimate(changes, terms.sessions, measured), unchecked=unchecked)
+    sessions = min(terms.sessions, options.concurrency)
+    return Preflight(users=users, estimate=estimate(changes, sessions, measured), unchecked=unchecked)
 
 
 def _calls(runtime: Runtime, options: BatchOptions, decided: Sequence[Decided]) -> list[tuple[Change, ...]]:

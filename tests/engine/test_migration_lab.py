@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from engine.proof import verify
 from engine.rollback import Choice, Terms, plan_rollback
 from lab import objects, state
 from lab.call_routing import ROUTE
+from lab.catalogue import CALLING_ADD_ON
 from lab.records import User
 from tests.fakes.databases import sqlite_database
 from tests.fakes.hybrid_lab import HybridLab, hybrid_lab
@@ -144,6 +146,40 @@ def test_numbers_come_from_the_directory(estate: HybridLab, source: BatchNumbers
     estate.lab.tenant.set_ad_user(sam, {attribute: number})
     assert estate.settle(estate.plan(BatchOptions(numbers=source), user))[0].state == LineState.VERIFIED
     assert shown(estate, user)["telephoneNumbers"] == [number]
+
+
+def test_calling_plan_numbers_of_a_range_come_with_the_location_of_their_pool(estate: HybridLab) -> None:
+    """Two users get numbers that Microsoft delivered; type, holder and emergency location are there in Teams."""
+    people, tenant = estate.homed(2, with_line=False), estate.lab.tenant
+    for user in people:
+        tenant.change_licences(user.id, add={CALLING_ADD_ON: ()}, remove=[])
+    for number in [each for each in tenant.numbers.values() if each.number_type == "callingPlan"]:
+        tenant.replace_number(number, replace(number, location_id=None))
+    options = BatchOptions(numbers=BatchNumbers.NUMBER_RANGE, pool="us-calling-plan")
+    assert [line.state for line in estate.settle(estate.plan(options, *people))] == [LineState.VERIFIED] * 2
+    for user in people:
+        (held,) = tenant.numbers_held_by(user.id)
+        assert (held.number_type, held.telephone_number[:8], held.source) == ("callingPlan", "+1425555", "online")
+        assert place_of(estate, held.location_id) == "Seattle office"
+
+
+def test_an_operators_number_of_the_directory_comes_with_the_location_of_the_batch(estate: HybridLab) -> None:
+    """A home phone that an operator delivered becomes a number of that type, at the location that the batch names."""
+    (user,), tenant = estate.homed(1), estate.lab.tenant
+    number = next(
+        each for each in tenant.numbers.values() if each.number_type == "operatorConnect" and not each.target_id
+    )
+    tenant.set_ad_user(str(user.text("onPremisesSamAccountName")), {"homePhone": number.telephone_number})
+    options = BatchOptions(numbers=BatchNumbers.HOME, number_type="operatorConnect", emergency_location="London office")
+    assert estate.settle(estate.plan(options, user))[0].state == LineState.VERIFIED
+    (held,) = tenant.numbers_held_by(user.id)
+    assert (held.telephone_number, held.number_type) == (number.telephone_number, "operatorConnect")
+    assert (place_of(estate, number.location_id), place_of(estate, held.location_id)) == ("", "London office")
+
+
+def place_of(estate: HybridLab, location_id: str | None) -> str:
+    """Give the description of an emergency location; nothing for none."""
+    return estate.lab.tenant.locations[location_id].description if location_id else ""
 
 
 def test_an_old_server_is_refused_before_anything_is_sent(estate: HybridLab) -> None:

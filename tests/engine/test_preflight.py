@@ -277,6 +277,16 @@ def test_the_estimate_counts_calls_and_time(site: Deployment) -> None:
     assert any("mailbox" in each for each in found.unchecked)
 
 
+def test_the_estimate_is_for_as_many_sessions_as_the_batch_keeps_busy(site: Deployment) -> None:
+    """One session of three: as long as with one. More than there are do not help."""
+    one, many = (
+        examine(site.runtime, site.site, BatchOptions(concurrency=at_once), ["id-1", "id-2"], WaveTerms(sessions=3))
+        for at_once in (1, 20)
+    )
+    assert (one.estimate.sessions, one.estimate.eta_s) == (1, one.estimate.busy_s)
+    assert many.estimate.sessions == 3
+
+
 def test_the_estimate_learns_from_earlier_waves(site: Deployment) -> None:
     """After a wave whose moves took twenty seconds the next is estimated with that, not with the assumption."""
     site.tenant.after = lambda name, _target: site.tenant.clock.sleep(20) if name == "move_user" else None
