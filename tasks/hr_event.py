@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
 from sqlalchemy.engine import Row
 
 from config.errors import InputRefused
@@ -32,6 +33,30 @@ def mapping_of(work: Work, door: str) -> FeedMapping:
     return by_field(door)
 
 
+def fields_said(row: Mapping[str, str], rules: FeedMapping, door: str) -> frozenset[str]:
+    """Name the fields that a row speaks of; in an event, a status without a last day says that there is none."""
+    said = said_by(row, rules)
+    has_dates = door == "events" and rules.column_of("termination_date") is not None
+    return said | {"termination_date"} if has_dates and "status" in said else said
+
+
+def completed_rows(
+    connection: Connection, found: Sequence[GoodRow | BadRow], said: Mapping[int, frozenset[str]], door: str
+) -> list[GoodRow | BadRow]:
+    """Add to each person what HR said before and the sender does not speak of; `said` has its fields by line."""
+    known = departures.known(connection, [row.person.employee_id for row in found if isinstance(row, GoodRow)])
+    today, says_leave = utc_now().date(), door == "events"
+    made: list[GoodRow | BadRow] = []
+    for row in found:
+        before = known.get(row.person.employee_id) if isinstance(row, GoodRow) else None
+        if isinstance(row, BadRow) or before is None:
+            made.append(row)
+            continue
+        person = completed(row.person, said[row.line], before.person, today, says_leave=says_leave)
+        made.append(row._replace(person=person))
+    return made
+
+
 @stage(READ)
 def read_event(request_id: str, event_id: str) -> str:
     """Make an event's people a feed; gives the feed's id. Raises InputRefused for one that has ended."""
@@ -43,7 +68,9 @@ def read_event(request_id: str, event_id: str) -> str:
         rules = mapping_of(work, event.door)
         rows = _known_to_entra(work, event.rows) if event.door == "workflow" else event.rows
         read = open_people(stamped(rows, rules, event_id, event.received_at.isoformat()), rules, f"event {event_id}")
-        found = _completed(work, list(read.rows()), [said_by(row, rules) for row in rows], event.door)
+        said = {line: fields_said(row, rules, event.door) for line, row in enumerate(rows, 1)}
+        with work.database.read() as connection:
+            found = completed_rows(connection, list(read.rows()), said, event.door)
         _record(work, request_id, event, rules, found)
         with work.database.write() as connection:
             requests.warn(connection, request_id, read.warnings)
@@ -106,25 +133,6 @@ def _record(
             bad=[row for row in found if isinstance(row, BadRow)],
         )
         feeds.check_events(connection, feed_id, feeds.people_of(connection, feed_id))
-
-
-def _completed(
-    work: Work, found: Sequence[GoodRow | BadRow], said: Sequence[frozenset[str]], door: str
-) -> list[GoodRow | BadRow]:
-    """Add to each person what HR said before and the sender does not speak of; line 1 is the first of `said`."""
-    ids = [row.person.employee_id for row in found if isinstance(row, GoodRow)]
-    with work.database.read() as connection:
-        known = departures.known(connection, ids)
-    today, says_leave = utc_now().date(), door == "events"
-    made: list[GoodRow | BadRow] = []
-    for row in found:
-        before = known.get(row.person.employee_id) if isinstance(row, GoodRow) else None
-        if isinstance(row, BadRow) or before is None:
-            made.append(row)
-            continue
-        person = completed(row.person, said[row.line - 1], before.person, today, says_leave=says_leave)
-        made.append(row._replace(person=person))
-    return made
 
 
 def _known_to_entra(work: Work, rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:

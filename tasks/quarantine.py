@@ -17,6 +17,7 @@ from datasets.feeds import BadRow, GoodRow
 from engine import feeds
 from engine.change import fingerprint
 from engine.runtime import utc_now
+from tasks.hr_event import completed_rows, fields_said
 from tasks.presets import READ
 from tasks.stage import stage
 from tasks.work import open_work
@@ -33,10 +34,16 @@ def read_again(request_id: str, mapping: str, ids: list[int]) -> str:
         rules = read_mapping(Path(mapping), work.settings.site)
         with work.database.write() as connection:
             found = feeds.retry_quarantine(connection, ids, utc_now())
-            if all(row.feed_name.removesuffix(" (again)") == as_events(rules).name for row in found):
-                rules = as_events(rules)  # they came over HTTP, by the same mapping
+            came_over_http = rules.kind == "snapshot" and all(
+                row.feed_name.removesuffix(" (again)") == as_events(rules).name for row in found
+            )
+            rules = as_events(rules) if came_over_http else rules
             _refuse_other_feeds(found, rules)
             rows = [reread(row.row, rules, row.id) for row in found]
+            if came_over_http:  # kept with every column of its event: what is empty may not have been named
+                named = {row.id: {name: cell for name, cell in row.row.items() if cell} for row in found}
+                said = {line: fields_said(cells, rules, "events") for line, cells in named.items()}
+                rows = completed_rows(connection, rows, said, "events")
             good = [row for row in rows if isinstance(row, GoodRow)]
             _refuse_twice(good, rules)
             feeds.record_feed(

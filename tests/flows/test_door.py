@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from config.errors import InputRefused
 from config.settings import read_settings
 from connectors.errors import Unreachable
 from datasets.people import Person
+from datasets.tables.feeds import feed_rows
 from deployments.door import make_app
 from deployments.door_guard import Guard, secret_of
 from deployments.listen import main
@@ -81,6 +83,37 @@ def test_what_an_event_does_not_name_stays(either: OpenDoor) -> None:
     assert either.states() == ["finished", "finished"]
     assert (found.person.location, found.changed_site, found.person.termination_date) == ("Vienna", False, last)
     assert (found.person.department, found.person.usage_location) == ("Finance", "AT")
+
+
+def test_what_a_quarantined_person_does_not_name_stays(door: OpenDoor) -> None:
+    """Read again after the mapping was put right, a person keeps the site that HR gave before."""
+    with door.work.database.write() as connection:
+        known = Person(employee_id="00002", location="Vienna", department="Sales", usage_location="AT")
+        departures.remember(connection, Known(known, "f-0", 1), utc_now())
+    door.send(ADA, {"Id": "00002", "Status": "Aktiv"})
+    door.look()
+    door.site.correct_mapping()
+    door.site.retry(*door.site.quarantined())
+    with door.work.database.read() as connection:
+        rows = connection.execute(select(feed_rows.c.person).where(feed_rows.c.employee_id == "00002")).scalars()
+        (person,) = [Person.model_validate(each) for each in rows if each]
+    assert (person.location, person.department, person.usage_location) == ("Vienna", "Sales", "AT")
+
+
+@pytest.mark.parametrize(("said", "stays"), [({"Status": "Active"}, False), ({"Department": "Finance"}, True)])
+def test_who_works_without_a_last_day_stays(door: OpenDoor, said: dict[str, str], stays: bool) -> None:
+    """HR systems leave out what is empty: a status without a date takes a departure back, other words do not."""
+    path = door.site.folder / "mappings" / "hr.toml"
+    path.write_text(path.read_text("utf-8").replace("[columns]", '[columns]\nLast = "termination_date"'), "utf-8")
+    last = utc_now().date() + timedelta(days=30)
+    with door.work.database.write() as connection:
+        known = Person(employee_id="00001", department="Sales", usage_location="AT", termination_date=last)
+        departures.remember(connection, Known(known, "f-0", 1), utc_now())
+    door.send({"Id": "00001", **said})
+    door.look()
+    with door.work.database.read() as connection:
+        found = departures.known(connection, ["00001"])["00001"]
+    assert found.person.termination_date == (last if stays else None)
 
 
 def test_the_same_key_is_the_same_event(either: OpenDoor) -> None:

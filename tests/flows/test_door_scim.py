@@ -167,6 +167,7 @@ def test_errors_have_the_form_of_the_standard(
     assert told["schemas"] == ["urn:ietf:params:scim:api:messages:2.0:Error"]
     assert told["detail"]
     assert door.states() == []
+    assert door.scim("GET", "/Users").json()["totalResults"] == 0
 
 
 def test_what_is_supported_is_said(door: OpenDoor) -> None:
