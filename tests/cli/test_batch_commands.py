@@ -220,7 +220,7 @@ def test_a_rehearsal_has_the_sessions_and_the_server_of_the_site(
     monkeypatch.setenv("CALLWRIGHT_OCS_POWERSHELL__SESSIONS", "5")
     monkeypatch.setenv("CALLWRIGHT_OCS_POWERSHELL__OLDEST_BUILDS", '["7.0.2046.385"]')
     monkeypatch.setattr(hybrid.lab.tenant.settings, "skype_build", "7.0.2046.123")
-    make(run, hybrid.homed(2))
+    make(run, hybrid.homed(2), "--set", "concurrency=8")
     assert run("snapshot", "tenant.jsonl").code == 0
     ran = run("batch", "rehearse", "b", "--snapshot", "tenant.jsonl", "--file", "rehearsal.xlsx", "--json")
     assert (ran.json["counts"], ran.json["sessions"]) == ({"refused": 2}, 5), ran.json
