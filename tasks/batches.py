@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -209,9 +210,14 @@ def _at_once(work: Work, batch_id: str) -> int:
 
 @stage(CHUNK, "move lines {first} to {last}")
 def move(batch_id: str, plan_id: str, first: int, last: int) -> dict[str, Any]:
-    """Apply a chunk of a wave; it continues where the journal ends. Counts its lines and the whole batch by state."""
+    """Apply a chunk of a wave; it continues where the journal ends. Counts its lines and the whole batch by state.
+
+    A chunk that another run has is left to it.
+    """
     with open_work() as work, work.runtime() as runtime:
-        states = dict(apply_chunk(runtime, Chunk(plan_id, first, last)))
+        states: dict[str, int] = {}
+        with suppress(LeaseHeld):
+            states |= apply_chunk(runtime, Chunk(plan_id, first, last))
         with work.database.read() as connection:
             is_held = not batch_gates.is_open(connection, plan_id, utc_now())
             counts = dict(rows.counts(connection, batch_id))

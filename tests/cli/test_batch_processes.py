@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from sqlalchemy import select, update
 
 from connectors.database import Database
+from connectors.errors import Busy
 from datasets.tables.leases import leases
 from engine import inventory
 from engine.proof import verify
@@ -53,10 +55,10 @@ def hybrid(running: HybridLab, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     running.lab.faults.remove(slow)
 
 
-def make(run: Run, users: list[User]) -> None:
+def make(run: Run, users: list[User], concurrency: int = 2) -> None:
     """Make a batch of users and plan its wave."""
     named = [word for user in users for word in ("--users", user.upn)]
-    options = ("canary_size=0", "concurrency=2", "emergency_gate=warn")
+    options = ("canary_size=0", f"concurrency={concurrency}", "emergency_gate=warn")
     chosen = [word for option in options for word in ("--set", option)]
     run("batch", "create", "b", "--from", "users", *named, *chosen)
     assert run("batch", "plan", "b").code == 0
@@ -104,16 +106,38 @@ def check_books(folder: Path) -> None:
         assert list(verify(connection).faults) == []
 
 
-def test_two_processes_move_one_batch(hybrid: HybridLab, run: Run, folder: Path) -> None:
-    """Both are at work at once; nobody is touched by both, and the wave has one plan (M41)."""
-    make(run, hybrid.homed(PEOPLE))
+def held_up(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Stop a process between its transactions: in the middle of one it would shut everybody else out."""
+    with closing(Database(f"sqlite:///{folder / 'callwright.db'}", wait_for_writer_s=0.2)) as database:
+        while True:
+            process.send_signal(signal.SIGSTOP)
+            with suppress(Busy), database.write():
+                return
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
+
+
+def test_two_processes_move_one_batch(
+    hybrid: HybridLab, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are at work at once and both move users; nobody is touched by both, and the wave has one plan (M41)."""
+    for end in ("SMALLEST", "LARGEST"):
+        monkeypatch.setenv(f"CALLWRIGHT_CHUNK__{end}", "1")
+    make(run, hybrid.homed(PEOPLE + 2), concurrency=1)
     before = len(hybrid.lab.calls.since())
-    movers = [mover(folder) for _ in range(2)]
-    for each in movers:
-        each.wait(timeout=120)
-    assert finish(run) == {"migrated": PEOPLE}
-    assert list(moved(hybrid, before).values()) == [1] * PEOPLE
+    first = mover(folder)
+    until(lambda: len(moved(hybrid, before)) >= 1)
+    held_up(first, folder)  # it is in the middle of two users, and keeps them
+    of_first = len(moved(hybrid, before)) + 2
+    second = mover(folder)
+    until(lambda: len(moved(hybrid, before)) > of_first)
+    assert (first.poll(), second.poll()) == (None, None)
+    first.send_signal(signal.SIGCONT)
+    assert [each.wait(timeout=120) for each in (first, second)] == [0, 0]
+    assert finish(run) == {"migrated": PEOPLE + 2}
+    assert list(moved(hybrid, before).values()) == [1] * (PEOPLE + 2)
     assert written_twice(hybrid.lab.calls.since(before)) == {}
+    assert len(run("batch", "show", "b", "--json").json["waves"]) == 1
     check_books(folder)
 
 

@@ -360,3 +360,17 @@ def test_a_run_that_cannot_plan_a_later_wave_is_on_record(at_site: FlowSite, why
         assert None not in connection.execute(streams).scalars().all()
     site.mend()
     assert site.run()["counts"] == {"migrated": 4}
+
+
+def test_a_chunk_that_another_run_has_is_left_to_it(at_site: FlowSite, one_by_one: None) -> None:
+    """Two runs cut a wave alike: what one has taken is no error to the other, which goes on with the rest."""
+    site = batch_site(at_site.folder, 3)
+    site.create(**OPTIONS)
+    key = f"{site.run(dry_run=True)['plan_id']}:1-1"
+    with site.runtime() as runtime, runtime.database.write() as connection:
+        held = leases.acquire(connection, "chunk", key, "another", now=utc_now(), ttl=A_MINUTE)
+    summary = site.run()
+    assert (summary["counts"], "interrupted" in summary) == ({"migrated": 2, "planned": 1}, False)
+    with site.runtime() as runtime, runtime.database.write() as connection:
+        leases.release(connection, [held] if held else [], now=utc_now())
+    assert site.run()["counts"] == {"migrated": 3}
