@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
@@ -76,3 +80,32 @@ def test_schema_of_the_future_is_refused_untouched(empty: Database) -> None:
     with pytest.raises(InputRefused, match="9999 is not known"):
         schema.upgrade(empty)
     assert schema.revision(empty).found == "9999"
+
+
+def test_users_of_scim_get_their_employee_ids(empty: Database) -> None:
+    """Users that were kept before the column was there are known by it after the upgrade."""
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+    kept: dict[str, dict[str, Any]] = {
+        "u-1": {"externalId": "x", enterprise: {"employeeNumber": "00001"}},
+        "u-2": {"externalId": "00002"},
+        "u-3": {enterprise: None},
+    }
+    with empty.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0012")
+        for name, resource in kept.items():
+            values = {"id": name, "resource": json.dumps(resource), "now": "2026-01-01T00:00:00.000000Z"}
+            connection.execute(
+                text(
+                    "INSERT INTO scim_users (id, user_name, external_id, resource, version, created_at, changed_at)"
+                    " VALUES (:id, :id, '', :resource, 1, :now, :now)"
+                ),
+                values,
+            )
+    schema.upgrade(empty)
+    with empty.read() as connection:
+        found = connection.execute(text("SELECT id, employee_id FROM scim_users ORDER BY id")).all()
+    assert [tuple(row) for row in found] == [("u-1", "00001"), ("u-2", "00002"), ("u-3", "")]
