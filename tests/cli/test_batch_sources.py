@@ -36,7 +36,8 @@ def test_a_batch_of_a_filter_and_of_a_saved_filter(site: Site) -> None:
         run("users", "search", "--filter", "names", "--json"),
     )
     assert 0 < by_name.json["count"] < by_text["count"]
-    assert run("batch", "create", "text", "--users", "er").code == 0
+    made = run("batch", "create", "text", "--users", "er", "--json")
+    assert (made.code, made.json["chosen_as_of"]["users"][:2]) == (0, "20")
     assert run("batch", "create", "saved", "--from", "saved_filter", "--users", "names").code == 0
     users = {name: run("batch", "show", name, "--limit", "1000", "--json").json for name in ("text", "saved")}
     assert users["text"]["counts"] == {"ready": by_text["count"]}
