@@ -41,7 +41,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HybridLab]:
     with (
         closing(sqlite_database(folder)) as database,
         pytest.MonkeyPatch.context() as patch,
-        hybrid_lab(folder, database, patch, shells_per_user=20, shells_per_tenant=40) as made,
+        hybrid_lab(folder, database, patch, users=60, shells_per_user=20, shells_per_tenant=40) as made,
     ):
         yield made
 
