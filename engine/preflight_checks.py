@@ -225,5 +225,6 @@ def emergency(migrant: Migrant, goal: Goal) -> list[Concern]:
         return []
     blocks = goal.options.emergency_gate is EmergencyGate.BLOCK
     what = "no emergency location and no emergency call routing policy"
-    remedy = "name one of them in the batch, or set emergency_gate=warn where the global policy or networks have one"
+    unless = "or set emergency_gate=warn where" if blocks else "unless"
+    remedy = f"name one of them in the batch, {unless} the global policy or the site's networks provide for it"
     return [Concern(check=Check.EMERGENCY_LOCATION, reason=what, remedy=remedy, blocks=blocks)]

@@ -62,7 +62,8 @@ MEANINGS: Mapping[str, str] = {
     "duplicate": "the row names somebody for the second time",
     "unknown": "a reply was lost and no read has settled it yet; its number stays claimed",
 }
-WORST_FIRST = {state: place for place, state in enumerate(("failed", "unknown", "refused", "waiting"), start=1)}
+_WORST = ("failed", "unknown", "refused", "waiting", "discarded", "not_found", "duplicate")
+WORST_FIRST = {state: place for place, state in enumerate(_WORST, start=1)}
 
 log = logging.getLogger("callwright.presentation")
 

@@ -82,15 +82,20 @@ class Site:
         return subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=120)
 
 
-def write_people(lab: Lab, folder: Path) -> Path:
-    """License people of the servers who have a line, and write them into a file with one that nobody knows."""
+def of_the_servers(lab: Lab) -> list[str]:
+    """Give ids of people of the servers who have a line, and a location that licences need."""
     tenant = lab.tenant
     names = [name for name, user in tenant.skype.items() if user.enterprise_voice and name in tenant.by_sam]
-    located = [name for name in names if tenant.users[tenant.by_sam[name]].text("usageLocation")][:PEOPLE]
-    for name in located:
-        tenant.change_licences(tenant.by_sam[name], add={E5: ()}, remove=[])
+    return [tenant.by_sam[name] for name in names if tenant.users[tenant.by_sam[name]].text("usageLocation")]
+
+
+def write_people(lab: Lab, folder: Path) -> Path:
+    """License people of the servers, and write them into a file with one that nobody knows."""
+    tenant, people = lab.tenant, of_the_servers(lab)[:PEOPLE]
+    for user_id in people:
+        tenant.change_licences(user_id, add={E5: ()}, remove=[])
     path = folder / "people.csv"
-    upns = [tenant.users[tenant.by_sam[name]].upn for name in located]
+    upns = [tenant.users[user_id].upn for user_id in people]
     path.write_text("\n".join(["upn", *upns, "nobody@contoso.example", ""]), encoding="utf-8")
     return path
 
@@ -141,10 +146,11 @@ def page(site: Site, tmp_path: Path) -> Iterator[Page]:
         yield opened
 
 
-def photograph(page: Page, name: str) -> None:
-    """Take a picture for the documents, when somebody wants one."""
+def photograph(page: Page, name: str, width: int = 1280) -> None:
+    """Take a picture for the documents, when somebody wants one; wide tables want more of a page."""
     folder = os.environ.get("PICTURES")
     if folder:
+        page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(2_000)
         page.screenshot(path=Path(folder) / f"{name}.png")
 
@@ -265,16 +271,19 @@ def test_a_batch_is_approved_run_and_tried_again(site: Site, page: Page) -> None
     expect(page.get_by_text(re.compile("is paused: change freeze")).first).to_be_visible()
     broken: dict[str, Any] = {"name": "error", "match": {"operation": "Move-CsUser", "target": "*"}, "times": 1}
     site.lab.faults.add({**broken, "status": 400, "code": "BadRequest", "message": "this user is broken"})
-    control(site, page, "resume")
+    resumed = control(site, page, "resume")
     assert not site.counts()["planned"]
+    page.goto(re.sub(r"\?.*", "", resumed) + "?tab=Artifacts")
+    expect(page.get_by_text(re.compile(rf"\d of {PEOPLE + 1} users \(")).first).to_be_visible()
+    photograph(page, "batch-run")
     done = until_ended(site, page)
     open_artifact(page, done, "batch-run-checklist")
     expect(page.get_by_role("row", name=re.compile("migrated"))).to_have_count(PEOPLE - 1)
     photograph(page, "batch-checklist")
     assert site.counts() == {"migrated": PEOPLE - 1, "failed": 1, "not_found": 1}
-    photograph(page, "batch-run")
     open_artifact(page, done, "batch-run-failures")
     expect(page.get_by_role("row", name=re.compile("this user is broken"))).to_be_visible()
+    photograph(page, "batch-failures", 1900)
     site.lab.faults.clear()
     run_batch(site, page, "batch-retry")
     site.command("plan", "approve", site.plan_id(), "--reason", "again", "--name", "ada", "--yes")
@@ -285,14 +294,36 @@ def test_a_batch_is_approved_run_and_tried_again(site: Site, page: Page) -> None
     photograph(page, "batch-summary")
 
 
-def control(site: Site, page: Page, act: str) -> None:
-    """Pause or resume the batch from its form, and open what came of it."""
+def test_a_batch_is_examined_on_its_page(site: Site, page: Page) -> None:
+    """The preflight of a batch shows reasons with remedies, and what stands behind emergency calls (M50)."""
+    unlicensed, *others = of_the_servers(site.lab)[PEOPLE : PEOPLE + 4]
+    for user_id in others:
+        site.lab.tenant.change_licences(user_id, add={E5: ()}, remove=[])
+    site.lab.tenant.change_licences(unlicensed, add={}, remove=[E5])
+    named = [word for user_id in (unlicensed, *others) for word in ("--users", user_id)]
+    site.command("batch", "create", "graz", "--from", "users", *named, "--set", "emergency_gate=warn")
+    page.goto(site.form("batch-preflight"))
+    fill(page, "Batch", "graz")
+    fill(page, "File", "preflight.csv")
+    submit(page)
+    run = page.url
+    open_artifact(page, run, "batch-preflight-emergency")
+    expect(page.get_by_role("row", name=re.compile(r"in no pool"))).to_be_visible()
+    open_artifact(page, run, "batch-preflight-reasons")
+    expect(page.get_by_role("row", name=re.compile("emergency_location"))).to_be_visible()
+    photograph(page, "batch-preflight", 1900)
+
+
+def control(site: Site, page: Page, act: str) -> str:
+    """Pause or resume the batch from its form, and open what came of it; gives the address of the run."""
     page.goto(site.form("batch-control"))
     fill(page, "Batch", NAME)
     choose(page, "Act", act)
     fill(page, "Reason", "change freeze")
     submit(page)
-    open_artifact(page, page.url, "batch-control-summary" if act == "pause" else "batch-run-summary")
+    address = page.url
+    open_artifact(page, address, "batch-control-summary" if act == "pause" else "batch-run-summary")
+    return address
 
 
 def until_ended(site: Site, page: Page) -> str:
