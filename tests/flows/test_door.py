@@ -303,6 +303,23 @@ def test_last_days_one_by_one_are_not_believed(door: OpenDoor, monkeypatch: pyte
     assert "3 leavers in events of one day: more than 2" in door.events()[-1].message
 
 
+def test_who_has_left_already_is_no_leaver_when_said_again(door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An HR system that sends everybody who ever left once more is believed: nobody leaves by it."""
+    path = door.site.folder / "mappings" / "hr.toml"
+    path.write_text(path.read_text(encoding="utf-8") + 'Left = "terminated"\n', encoding="utf-8")
+    employed(door, monkeypatch)
+    gone = [{**ADA, "Id": f"0000{number}", "Status": "Left"} for number in (1, 2, 3)]
+    door.send(*gone, key="left")
+    door.look()
+    monkeypatch.setenv("CALLWRIGHT_FEED__LEAVERS", "2")
+    with door.work.database.write() as connection:  # a day goes by
+        connection.exec_driver_sql("UPDATE requests SET created_at = '2000-01-01T00:00:00.000000Z'")
+    with open_door(door.site) as later:
+        later.send(*gone, key="again")
+        later.look()
+        assert later.states()[-1] == "finished"
+
+
 def test_number_changes_one_by_one_are_not_believed(door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Movers whose numbers change have a limit for the day, too; other events go on."""
     employed(door, monkeypatch, "NUMBER_CHANGES")
