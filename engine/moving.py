@@ -66,7 +66,8 @@ def journey_of(user_id: str, wanted: Observed, observed: Observed, reason: str) 
 def to_pool(journey: Journey, unassign: Unassign) -> list[Change]:
     """Give the number back, set the line again, move to the pool, and wait until the cloud has followed."""
     number = journey.now("number")
-    made = [unassign(str(number))] if number is not None and (journey.object, "number") in journey.wanted else []
+    is_of_teams = number != number_of_line(journey.observed.get((journey.server, "line")))
+    made = [unassign(str(number))] if number and is_of_teams and (journey.object, "number") in journey.wanted else []
     still_has = not made and bool(number)
     return [*made, *_set_line(journey), _move(journey), *_await_on_premises(journey, has_number=still_has)]
 

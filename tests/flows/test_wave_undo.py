@@ -111,6 +111,21 @@ def test_a_second_undo_changes_nothing(site: BatchSite) -> None:
     assert (set(states(site).values()), site.snapshot(), site.tenant.writes()) == ({"undone"}, after, writes)
 
 
+@pytest.mark.parametrize("options", [KEEP, RANGE], ids=["Keep", "NumberRange"])
+def test_an_undo_that_failed_at_the_move_is_taken_further(site: BatchSite, options: dict[str, Any]) -> None:
+    """The line is on the server again and the user is not: the next undo moves them and takes nothing twice."""
+    before = site.snapshot()
+    site.create(**options)
+    site.run()
+    site.break_users("id-1", at="move")
+    undone(site, 1)
+    assert states(site)["user1@lab.test"] != "undone"
+    site.mend()
+    undone(site, 1)
+    assert set(states(site).values()) == {"undone"}
+    assert site.snapshot() == before
+
+
 def test_what_cannot_come_back_is_named(site: BatchSite, prefect_client: SyncPrefectClient) -> None:
     """Summary and plan say that contacts and meetings stay in Teams, before anything is done and afterwards."""
     site.create(**POLICIES)
