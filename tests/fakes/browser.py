@@ -11,6 +11,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests.fakes.databases import require
 
+PATIENCE_MS = 60_000  # a page of a busy machine takes its time
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -32,5 +33,6 @@ def opened_page(folder: Path) -> Iterator[Page]:
         context = player.chromium.launch_persistent_context(
             folder / "browser", executable_path=program, args=FLAGS, viewport={"width": 1280, "height": 900}
         )
+        context.set_default_timeout(PATIENCE_MS)
         yield context.new_page()
         context.close()
