@@ -102,10 +102,11 @@ def show_checklists(kind: str, batch: str, rows: Sequence[Mapping[str, str]]) ->
 
 def show_standing(kind: str, summary: Mapping[str, Any], troubles: Sequence[tuple[str, str, str]]) -> None:
     """Show how a batch stands: the alert, who is not done and why, the waves, and the summary."""
-    presentation.tell_alert(summary)
+    shown = for_page(summary)
+    presentation.tell_alert(shown)
     presentation.show_failures(kind, [Failure(*each) for each in troubles])
     presentation.show_table(f"{kind}-waves", summary["waves"], f"Batch {summary['batch']}, wave by wave.")
-    presentation.show_summary(kind, for_page(summary))
+    presentation.show_summary(kind, shown)
 
 
 def for_page(summary: Mapping[str, Any]) -> dict[str, Any]:

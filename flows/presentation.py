@@ -124,7 +124,7 @@ def tell_alert(summary: Mapping[str, JsonValue]) -> None:
         return
     cause = str(alert["cause"])
     resource = {"prefect.resource.id": f"callwright.alert.{cause}", "prefect.resource.name": cause}
-    payload = {name: summary.get(name) for name in ("request_id", "message")}
+    payload = {"request_id": summary.get("request_id"), "message": summary.get("message") or cause}
     with _view_only():
         emit_event(f"{ALERT}.{alert['state']}", resource=resource, payload=payload)
 
