@@ -14,7 +14,7 @@ from benchmarks.migration.worker import SESSIONS
 from benchmarks.migration_scale import moved
 from benchmarks.report import Goal, report, wants_json
 
-USERS, WAVE = 2_000, 500
+USERS, WAVE = 1_000, 250
 SMALL_USERS, SMALL_WAVE = 60, 30
 LATENCY_S, THROTTLED, RETRY_AFTER_S = 0.25, 0.01, 1.0
 PUBLISHED_PER_HOUR = 150
