@@ -19,6 +19,8 @@ from engine import inventory
 from tests.fakes.command_line import Run
 from tests.fakes.databases import PrivatePostgres
 
+pytestmark = pytest.mark.slow
+
 POOL = Pool(name="p", country="AT", spans=(Span.read("+43100", "+43199"),))
 SHEET = "pool,start,end,state,owner\n" + "".join(f"p,+431{n:02},+431{n:02},reserved,4711\n" for n in range(50))
 ONE_PAGE = 6000

@@ -14,6 +14,8 @@ from engine.number_endings import plan_endings
 from engine.rollback import Choice, Terms, plan_rollback
 from tests.fakes.company import Company, company, company_site
 
+pytestmark = pytest.mark.slow
+
 SOUND = Announce(type="Announcement", target="sound-1", first_priority=5)
 TAKEN = ["write_directory", "unassign_number", "block_number"]
 

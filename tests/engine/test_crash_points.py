@@ -22,6 +22,8 @@ from tests.fakes.databases import import_tables
 from tests.fakes.plans import define_pool, fresh, runtime_on, store_plan
 from tests.fakes.tenant import FakeTenant
 
+pytestmark = pytest.mark.slow
+
 SEED = 20260302
 
 

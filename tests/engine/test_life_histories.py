@@ -20,6 +20,8 @@ from tests.fakes.life_model import GRACE, Model
 from tests.fakes.life_player import Player
 from tests.fakes.life_site import POLICIES, life_site
 
+pytestmark = pytest.mark.slow
+
 SEED = 20260302
 PEOPLE = 4
 CLOUD_ONLY = 2

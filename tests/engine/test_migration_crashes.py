@@ -18,6 +18,8 @@ from tests.fakes.crashes import CrashingDatabase, Points, crash_tenant, run_unti
 from tests.fakes.databases import import_tables
 from tests.fakes.migration_site import POLICIES, Deployment, deployment
 
+pytestmark = pytest.mark.slow
+
 SEED = 20260310
 OPTIONS = [
     pytest.param(BatchOptions(policies=POLICIES), id="Keep"),

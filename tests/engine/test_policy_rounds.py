@@ -24,6 +24,8 @@ from tests.fakes.databases import import_tables
 from tests.fakes.migration_site import POLICIES, Deployment, deployment
 from tests.fakes.policy_batches import FakePolicyBatches
 
+pytestmark = pytest.mark.slow
+
 MANY = 24
 MOVED = BatchOptions(numbers=BatchNumbers.NONE, policies=POLICIES)
 

@@ -16,6 +16,8 @@ from lab.records import User
 from tests.fakes.databases import sqlite_database
 from tests.fakes.hybrid_lab import HybridLab, hybrid_lab
 
+pytestmark = pytest.mark.slow
+
 POLICIES: dict[str, str | None] = {"OnlineVoiceRoutingPolicy": "VRP-Vienna", "TenantDialPlan": "DP-Vienna"}
 OPTIONS = BatchOptions(numbers=BatchNumbers.NONE, policies=POLICIES)
 BEGIN, OF_USER, GRANT = "New-CsBatchPolicyAssignmentOperation", "BatchPolicyAssignment.user", "policy.assign"

@@ -22,6 +22,8 @@ from tests.fakes.databases import import_tables
 from tests.fakes.plans import apply_all, change_of, define_pool, fresh, runtime_on, store_plan
 from tests.fakes.tenant import SKU, FakeTenant
 
+pytestmark = pytest.mark.slow
+
 SEED = 20260306
 USERS = ("id-1", "id-2", "id-3")
 GROUPS = ("usage_location", "TenantDialPlan", "OnlineVoiceRoutingPolicy", "ipPhone", "voice")

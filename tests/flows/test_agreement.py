@@ -19,6 +19,8 @@ from engine.requests import Actor, close_request, open_request
 from flows.presentation import flow_run_id
 from tests.fakes.databases import sqlite_database
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 

@@ -16,6 +16,8 @@ from tasks.work import working_on
 from tests.fakes.batch_site import NAME, BatchSite, batch_site
 from tests.fakes.flow_site import ACTOR, FlowSite
 
+pytestmark = pytest.mark.slow
+
 OPTIONS: dict[str, Any] = {"numbers": "Keep", "policies": {"dial_plan": "AT", "voice_routing": "Vienna"}}
 PAUSED = {"cause": f"batch paused: {NAME}", "state": "raised"}
 

@@ -26,6 +26,8 @@ from flows.batches import ControlAct
 from tests.fakes.batch_site import NAME, BatchSite, batch_site
 from tests.fakes.flow_site import FlowSite
 
+pytestmark = pytest.mark.slow
+
 ADA = Person("oid-ada", "ada@example.com", verified=True)
 BOB = Person("oid-bob", "bob@example.com", verified=True)
 TYPED = Person("carl", "carl", verified=False)

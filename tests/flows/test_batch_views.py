@@ -20,6 +20,8 @@ from tests.fakes.flow_site import FlowSite
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def site(at_site: FlowSite) -> BatchSite:

@@ -29,6 +29,8 @@ from tests.fakes.checkout import ROOT
 from tests.fakes.doors import BEARER, ENVIRONMENT, SECRET, Client, OpenDoor, open_door
 from tests.fakes.flow_site import POOLS, TEMPLATES, FlowSite
 
+pytestmark = pytest.mark.slow
+
 ADA = {"Id": "00001", "Department": "Sales", "Country": "AT", "Status": "Active"}
 BOB = ADA | {"Id": "00002"}
 GRAZ = POOLS.replace("vienna", "graz").replace("+4312345", "+4331612").replace("AT", "DE")

@@ -22,6 +22,8 @@ from engine.runtime import utc_now
 from tests.fakes.doors import ENTERPRISE, ENVIRONMENT, OpenDoor, open_door, scim_user
 from tests.fakes.flow_site import FlowSite
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def door(at_site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:

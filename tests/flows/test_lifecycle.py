@@ -20,6 +20,8 @@ from tasks.work import working_on
 from tests.fakes.calling import FakeCalling
 from tests.fakes.flow_site import ACTOR, FlowSite
 
+pytestmark = pytest.mark.slow
+
 MAPPING = """name = "people"
 [columns]
 Id = "employee_id"

@@ -17,6 +17,8 @@ from flows.batches import ControlAct, Then
 from tests.fakes.batch_site import NAME, BatchSite, batch_site
 from tests.fakes.flow_site import FlowSite
 
+pytestmark = pytest.mark.slow
+
 OPTIONS: dict[str, Any] = {"numbers": "Keep", "policies": {"dial_plan": "AT", "voice_routing": "Vienna"}}
 
 

@@ -22,6 +22,8 @@ from tests.fakes.flow_site import FlowSite
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
+pytestmark = pytest.mark.slow
+
 POLICIES: dict[str, Any] = {"policies": {"dial_plan": "AT", "voice_routing": "Vienna"}}
 
 

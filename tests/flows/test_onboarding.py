@@ -12,6 +12,8 @@ from datasets.tables.feeds import feeds
 from tests.fakes.flow_site import FlowSite
 from tests.fakes.workbooks import rows_of, workbook
 
+pytestmark = pytest.mark.slow
+
 
 def test_people_of_a_feed_become_phone_users(at_site: FlowSite) -> None:
     """Everybody gets location, licence, number, policies and write-back, one write of each kind."""

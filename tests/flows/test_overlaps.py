@@ -43,6 +43,8 @@ from tests.fakes.calling import FakeCalling
 from tests.fakes.flow_site import FlowSite
 from tests.fakes.numbering import FakeNumbering
 
+pytestmark = pytest.mark.slow
+
 CLOCK = Actor(kind="schedule", name="schedule")
 RESERVED, RESTING = (PhoneNumber.from_e164(f"+43123450{last}") for last in (8, 9))
 Story = Callable[[InProcess], Any]

@@ -19,6 +19,8 @@ from tests.fakes.batch_site import NAME, BatchSite, batch_site
 from tests.fakes.flow_site import FlowSite
 from tests.fakes.policy_batches import FakePolicyBatches
 
+pytestmark = pytest.mark.slow
+
 MANY = 24
 OPTIONS: dict[str, Any] = {"numbers": "none", "policies": {"dial_plan": "AT", "voice_routing": "Vienna"}}
 GIVEN = {"OnlineVoiceRoutingPolicy": "Vienna", "TenantDialPlan": "AT"}

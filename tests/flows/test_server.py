@@ -19,6 +19,8 @@ from deployments.children import Child, free_port, require_free
 from deployments.environment import TUNING, Place, child_environment, complete, settings_of
 from deployments.server import PrefectServer
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_tuning_name_is_a_setting_of_the_installed_prefect() -> None:
     """A variable Prefect does not know would be ignored silently, so each must change a setting."""

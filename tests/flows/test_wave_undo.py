@@ -18,6 +18,8 @@ from tests.fakes.flow_site import FlowSite
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
+pytestmark = pytest.mark.slow
+
 POLICIES: dict[str, Any] = {"policies": {"dial_plan": "AT", "voice_routing": "Vienna"}}
 KEEP: dict[str, Any] = {"numbers": "Keep", **POLICIES}
 RANGE: dict[str, Any] = {"numbers": "NumberRange", "pool": "vienna", **POLICIES}

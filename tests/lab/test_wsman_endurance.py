@@ -25,6 +25,8 @@ from lab.records import Json
 from tests.fakes.powershell_end import PowerShellEnd, script
 from tests.fakes.wsman_replay import Replay
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = 8
 LANES = 4  # connections that share the calls of the test of memory
 FAULTS: list[dict[str, Json]] = [

@@ -24,6 +24,8 @@ from lab.psrp_messages import CREATE_PIPELINE, fragments, pack
 from tests.fakes.powershell_end import PowerShellEnd, script
 from tests.fakes.wsman_fuzzer import Fuzzer
 
+pytestmark = pytest.mark.slow
+
 SHELL_NOT_FOUND = 2150858843
 TRACES = (b"Traceback", b'File "', b"site-packages", b".py")
 
