@@ -20,11 +20,10 @@ def _give_up_rest(keeper: Keeper, plan_id: str, reason: str) -> None:
     """Discard the lines that have not begun; one that somebody has taken is begun or given up by them."""
     holder, now = keeper.new_holder(), keeper.now()
     with keeper.database.read() as connection:
-        numbers = [line.line for line in plan_store.load_lines(connection, plan_id) if _is_untouched(line)]
-    for number in numbers:
+        objects = {each.line: each.object for each in plan_store.load_lines(connection, plan_id) if _is_untouched(each)}
+    for number, obj in objects.items():
         with keeper.database.write() as connection:
-            (line,) = plan_store.load_lines(connection, plan_id, [number])
-            lease = leases.acquire(connection, "object", line.object, holder, now=now, ttl=keeper.lease)
+            lease = leases.acquire(connection, "object", obj, holder, now=now, ttl=keeper.lease)
             if lease is None:
                 continue
             (line,) = plan_store.load_lines(connection, plan_id, [number])
