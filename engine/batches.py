@@ -217,7 +217,9 @@ def is_planned(connection: Connection, batch_id: str) -> bool:
 
 def last_first_wave(connection: Connection, batch: Batch) -> int:
     """Give the last of the waves that the batch was made with; those who are tried again come in later ones."""
-    return max(waves_of(len(users_of(connection, batch.id)), batch.options), default=0)
+    c = batch_users.c
+    query = select(func.count()).where(c.batch_id == batch.id, c.user_id.is_not(None))
+    return max(waves_of(connection.execute(query).scalar_one(), batch.options), default=0)
 
 
 def canary_end(connection: Connection, batch: Batch) -> int:
