@@ -135,9 +135,11 @@ def show_failures(kind: str, failures: Iterable[Failure]) -> None:
     if not rows or not _is_seen():
         return
     more = f" The first {MOST_FAILURES} of {len(rows)}." if len(rows) > MOST_FAILURES else ""
-    table = [{"who": row.who, "state": row.state, "reason": row.reason} for row in rows[:MOST_FAILURES]]
-    if any(row.feed_line for row in rows):  # a batch has no feed
-        table = [told | {"feed line": row.feed_line} for told, row in zip(table, rows, strict=False)]
+    has_feed = any(row.feed_line for row in rows)
+    table = [
+        {"who": row.who, "state": row.state, "reason": row.reason, **({"feed line": row.feed_line} if has_feed else {})}
+        for row in rows[:MOST_FAILURES]
+    ]
     with _view_only():
         create_table_artifact(table, key=f"{kind}-failures", description=f"{_states(rows)}: who, and why.{more}")
 
