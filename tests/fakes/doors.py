@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import pytest
 from fastapi import FastAPI
 
 from config.settings import read_settings
@@ -93,6 +94,12 @@ def open_door(site: FlowSite, runs: EventRuns | None = None) -> Iterator[OpenDoo
         settings = read_settings()
         guard = Guard(settings.listen, settings.tenant, time.monotonic, secret_of(settings.listen))
         yield OpenDoor(site, work, Client(make_app(Door(work, guard))), runs or InThisProcess())
+
+
+def give_secret(patch: pytest.MonkeyPatch) -> None:
+    """Set the settings of a door that has a secret."""
+    for name, value in ENVIRONMENT.items():
+        patch.setenv(name, value)
 
 
 def scim_user(number: str, **other: Any) -> dict[str, Any]:

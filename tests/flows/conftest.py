@@ -16,6 +16,8 @@ from tests.fakes.flow_site import FlowSite, memory_settings, site_of
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
+    from tests.fakes.doors import OpenDoor
+
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
@@ -58,3 +60,13 @@ def on_either(request: pytest.FixtureRequest, at_site: FlowSite, monkeypatch: py
     if request.param == "postgres":
         monkeypatch.setenv("CALLWRIGHT_DATABASE_URL", request.getfixturevalue("postgres").new_empty())
     return at_site
+
+
+@pytest.fixture
+def either(on_either: FlowSite, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
+    """Open the door of a site in memory, once with a database of each kind."""
+    from tests.fakes.doors import give_secret, open_door
+
+    give_secret(monkeypatch)
+    with open_door(on_either) as opened:
+        yield opened

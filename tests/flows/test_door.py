@@ -26,7 +26,7 @@ from engine.departures import Known
 from engine.runtime import utc_now
 from tests.fakes.calling import FakeCalling
 from tests.fakes.checkout import ROOT
-from tests.fakes.doors import BEARER, ENVIRONMENT, SECRET, Client, OpenDoor, open_door
+from tests.fakes.doors import BEARER, SECRET, Client, OpenDoor, give_secret, open_door
 from tests.fakes.flow_site import POOLS, TEMPLATES, FlowSite
 
 pytestmark = pytest.mark.slow
@@ -39,8 +39,7 @@ GRAZ = POOLS.replace("vienna", "graz").replace("+4312345", "+4331612").replace("
 @pytest.fixture
 def site(at_site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> FlowSite:
     """Give a site in memory whose door has a secret."""
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
+    give_secret(monkeypatch)
     return at_site
 
 
@@ -48,15 +47,6 @@ def site(at_site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> FlowSite:
 def door(site: FlowSite) -> Iterator[OpenDoor]:
     """Open the door."""
     with open_door(site) as opened:
-        yield opened
-
-
-@pytest.fixture
-def either(on_either: FlowSite, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
-    """Open the door of a site with a database of each kind."""
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    with open_door(on_either) as opened:
         yield opened
 
 

@@ -19,7 +19,7 @@ from engine import departures, feeds
 from engine.departures import Known
 from engine.events import feed_of
 from engine.runtime import utc_now
-from tests.fakes.doors import ENTERPRISE, ENVIRONMENT, OpenDoor, open_door, scim_user
+from tests.fakes.doors import ENTERPRISE, OpenDoor, give_secret, open_door, scim_user
 from tests.fakes.flow_site import FlowSite
 
 pytestmark = pytest.mark.slow
@@ -28,18 +28,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def door(at_site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
     """Open the door of a site in memory."""
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
+    give_secret(monkeypatch)
     with open_door(at_site) as opened:
-        yield opened
-
-
-@pytest.fixture
-def either(on_either: FlowSite, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
-    """Open the door of a site in memory, once on each database."""
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    with open_door(on_either) as opened:
         yield opened
 
 
