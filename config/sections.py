@@ -116,7 +116,9 @@ class FeedLimits(_Section):
     leavers_percent: Percent = Field(10, description="people leaving in one feed, in percent of its rows")
     number_changes: NonNegativeInt = Field(25, description="live numbers changed by one feed")
     number_changes_percent: Percent = Field(10, description="live numbers changed, in percent of its rows")
-    moves: NonNegativeInt = Field(100, description="people moved to another template or sent on leave by one feed")
+    moves: NonNegativeInt = Field(
+        100, description="people given other values, by a move or an edited template, or sent on leave by one feed"
+    )
     moves_percent: Percent = Field(20, description="the same in percent of its rows, from six people on")
     steps: NonNegativeInt = Field(100, description="leavers for whom one feed or one night takes steps")
     deletions: NonNegativeInt = Field(25, description="accounts deleted by one feed or in one night")

@@ -75,7 +75,11 @@ class QuarantineState(StrEnum):
 
 
 class Reach(NamedTuple):
-    """How many people a plan changes at once, by what happens to them; whose steps are taken leaves already."""
+    """How many people a plan changes at once, by what happens to them; whose steps are taken leaves already.
+
+    `moves` are those who had what a feed gives and are given something else: for HR's words, or because a template or a
+    pool was edited.
+    """
 
     leavers: int = 0
     number_changes: int = 0
@@ -136,7 +140,12 @@ def excess(
     counted = [
         ("leavers", reach.leavers, limits.leavers, limits.leavers_percent),
         ("number changes", reach.number_changes, limits.number_changes, limits.number_changes_percent),
-        ("people who move or go on leave", reach.moves, limits.moves, None if few else limits.moves_percent),
+        (
+            "people who are given other values or go on leave",
+            reach.moves,
+            limits.moves,
+            None if few else limits.moves_percent,
+        ),
         ("people for whom leaver's steps are taken", reach.steps, limits.steps, None),
         ("deletions", reach.deletions, limits.deletions, None),
     ]

@@ -23,7 +23,7 @@ _NUMBER_CHANGE = {"unassign_number", "assign_number"}
 _DELETIONS = {"delete_user", "delete_ad_user", "disable_skype_user"}
 _MOVES, _STEPS = ("moved", "on_leave"), ("leaving", "left")
 _NOTHING = Reach()
-_EXPORT = "correct the export, or raise the limit under feed"
+_EXPORT = "correct the export or the templates, or raise the limit under feed"
 
 
 class TooMuch(InputRefused):
@@ -68,7 +68,7 @@ def of_a_visit(limits: FeedLimits, people: int) -> Guard:
 
 
 def reach_of(lines: Sequence[Line], leavers: int = 0) -> Reach:
-    """Count what lines would do; `leavers` are those who leave by them and did not before."""
+    """Count what lines would do; `leavers` are those who begin to leave."""
     kinds = [{change.kind for change in line.changes} for line in lines]
     called = [line.success for line in lines if line.changes]
     return Reach(

@@ -1,4 +1,4 @@
-"""Read and remember people's lives: what HR said before, departures, our own traces; and say when a feed does too much.
+"""Read and remember people's lives: what HR said before, departures, our own traces; and count who begins to leave.
 
 What follows for one person is decided by `engine/departing.py` and `engine/movers.py`.
 """
@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 
 from config.site_lifecycle import LifecycleRules
 from config.site_policy import SitePolicy
-from datasets.feeds import Reach
 from datasets.numbering import InvalidNumber, PhoneNumber
 from datasets.people import Person, Status
 from datasets.users import DirectoryUser
@@ -22,7 +21,6 @@ from engine import departures, inventory, movers
 from engine.announcements import Announcements
 from engine.claims import person as person_owner
 from engine.departures import OPEN, Departure, Known
-from engine.guards import Guard, reach_of
 from engine.life import Life, Trace, dates, is_gone, last_day, older_than_known
 from engine.observe import Row
 from engine.onboarding import Situation
@@ -32,12 +30,11 @@ from engine.traces import last_changes
 
 
 class Lives:
-    """The lives of the people of one planning; used once. `reach` is what it came to, once it was planned."""
+    """The lives of the people of one planning; used once."""
 
-    def __init__(self, runtime: Runtime, site: SitePolicy, *, grace_days: int, guard: Guard | None = None) -> None:
+    def __init__(self, runtime: Runtime, site: SitePolicy, *, grace_days: int) -> None:
         self._runtime, self._rules, self._grace_days = runtime, site.lifecycle, grace_days
-        self._guard, self._leavers, self._today = guard, 0, runtime.now().date()
-        self.reach = Reach()
+        self._today = runtime.now().date()
         self._announcements = Announcements(runtime.systems, site.lifecycle.leaver.announce)
 
     def look(self, seen: Sequence[Situation]) -> list[Situation]:
@@ -142,6 +139,25 @@ class Lives:
         calling = self._runtime.systems.calling
         return calling.sip_address(found[0].id) if calling is not None and len(found) == 1 else None
 
+    def leavers(self, seen: Sequence[Situation]) -> int:
+        """Count who begins to leave, or whose last day is brought forward, by what was known before."""
+        return sum(map(self._begins_to_leave, seen))
+
+    def _begins_to_leave(self, situation: Situation) -> bool:
+        life, person = situation.life, situation.person
+        if life is None or not self._is_news(situation):
+            return False
+        last, left = last_day(person, life.departure, self._today), life.departure
+        if last is None or left is None:
+            return last is not None
+        is_sooner = last < left.last_day  # steps come at once
+        return is_sooner if left.state == OPEN else left.state != departures.DONE or left.last_day != last
+
+    def _is_news(self, situation: Situation) -> bool:
+        life, now = situation.life, self._runtime.now()
+        is_older = life is not None and older_than_known(situation.person, life.known)
+        return not (is_older or _is_later(situation, now))
+
     # ---- in the transaction that stores the plan
 
     def remember(
@@ -155,7 +171,7 @@ class Lives:
         self, connection: Connection, situation: Situation, row: Row, request_id: str, now: datetime
     ) -> Situation:
         life, person = situation.life, situation.person
-        if life is None or older_than_known(person, life.known) or _is_later(situation, now):
+        if life is None or not self._is_news(situation):
             return situation
         what = Known(person, row.feed_id, row.line, life.changed_country, life.changed_site)
         departures.remember(connection, what, now)
@@ -166,12 +182,10 @@ class Lives:
                 departures.take_back(connection, life.departure, now)
             return situation
         if life.departure is not None and is_open:
-            self._leavers += last < life.departure.last_day  # brought forward: steps come at once
             departures.postpone(connection, life.departure.id, last)
             return situation
-        if life.departure is not None and life.departure.state == departures.DONE and life.departure.last_day == last:
+        if not self._begins_to_leave(situation):
             return situation  # the feed only says again what is done
-        self._leavers += 1
         label = person.upn or person.display_name or person.employee_id
         subject = person_owner(person.employee_id)
         departures.begin(connection, (subject, label), last, request_id, now)
@@ -184,12 +198,6 @@ class Lives:
         row = inventory.reservation_of(connection, owner, now)
         if row is not None and last <= self._today:
             inventory.unreserve(connection, row.number, owner=owner, now=now, reason=f"leaves on {last}")
-
-    def refuse_excess(self, lines: Sequence[Line]) -> None:
-        """Raise TooMuch when the lines do more than a site allows: leavers, moves, numbers, steps, deletions."""
-        self.reach = reach_of(lines, self._leavers)
-        if self._guard is not None:
-            self._guard.refuse_excess(self.reach)
 
     def finish(self, connection: Connection, seen: Sequence[Situation], lines: Sequence[Line]) -> None:
         """Close the departures of those for whom every step was seen to be done."""

@@ -17,7 +17,7 @@ from datasets.tables.requests import alerts, requests
 ActorKind = Literal["person", "os_user", "hr_feed", "prefect-ui", "schedule"]
 
 
-NOTED = ("alert", "warnings", "reach", "chosen_as_of")
+NOTED = ("alert", "warnings", "reach", "chosen_as_of", "begin_to_leave")
 
 
 class Actor(Record):

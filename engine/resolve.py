@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from config.errors import InputRefused
 from config.site_policy import SitePolicy
 from config.site_templates import LifecycleTemplate
+from datasets.feeds import Reach
 from datasets.inventory import NumberUnavailable
 from datasets.numbering import InvalidNumber, PhoneNumber, parse_number
 from engine import inventory, leases, movers, plan_store, template_versions
@@ -24,6 +25,7 @@ from engine.claims import person as person_owner
 from engine.claims import settle_undone
 from engine.claims import user as user_owner
 from engine.departing import EFFECTIVE, plan_life
+from engine.guards import Guard, reach_of
 from engine.life import older_than_known
 from engine.lives import Lives
 from engine.locations import Locations
@@ -35,6 +37,7 @@ from engine.pool_terms import pool_terms, refuse_unknown_pools
 from engine.requests import new_id
 from engine.runtime import Runtime
 from engine.site_pools import define_site
+from engine.traces import with_movers
 
 _SLICE = 500
 _AT_ONCE = 50  # numbers recorded in one transaction
@@ -42,9 +45,10 @@ _AT_ONCE = 50  # numbers recorded in one transaction
 
 @dataclass(frozen=True)
 class Resolved:
-    """A stored plan, the people for whom nothing has to be done with the reason why, and what looked wrong."""
+    """A stored plan, what it does, the people for whom nothing has to be done and why, and what looked wrong."""
 
     plan_id: str
+    reach: Reach
     unchanged: Sequence[tuple[Row, str]]
     warnings: Sequence[str] = ()
 
@@ -58,6 +62,19 @@ class Waits:
     reservation_after_start: timedelta = timedelta(days=14)
 
 
+@dataclass(frozen=True)
+class Planning:
+    """What one planning is about; `closing` are waiting lines that its plan takes over.
+
+    A dry run takes nothing over from plans that are being applied. With `lives` people also move, leave and come back.
+    """
+
+    closing: Sequence[StoredLine] = ()
+    dry_run: bool = False
+    lives: Lives | None = None
+    guard: Guard | None = None
+
+
 def resolve(
     runtime: Runtime,
     site: SitePolicy,
@@ -65,19 +82,16 @@ def resolve(
     rows: Sequence[Row],
     *,
     waits: Waits,
-    closing: Sequence[StoredLine] = (),
-    dry_run: bool = False,
-    lives: Lives | None = None,
+    planning: Planning = Planning(),
 ) -> Resolved:
-    """Plan these people and store the plan; `closing` are waiting lines that this plan takes over.
+    """Plan these people and store the plan.
 
-    A dry run takes nothing over from plans that are being applied. With `lives` people also move, leave and come back.
-
-    Raises InputRefused for a site policy that does not fit the tenant, and what the connectors raise.
+    Raises InputRefused for a site policy that does not fit the tenant, TooMuch for more than the guard allows, and what
+    the connectors raise.
     """
     with runtime.database.read() as connection:
         refuse_unknown_pools(site, known := pool_terms(connection, site))
-    seen = situations(runtime, site.templates, rows)
+    seen, lives = situations(runtime, site.templates, rows), planning.lives
     seen = seen if lives is None else lives.look(seen)
     wants_numbers = any(wants_number(each, runtime.now()) for each in seen)
     warnings = learn_assigned(runtime) if wants_numbers else []
@@ -89,21 +103,25 @@ def resolve(
     with runtime.database.write() as connection:
         define_site(connection, site)
         versions = template_versions.keep(connection, site, runtime.now())
-        seen = _take_over(connection, runtime, seen, plan_id, closing, dry_run=dry_run)
+        seen = _take_over(connection, runtime, seen, plan_id, planning)
         seen = [_with_reservation(connection, each, runtime.now()) for each in seen]
-        if lives is not None and not dry_run:
+        leavers = lives.leavers(seen) if lives is not None else 0
+        if lives is not None and not planning.dry_run:
             seen = lives.remember(connection, seen, rows, request_id)
         choose = _Chooser(connection, runtime.now(), plan_id, runtime.now() + waits.claim, locations)
         lines = [plan_life(each, terms) or plan_person(each, terms) for each in choose.numbers(seen)]
+        lines = with_movers(connection, lines)
+        reach = reach_of(lines, leavers)
+        if planning.guard is not None:
+            planning.guard.refuse_excess(reach)
         if lives is not None:
-            lives.refuse_excess(lines)
             lives.finish(connection, seen, lines)
         kept = [template_versions.stamped(line, versions) for line in lines if line.state != LineState.UNCHANGED]
         _give_back_unused(connection, plan_id, kept, runtime.now())
         plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=tuple(kept)), runtime.now())
     pairs = zip(rows, lines, strict=True)
     unchanged = [(row, line.reason) for row, line in pairs if line.state == LineState.UNCHANGED]
-    return Resolved(plan_id, unchanged, warnings)
+    return Resolved(plan_id, reach, unchanged, warnings)
 
 
 class Held(Protocol):
@@ -191,12 +209,10 @@ def _take_over(
     runtime: Runtime,
     seen: list[Situation],
     plan_id: str,
-    closing: Sequence[StoredLine],
-    *,
-    dry_run: bool,
+    planning: Planning,
 ) -> list[Situation]:
     """Close older lines of these people that sent nothing, give their numbers back; note who is being worked on."""
-    for line in closing:
+    for line in planning.closing:
         line.state, line.reason = LineState.SUPERSEDED, f"planned anew by plan {plan_id}"
         line.condition = line.not_before = line.give_up_at = None
         plan_store.set_line(connection, line)
@@ -207,7 +223,7 @@ def _take_over(
     older = [line for line in plan_store.open_lines(connection, objects) if not _is_to_come(line, moments, now)]
     for line in older:
         lease = leases.acquire(connection, "object", line.object, holder, now=now, ttl=runtime.lease)
-        is_live = dry_run and plan_store.header(connection, line.plan_id).state == "applying"
+        is_live = planning.dry_run and plan_store.header(connection, line.plan_id).state == "applying"
         if lease is None or is_live or not _is_untouched(connection, line):
             busy[line.object] = line.plan_id
         else:

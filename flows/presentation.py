@@ -251,7 +251,7 @@ def _outcomes(summary: Mapping[str, JsonValue], rows: Sequence[str]) -> Sequence
 def _facts(summary: Mapping[str, JsonValue]) -> list[str]:
     known = {
         name: summary[name]
-        for name in ("request_id", "plan_id", "verified", "still_waiting")
+        for name in ("request_id", "plan_id", "verified", "still_waiting", "begin_to_leave")
         if summary.get(name) is not None
     }
     facts = [f"- {name.removesuffix('_id').replace('_', ' ')}: `{value}`" for name, value in known.items()]

@@ -9,8 +9,9 @@ from engine import deleting, departures, feeds, guards, outcomes, requests
 from engine.guards import Guard, TooMuch
 from engine.lives import Lives, newest_rows
 from engine.observe import Row
-from engine.resolve import resolve
+from engine.resolve import Planning, resolve
 from engine.runtime import Runtime, utc_now
+from tasks.onboarding import believed
 from tasks.presets import READ
 from tasks.stage import stage
 from tasks.work import Work, open_work
@@ -31,11 +32,8 @@ def plan_lifecycle(request_id: str, feed_id: str, dry_run: bool) -> str:
             rows = [Row(feed_id, line, person) for line, person in feeds.people_of(connection, feed_id)]
         newest, older = newest_rows(rows)
         guard = _guard(work, request_id, feed.rows, feed.kind)
-        try:
-            plan_id = _planned(work, runtime, request_id, newest, guard=guard, dry_run=dry_run)
-        except TooMuch as error:
-            _disbelieve(work, request_id, feed_id, str(error))
-            raise
+        with believed(work, request_id, feed_id):
+            plan_id = _planned(work, runtime, request_id, newest, guard, dry_run=dry_run)
         with work.database.write() as connection:
             outcomes.unchanged(connection, older)
     return plan_id
@@ -52,31 +50,19 @@ def _guard(work: Work, request_id: str, rows: int, kind: Literal["snapshot", "ev
 
 
 def _planned(
-    work: Work,
-    runtime: Runtime,
-    request_id: str,
-    rows: Sequence[Row],
-    *,
-    guard: Guard | None = None,
-    dry_run: bool = False,
+    work: Work, runtime: Runtime, request_id: str, rows: Sequence[Row], guard: Guard, *, dry_run: bool = False
 ) -> str:
-    lives = Lives(runtime, work.site, grace_days=work.settings.wait.grace_days, guard=guard)
-    resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, dry_run=dry_run, lives=lives)
+    lives = Lives(runtime, work.site, grace_days=work.settings.wait.grace_days)
+    planning = Planning(dry_run=dry_run, lives=lives, guard=guard)
+    resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, planning=planning)
     with work.database.write() as connection:
         outcomes.unchanged(connection, resolved.unchanged)
         requests.warn(connection, request_id, resolved.warnings)
+        if resolved.reach.leavers:
+            requests.note(connection, request_id, begin_to_leave=resolved.reach.leavers)
         if requests.load(connection, request_id).kind == HR_EVENT:
-            requests.note(connection, request_id, reach=lives.reach._asdict())
+            requests.note(connection, request_id, reach=resolved.reach._asdict())
     return resolved.plan_id
-
-
-def _disbelieve(work: Work, request_id: str, feed_id: str, message: str) -> None:
-    """Take back that a feed was accepted, and raise the alert that a feed refused at once raises."""
-    with work.database.write() as connection:
-        feeds.reject(connection, feed_id)
-        cause = f"feed refused: {feeds.load(connection, feed_id).name}"
-        is_new = requests.raise_alert(connection, cause, message, request_id, utc_now())
-        requests.note(connection, request_id, alert={"cause": cause, "state": "raised" if is_new else "stands"})
 
 
 @stage(READ)
@@ -91,7 +77,7 @@ def plan_steps(request_id: str) -> list[str]:
         guard = guards.of_a_night(work.settings.feed, len(rows))
         try:
             made = [
-                _planned(work, runtime, request_id, rows, guard=guard),
+                _planned(work, runtime, request_id, rows, guard),
                 deleting.plan_due(runtime, request_id, guard=guard),
             ]
         except TooMuch as error:

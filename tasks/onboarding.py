@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from datasets.people import Person
 from engine import departures, feeds, guards, outcomes, plan_store, requests, template_versions
 from engine.apply import Chunk, apply_chunk, start
 from engine.departing import EFFECTIVE
-from engine.guards import TooMuch
+from engine.guards import Guard, TooMuch
 from engine.lives import Lives
 from engine.observe import Row
 from engine.plan_store import StoredLine
 from engine.requests import Actor
-from engine.resolve import resolve
+from engine.resolve import Planning, resolve
 from engine.runtime import Runtime, utc_now
 from tasks.presets import CHUNK, READ
 from tasks.quality import check_people
@@ -119,15 +120,35 @@ def _by_id(people: Iterable[tuple[int, Person]]) -> Iterator[tuple[str, Person]]
 
 @stage(READ)
 def plan_onboarding(request_id: str, feed_id: str, dry_run: bool) -> str:
-    """Plan everybody of a feed and store the plan; gives its id."""
+    """Plan everybody of a feed and store the plan; gives its id.
+
+    A feed that would do more than the limits allow raises an alert and InputRefused; nothing is written.
+    """
     with open_work() as work, work.runtime() as runtime:
         with work.database.read() as connection:
+            feed = feeds.load(connection, feed_id)
             rows = [Row(feed_id, line, person) for line, person in feeds.people_of(connection, feed_id)]
-        resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, dry_run=dry_run)
+        planning = Planning(dry_run=dry_run, guard=Guard(work.settings.feed, feed.rows, feed.kind))
+        with believed(work, request_id, feed_id):
+            resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, planning=planning)
         with work.database.write() as connection:
             outcomes.unchanged(connection, resolved.unchanged)
             requests.warn(connection, request_id, resolved.warnings)
     return resolved.plan_id
+
+
+@contextmanager
+def believed(work: Work, request_id: str, feed_id: str) -> Iterator[None]:
+    """Take back that a feed was accepted when its plan does too much, and raise the alert of one refused at once."""
+    try:
+        yield
+    except TooMuch as error:
+        with work.database.write() as connection:
+            feeds.reject(connection, feed_id)
+            cause = f"feed refused: {feeds.load(connection, feed_id).name}"
+            is_new = requests.raise_alert(connection, cause, str(error), request_id, utc_now())
+            requests.note(connection, request_id, alert=_alert(cause, "raised" if is_new else "stands"))
+        raise
 
 
 @stage(READ)
@@ -222,11 +243,10 @@ def _replanned(work: Work, runtime: Runtime, request_id: str, waiting: Sequence[
     """
     with work.database.read() as connection:
         rows = [outcomes.row_of(connection, line) for line in waiting]
-    lives = None
-    if waiting[0].source.get("life"):
-        guard = guards.of_a_visit(work.settings.feed, len(rows))
-        lives = Lives(runtime, work.site, grace_days=work.settings.wait.grace_days, guard=guard)
-    resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, closing=waiting, lives=lives)
+    is_life = bool(waiting[0].source.get("life"))
+    lives = Lives(runtime, work.site, grace_days=work.settings.wait.grace_days) if is_life else None
+    planning = Planning(waiting, lives=lives, guard=guards.of_a_visit(work.settings.feed, len(rows)))
+    resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, planning=planning)
     with work.database.write() as connection:
         outcomes.unchanged(connection, resolved.unchanged)
         requests.warn(connection, request_id, resolved.warnings)

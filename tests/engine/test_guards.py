@@ -10,6 +10,7 @@ import pytest
 from config.sections import FeedLimits
 from config.site_lifecycle import LeaverRules
 from connectors.database import Database
+from connectors.errors import Invalid
 from datasets.feeds import Reach
 from datasets.people import Person, Status
 from engine import deleting, departures, guards
@@ -17,7 +18,7 @@ from engine.deleting import Deletion
 from engine.guards import TooMuch
 from engine.observe import Row
 from engine.requests import Actor, note, open_request
-from tests.fakes.company import RULES, STICKY, Company, company, company_site
+from tests.fakes.company import AUSTRIA, RULES, STICKY, Company, company, company_site
 
 PEOPLE = 8
 MANY = range(1, PEOPLE + 1)
@@ -51,8 +52,8 @@ def night(firm: Company, limits: FeedLimits) -> None:
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        (FeedLimits(moves=PEOPLE - 1), "8 people who move or go on leave in one feed: more than 7"),
-        (FeedLimits(), "8 people who move or go on leave among 8 rows: more than 20 %"),
+        (FeedLimits(moves=PEOPLE - 1), "8 people who are given other values or go on leave in one feed: more than 7"),
+        (FeedLimits(), "8 people who are given other values or go on leave among 8 rows: more than 20 %"),
     ],
     ids=["too many", "too large a share"],
 )
@@ -71,6 +72,53 @@ def test_some_may_move_in_a_small_company(firm: Company) -> None:
     """Five of eight is a large share and still no glitch."""
     moved = [firm.person(number, usage_location="DE" if number <= 5 else "AT") for number in MANY]
     assert firm.feed(*moved, limits=FeedLimits())
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        {"OnlineVoiceRoutingPolicy": "Berlin", "TenantDialPlan": "AT"},
+        {**AUSTRIA.policies, "TeamsCallingPolicy": "NoForward"},
+    ],
+    ids=["another value", "one more"],
+)
+def test_a_template_edited_under_its_name_moves_nobody_beyond_the_limit(
+    firm: Company, policies: dict[str, str]
+) -> None:
+    """The same words of HR and a template that says something else: everybody would be given it in one night."""
+    firm.tenant.policy_ids["TeamsCallingPolicy", "NoForward"] = "p-noforward"
+    edited = AUSTRIA.model_copy(update={"policies": policies})
+    firm.site = company_site(STICKY).model_copy(update={"templates": (edited, STICKY)})
+    writes = len(firm.tenant.writes())
+    with pytest.raises(TooMuch, match="8 people who are given other values or go on leave in one feed: more than 7"):
+        firm.feed(*map(firm.person, MANY), limits=FeedLimits(moves=PEOPLE - 1))
+    assert len(firm.tenant.writes()) == writes
+    firm.feed(*map(firm.person, MANY), limits=FeedLimits(moves=PEOPLE, moves_percent=100))
+    assert (firm.outcomes(), firm.tenant.users["id-1"].policies) == (["moved"] * PEOPLE, policies)
+
+
+def test_what_was_changed_by_hand_is_given_again_to_any_number(firm: Company) -> None:
+    """Values that people had of us already are no move, so a feed may put all of them right."""
+    for user in firm.tenant.users.values():
+        user.policies.clear()
+    firm.feed(*map(firm.person, MANY), limits=FeedLimits(moves=0))
+    assert firm.outcomes() == ["onboarded"] * PEOPLE
+
+
+def test_who_was_given_a_part_is_still_a_joiner(sqlite: Database) -> None:
+    """A first attempt that failed half-way gave some values; the rest of them is no move."""
+    firm = company(sqlite, company_site(STICKY), users=PEOPLE)
+
+    def refuse(name: str, _target: str) -> None:
+        if name == "grant_policies":
+            raise Invalid("not now")
+
+    firm.tenant.before = refuse
+    firm.feed(*map(firm.person, MANY))
+    assert firm.outcomes() == ["failed"] * PEOPLE
+    firm.tenant.before = lambda name, target: None
+    firm.feed(*map(firm.person, MANY), limits=FeedLimits(moves=0))
+    assert firm.outcomes() == ["onboarded"] * PEOPLE
 
 
 def test_last_days_that_are_brought_forward_are_leavers(firm: Company) -> None:

@@ -19,7 +19,7 @@ from engine.apply import apply_chunk, chunks, start
 from engine.observe import Row
 from engine.plan import LineState
 from engine.plan_store import StoredLine
-from engine.resolve import Resolved, Waits, resolve
+from engine.resolve import Planning, Resolved, Waits, resolve
 from engine.runtime import Runtime
 from tests.fakes.plans import fresh, runtime_on
 from tests.fakes.sites import PHONES, VIENNA, site
@@ -56,7 +56,7 @@ def hire(number: int, **more: object) -> Person:
 def plan(runtime: Runtime, *people: Person, policy=None, closing: Sequence[StoredLine] = ()) -> Resolved:  # type: ignore[no-untyped-def] # a SitePolicy
     """Plan people as the rows 2, 3, … of a feed."""
     rows = [Row("f-1", line, person) for line, person in enumerate(people, start=2)]
-    return resolve(runtime, policy or site(), "r-1", rows, waits=Waits(), closing=closing)
+    return resolve(runtime, policy or site(), "r-1", rows, waits=Waits(), planning=Planning(closing=closing))
 
 
 def lines_of(runtime: Runtime, resolved: Resolved) -> list[StoredLine]:

@@ -25,7 +25,7 @@ from engine.number_endings import plan_endings
 from engine.observe import Row
 from engine.plan import OPEN_LINES
 from engine.requests import Actor, open_request
-from engine.resolve import Resolved, Waits, resolve
+from engine.resolve import Planning, Resolved, Waits, resolve
 from engine.runtime import Runtime
 
 GRACE_DAYS = 30
@@ -119,10 +119,11 @@ class Firm:
         closing: Sequence[plan_store.StoredLine] = (),
     ) -> list[str]:
         """Plan rows and carry the plan out."""
-        lives = Lives(self.runtime, self.site, grace_days=GRACE_DAYS, guard=guard)
+        lives = Lives(self.runtime, self.site, grace_days=GRACE_DAYS)
         newest, _ = newest_rows(rows)
         request = request_id or self.request()
-        self.last = resolve(self.runtime, self.site, request, newest, waits=Waits(), closing=closing, lives=lives)
+        planning = Planning(closing=closing, lives=lives, guard=guard)
+        self.last = resolve(self.runtime, self.site, request, newest, waits=Waits(), planning=planning)
         self.plan_ids.append(self.last.plan_id)
         self.carry_out(self.last.plan_id)
         return [stored.change.kind for line in self.lines() for stored in line.changes]

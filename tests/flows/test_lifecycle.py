@@ -91,6 +91,26 @@ def test_a_dry_run_takes_nothing_and_remembers_nobody(at_site: FlowSite) -> None
     assert len(at_site.tenant.writes()) == writes
 
 
+def test_a_dry_run_counts_who_would_begin_to_leave(at_site: FlowSite) -> None:
+    """Also last days that are to come, for which nothing is planned yet; the run itself says the same, once."""
+    lived(at_site, *(f"0000{n},Active," for n in (1, 2, 3)))
+    rows = [f"00001,Gone,{TODAY - timedelta(days=20)}", f"00002,Active,{TODAY + timedelta(days=9)}", "00003,Active,"]
+    for dry_run in (True, True, False):
+        assert lived(at_site, *rows, dry_run=dry_run)["begin_to_leave"] == 2
+    assert "begin_to_leave" not in lived(at_site, *rows, dry_run=True)
+
+
+def test_a_dry_run_of_too_many_leavers_is_refused_as_the_run_would_be(
+    at_site: FlowSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of leavers binds a dry run, too: it says what the run would say."""
+    lived(at_site, "00001,Active,", "00002,Active,")
+    monkeypatch.setenv("CALLWRIGHT_FEED__LEAVERS", "1")
+    rows = [f"0000{n},Active,{TODAY + timedelta(days=9)}" for n in (1, 2)]
+    with pytest.raises(InputRefused, match="2 leavers in one feed: more than 1"):
+        lived(at_site, *rows, dry_run=True)
+
+
 def test_one_failure_does_not_stop_the_rest(at_site: FlowSite) -> None:
     """A leaver whose step fails is reported; the others' steps are taken."""
     lived(at_site, "00001,Active,", "00002,Active,")
@@ -186,7 +206,10 @@ def test_many_moves_of_one_day_are_refused_and_keep_nobody_waiting(
     monkeypatch.setenv("CALLWRIGHT_FEED__MOVES", "1")
     visit = at_site.go_on()
     assert visit["counts"]["onboarded"] == 1
-    assert "2 people who move or go on leave in one visit: more than 1 ; nothing was changed" in visit["warnings"][0]
+    assert (
+        "2 people who are given other values or go on leave in one visit: more than 1 ; nothing was changed"
+        in visit["warnings"][0]
+    )
     assert alerts(at_site) == ["news of a later day is not believed"]
     monkeypatch.setenv("CALLWRIGHT_FEED__MOVES", "2")
     assert at_site.go_on()["counts"] == {"moved": 2}

@@ -9,7 +9,7 @@ from config.errors import InputRefused
 from connectors.database import Database
 from connectors.errors import Invalid, Unreachable
 from datasets.tables.feeds import feeds
-from tests.fakes.flow_site import FlowSite
+from tests.fakes.flow_site import TEMPLATES, FlowSite
 from tests.fakes.workbooks import rows_of, workbook
 
 pytestmark = pytest.mark.slow
@@ -38,6 +38,28 @@ def test_a_second_run_changes_nothing(at_site: FlowSite) -> None:
     before = at_site.tenant.writes()
     assert at_site.onboard("00001", "00002")["counts"] == {"unchanged": 2}
     assert at_site.tenant.writes() == before
+
+
+def test_an_edited_template_gives_no_more_people_other_values_than_the_site_allows(
+    at_site: FlowSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The template says something else under its name: the feed is refused until the site allows so many."""
+    at_site.onboard("00001", "00002")
+    templates = at_site.folder / "templates.toml"
+    templates.write_text(TEMPLATES.replace(', TenantDialPlan = "AT"', ""), encoding="utf-8")
+    assert at_site.onboard("00001", "00002")["counts"] == {"unchanged": 2}
+    at_site.tenant.policy_ids["TeamsCallingPolicy", "NoForward"] = "p-1"
+    more = TEMPLATES.replace('"AT"', '"AT", TeamsCallingPolicy = "NoForward"')
+    templates.write_text(more, encoding="utf-8")
+    monkeypatch.setenv("CALLWRIGHT_FEED__MOVES", "1")
+    writes = len(at_site.tenant.writes())
+    with pytest.raises(
+        InputRefused, match="2 people who are given other values or go on leave in one feed: more than 1"
+    ):
+        at_site.onboard("00001", "00002")
+    assert len(at_site.tenant.writes()) == writes
+    monkeypatch.setenv("CALLWRIGHT_FEED__MOVES", "2")
+    assert at_site.onboard("00001", "00002", "00003")["counts"] == {"moved": 2, "onboarded": 1}
 
 
 def test_one_failure_does_not_stop_the_rest(at_site: FlowSite) -> None:
