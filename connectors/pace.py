@@ -1,5 +1,7 @@
 """The pace a throttling system allows, learned from its refusals, so that threads do not rush back after a pause.
 
+A refusal teaches a rate only when rate explains it. Who was refused again at a rate that was proven to be allowed was
+refused for another reason (a share of all calls, a busy neighbour): then pauses are kept and nothing is slowed down.
 Pure arithmetic on moments that are handed in; `connectors/throttle.py` does the waiting.
 """
 
@@ -15,6 +17,8 @@ _BACK_OFF = 0.5
 # Below the rate that was refused we climb towards it; beyond it slowly, faster the longer nothing was refused.
 _CLIMB_S = 10.0
 _GROWTH, _GROWTH_DOUBLES_S = 0.0025, 60.0
+# So many refusals teach nothing once rate did not explain one; two quick ones in a row end that early.
+_UNEXPLAINED, _QUICK_IN_A_ROW = 20, 2
 
 
 class Pace:
@@ -23,7 +27,8 @@ class Pace:
     def __init__(self) -> None:
         self.rate: float | None = None
         self._ceiling = float("inf")
-        self._accepted = 0
+        self._proven = 0.0
+        self._accepted = self._unexplained = self._quick = 0
         self._active_s = self._pause_s = 0.0
         self._last_sent = self._last_refused = self._next_slot = float("-inf")
 
@@ -48,20 +53,34 @@ class Pace:
         self._accepted -= 1
         if not is_first:
             return
-        is_repeated = now - self._last_refused < _REPEATED_WITHIN_S
+        self._quick = 0 if self._accepted >= _ENOUGH else self._quick + 1
+        if self._unexplained and self._quick < _QUICK_IN_A_ROW:
+            self._unexplained -= 1
+        elif self.rate is not None and self.rate <= self._proven:
+            self.rate, self._ceiling, self._proven = None, float("inf"), 0.0
+            self._unexplained, self._quick = _UNEXPLAINED, 0
+        else:
+            self._unexplained = 0
+            self._slow_down(is_repeated=now - self._last_refused < _REPEATED_WITHIN_S)
+        self._accepted, self._active_s, self._pause_s = 0, 0.0, pause_s
+        self._last_refused = self._last_sent = self._next_slot = now + pause_s
+
+    def _slow_down(self, *, is_repeated: bool) -> None:
         if self._accepted >= _ENOUGH:
             # What the system saved up during the last pause was spent since, perhaps; so the allowed rate lies
             # between these two. They close up as the time between refusals grows.
             self.rate = max(_SLOWEST, self._accepted / (self._active_s + self._pause_s))
+            if self._pause_s:  # before the first pause it may have saved up for hours
+                self._proven = max(self._proven, self.rate)
             self._ceiling = self._accepted / max(self._active_s, _SHORTEST_BURST_S)
         elif is_repeated:
             burst = (self._accepted + 1) / max(self._active_s, _SHORTEST_BURST_S)
             self._ceiling = min(burst, self.rate or burst)
             self.rate = max(_SLOWEST, self._ceiling * _BACK_OFF)
-        self._accepted, self._active_s, self._pause_s = 0, 0.0, pause_s
-        self._last_refused = self._last_sent = self._next_slot = now + pause_s
 
     def _grown(self, rate: float, at: float, passed_s: float) -> float:
+        if self._accepted < _ENOUGH:
+            return rate  # a refusal now would tell that rate is not the reason
         calm_s = max(0.0, at - self._last_refused)
         grown = rate * (1 + _GROWTH * passed_s * max(1.0, calm_s / _GROWTH_DOUBLES_S))
         if rate < self._ceiling:

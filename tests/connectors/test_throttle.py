@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import random
 import threading
+from typing import Protocol
 
 import pytest
 
@@ -15,14 +17,16 @@ from tests.fakes.set_clock import SetClock
 class Bucket:
     """A service that allows a rate with some burst and asks to wait a second otherwise."""
 
-    def __init__(self, rate: float, burst: float) -> None:
+    def __init__(self, rate: float, burst: float, *, falls: tuple[float, float] = (float("inf"), 0)) -> None:
         self.rate, self.burst, self.level, self.at = rate, burst, burst, 0.0
+        self.falls_at, self.falls_to = falls
         self.accepted: list[float] = []
         self.refused: list[float] = []
 
     def ask(self, now: float) -> bool:
         """Accept or refuse one request."""
-        self.level, self.at = min(self.burst, self.level + (now - self.at) * self.rate), now
+        rate = self.rate if now < self.falls_at else self.falls_to
+        self.level, self.at = min(self.burst, self.level + (now - self.at) * rate), now
         if self.level < 1:
             self.refused.append(now)
             return False
@@ -31,7 +35,29 @@ class Bucket:
         return True
 
 
-def _run(bucket: Bucket, seconds: float, workers: int = 8, latency_s: float = 0.02) -> list[float]:
+class Dice:
+    """A service that asks to wait a second at random, however slowly it is called."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        self.share, self.random = share, random.Random(seed)
+        self.accepted: list[float] = []
+
+    def ask(self, now: float) -> bool:
+        """Accept or refuse one request."""
+        if self.random.random() < self.share:
+            return False
+        self.accepted.append(now)
+        return True
+
+
+class Service(Protocol):
+    """What is asked."""
+
+    def ask(self, now: float) -> bool:
+        """Accept or refuse one request."""
+
+
+def _run(service: Service, seconds: float, workers: int = 8, latency_s: float = 0.02) -> list[float]:
     """Let workers ask as fast as the pause lets them; the events are played in order of time."""
     clock = SetClock(0.0)
     pause, sent = Pause(Clock(lambda: clock.now, clock.sleep)), []
@@ -41,7 +67,7 @@ def _run(bucket: Bucket, seconds: float, workers: int = 8, latency_s: float = 0.
         clock.now = max(clock.now, at)
         pause.wait(1000)
         sent.append(clock.now)
-        if not bucket.ask(clock.now):
+        if not service.ask(clock.now):
             pause.hold(1.0)
         heapq.heappush(answers, (clock.now + latency_s, worker))
     return sent
@@ -58,6 +84,26 @@ def test_allowed_rate_is_nearly_used(rate: float, burst: float, share: float) ->
     used = len([moment for moment in bucket.accepted if 30 <= moment < 150]) / 120 / rate
     assert used >= share
     assert len(bucket.refused) <= 0.01 * len(bucket.accepted)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("workers", [2, 8, 30])
+def test_refusals_that_rate_does_not_explain_slow_nobody_down(workers: int, seed: int) -> None:
+    """One request in a hundred is refused whatever the rate: most of what the pauses alone allow is used."""
+    dice = Dice(0.01, seed)
+    _run(dice, 300, workers, latency_s=0.25)
+    a_hundred_take_s = 100 / (workers / 0.25) + 1
+    assert len(dice.accepted) / 300 >= 0.75 * 100 / a_hundred_take_s
+
+
+@pytest.mark.parametrize("burst", [5, 100])
+def test_a_rate_that_falls_is_learned_again(burst: float) -> None:
+    """Where a fifth is allowed from some moment, it is nearly used before long, and pauses become rare again."""
+    bucket = Bucket(100, burst, falls=(150, 20))
+    _run(bucket, 350)
+    used = len([moment for moment in bucket.accepted if 200 <= moment < 350]) / 150 / 20
+    assert used >= 0.85
+    assert len([moment for moment in bucket.refused if moment >= 200]) <= 15
 
 
 def test_nothing_is_sent_inside_a_pause() -> None:
