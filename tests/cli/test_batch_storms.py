@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from cli.exits import DEPENDENCY, DONE
 from connectors.database import Database
 from engine import inventory
 from engine.proof import verify
@@ -102,7 +103,7 @@ def test_no_call_of_any_class_arrives_while_the_credential_has_to_wait(lab: Lab,
     throttle(lab)
     for _ in range(10):
         movers = [mover(f"b{number}") for number in range(PROCESSES)]
-        assert [each.wait(timeout=240) for each in movers] == [0] * PROCESSES
+        assert {each.wait(timeout=240) for each in movers} <= {DONE, DEPENDENCY}  # told to wait for longer than it may
         counts = [run("batch", "show", f"b{number}", "--json").json["counts"] for number in range(PROCESSES)]
         if all(set(each) == {"migrated"} for each in counts):
             break
