@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Literal, get_args
 
 from pydantic import JsonValue
+from sqlalchemy import Connection
 
 from config.errors import InputRefused
 from connectors.database import Database
@@ -30,6 +31,7 @@ from engine.runtime import Runtime, utc_now
 
 Target = Literal["skype", "ad", "entra"]
 TARGETS: tuple[Target, ...] = get_args(Target)
+_SECOND = "deleted"
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def plan_deletion(runtime: Runtime, request_id: str, asked: Deletion) -> str:
 def plan_due(runtime: Runtime, request_id: str, guard: Guard | None = None) -> str:
     """Store the plan that deletes whoever is due; gives its id. What was enabled again meanwhile is refused by name.
 
-    Raises TooMuch for more than the guard allows, storing nothing then.
+    It takes the place of a plan of another night that nobody started; a deletion that is being carried out is left to
+    its own plan. Raises TooMuch for more than the guard allows, storing nothing then.
     """
     today = runtime.now().date()
     with runtime.database.read() as connection:
@@ -85,15 +88,24 @@ def plan_due(runtime: Runtime, request_id: str, guard: Guard | None = None) -> s
         if account is None or not changes:
             done.append(each)
         else:
-            lines.append(_line(account, changes, each.id, "deleted", ""))
+            lines.append(_line(account, changes, each.id, _SECOND, ""))
     if guard is not None:
         guard.refuse_excess(reach_of(lines))
     with runtime.database.write() as connection:
         for each in done:
             departures.close(connection, each.id, departures.DONE, runtime.now())
-        plan = Plan(id=new_id("p"), request_id=request_id, lines=tuple(lines))
-        plan_store.save(connection, plan, runtime.now())
-    return plan.id
+        plan_id = new_id("p")
+        busy = _overtaken(connection, lines, plan_id)
+        kept = tuple(line for line in lines if line.object not in busy)
+        plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=kept), runtime.now())
+    return plan_id
+
+
+def _overtaken(connection: Connection, lines: Sequence[Line], plan_id: str) -> set[str]:
+    """Close older second steps of the same users that nobody started; gives the users whose deletion is under way."""
+    older = plan_store.open_lines(connection, [line.object for line in lines])
+    ours = (line for line in older if line.source.get("deletion") and line.success == _SECOND)
+    return plan_store.overtake(connection, ours, f"planned anew by plan {plan_id}")
 
 
 def withdraw(database: Database, user: str) -> str:

@@ -141,13 +141,8 @@ def _onboarded(connection: Connection) -> Sequence[tuple[str, int, Person]]:
 
 def _busy(connection: Connection, objects: Sequence[str]) -> set[str]:
     """Close older plans of drift that nobody applied; name the users on whom another plan is at work."""
-    busy = set()
-    for line in plan_store.open_lines(connection, objects):
-        state = plan_store.header(connection, line.plan_id).state
-        if state == "planned" and line.source.get("drift") and not plan_store.has_sent(line):
-            line.state, line.reason = LineState.SUPERSEDED, "compared again"
-            plan_store.set_line(connection, line)
-            plan_store.settle_plan_if_done(connection, line.plan_id)
-        else:
-            busy.add(line.object)
-    return busy
+    lines = plan_store.open_lines(connection, objects)
+    others = {line.object for line in lines if not line.source.get("drift")}
+    return others | plan_store.overtake(
+        connection, (each for each in lines if each.source.get("drift")), "compared again"
+    )

@@ -255,3 +255,16 @@ def open_lines(connection: Connection, objects: Iterable[str]) -> list[StoredLin
 def has_sent(line: StoredLine) -> bool:
     """Tell whether any change of the line was ever sent."""
     return any(change.sent_at is not None for change in line.changes)
+
+
+def overtake(connection: Connection, lines: Iterable[StoredLine], why: str) -> set[str]:
+    """Close open lines of plans that nobody started; gives the objects of the others, on which somebody is at work."""
+    busy = set()
+    for line in lines:
+        if has_sent(line) or header(connection, line.plan_id).state != "planned":
+            busy.add(line.object)
+            continue
+        line.state, line.reason = LineState.SUPERSEDED, why
+        set_line(connection, line)
+        settle_plan_if_done(connection, line.plan_id)
+    return busy

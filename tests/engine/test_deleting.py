@@ -10,12 +10,12 @@ from config.errors import InputRefused
 from connectors.database import Database
 from datasets.numbering import PhoneNumber
 from engine import deleting, departures, gates, inventory
-from engine.apply import discard
+from engine.apply import discard, start
 from engine.bulk_edit import Terms, plan_bulk_edit
 from engine.change import Change, Effect
 from engine.deleting import Deletion
 from engine.plan import Line, Plan
-from engine.plan_store import load_lines, save
+from engine.plan_store import header, load_lines, open_lines, save
 from tests.fakes.company import Company, company
 from tests.fakes.fake_skype import FakeSkype
 from tests.fakes.plans import runtime_on
@@ -112,6 +112,33 @@ def test_a_discarded_second_step_comes_again(sqlite: Database) -> None:
     discard(sqlite, deleting.plan_due(firm.runtime, firm.request()), firm.runtime.now())
     assert firm.departure_states() == ["open"]
     assert carried_out(firm, deleting.plan_due(firm.runtime, firm.request())) == [("verified", "delete_user")]
+
+
+def test_a_second_step_that_nobody_applied_is_overtaken(database: Database) -> None:
+    """Two dry nights leave one plan for one deletion, and the earlier one deletes nobody any more."""
+    firm = employed(database)
+    carried_out(firm, deleting.plan_deletion(firm.runtime, firm.request(), Deletion("id-1", ("entra",), 1)))
+    firm.days(2)
+    earlier, later = (deleting.plan_due(firm.runtime, firm.request()) for _ in range(2))
+    with database.read() as connection:
+        (line,) = load_lines(connection, earlier)
+        assert (line.state, line.reason) == ("superseded", f"planned anew by plan {later}")
+        assert header(connection, earlier).state == "settled"
+        assert [each.plan_id for each in open_lines(connection, ["user:id-1"])] == [later]
+    assert carried_out(firm, earlier) == [("planned", "delete_user")]
+    assert carried_out(firm, later) == [("verified", "delete_user")]
+
+
+def test_a_second_step_that_is_under_way_is_left_to_its_plan(sqlite: Database) -> None:
+    """A plan that was started goes on by itself; the next night plans nothing beside it."""
+    firm = employed(sqlite)
+    carried_out(firm, deleting.plan_deletion(firm.runtime, firm.request(), Deletion("id-1", ("entra",), 1)))
+    firm.days(2)
+    started = deleting.plan_due(firm.runtime, firm.request())
+    start(firm.runtime, started)
+    with sqlite.read() as connection:
+        assert load_lines(connection, deleting.plan_due(firm.runtime, firm.request())) == []
+    assert carried_out(firm, started) == [("verified", "delete_user")]
 
 
 @pytest.mark.parametrize(
