@@ -70,6 +70,12 @@ def load(connection: Connection, request_id: str) -> Row[Any]:
     return connection.execute(select(requests).where(requests.c.id == request_id)).one()
 
 
+def spoken(connection: Connection, request_id: str) -> str:
+    """Name a run and who asked for it, as people are told who is at work."""
+    name = connection.execute(select(requests.c.actor_name).where(requests.c.id == request_id)).scalar_one_or_none()
+    return "another run" if name is None else f"run {request_id} of {name}"
+
+
 def note(connection: Connection, request_id: str, **facts: JsonValue) -> None:
     """Keep facts (of `NOTED`) that its summary shall tell, however the request ends."""
     known = load(connection, request_id).summary or {}

@@ -14,6 +14,7 @@ from config.errors import InputRefused
 from connectors.errors import ConnectorError, Retryable
 from datasets.batch_steps import Act, spoken
 from engine.approvals import ApprovalMissing
+from engine.leases import LeaseHeld
 from engine.requests import Actor
 from flows import acting, batch_views, presentation
 from flows.onboarding import give_up
@@ -81,7 +82,7 @@ def advance(
     errors: list[Exception] = []
     with systems_open():
         if dry_run:
-            tried = _plan_only(request_id, batch_id, run, retried_only=retried_only)
+            tried = _plan_only(request_id, batch_id, run, errors, retried_only=retried_only)
         else:
             tried = _go_on(request_id, batch_id, run, errors, retried_only=retried_only)
     stopped = _stopped(errors)
@@ -127,10 +128,17 @@ def _plan_on(request_id: str, batch_id: str, wave: int, run: Run, *, is_first: b
     return []
 
 
-def _plan_only(request_id: str, batch_id: str, run: Run, *, retried_only: bool) -> list[str]:
-    """Plan the next wave that has no plan, so that it can be read and approved before it is its turn."""
+def _plan_only(request_id: str, batch_id: str, run: Run, errors: list[Exception], *, retried_only: bool) -> list[str]:
+    """Plan the next wave that has no plan, so that it can be read and approved before it is its turn.
+
+    A run that is planning it already is no failure: this one gives way, and says so.
+    """
     wave = run(stages.wave_to_plan, batch_id, retried_only=retried_only)
-    return [] if wave is None else [_plan(request_id, batch_id, wave, run)]
+    try:
+        return [] if wave is None else [_plan(request_id, batch_id, wave, run)]
+    except LeaseHeld as held:
+        errors.append(held)
+        return []
 
 
 def _plan(request_id: str, batch_id: str, wave: int, run: Run) -> str:

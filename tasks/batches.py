@@ -128,14 +128,16 @@ def next_step(batch_id: str, tried: list[str], *, retried_only: bool) -> Step:
 def plan(request_id: str, batch_id: str, wave: int) -> str:
     """Plan a wave; gives the plan's id. Two runs never make two plans of a wave. Raises LeaseHeld."""
     with open_work() as work, work.runtime() as runtime:
-        holder, now = runtime.new_holder(), utc_now()
+        key, holder, now = f"{batch_id}:{wave}", f"{request_id}:{runtime.new_holder()}", utc_now()
         with work.database.write() as connection:
             known_plan = _plan_of(connection, batch_id, wave)
             if known_plan is not None:
                 return known_plan
-            lease = leases.acquire(connection, "batch", f"{batch_id}:{wave}", holder, now=now, ttl=_PLANNING)
+            lease = leases.acquire(connection, "batch", key, holder, now=now, ttl=_PLANNING)
             if lease is None:
-                raise LeaseHeld(f"another run plans wave {wave} of this batch ; it goes on by itself", now + _PLANNING)
+                held, until = leases.holder_of(connection, "batch", key, now=now) or ("", now)
+                who, name = requests.spoken(connection, held.partition(":")[0]), rows.find(connection, batch_id).name
+                raise LeaseHeld(f"{who} is planning wave {wave} of batch {name!r} right now", until)
         try:
             return _planned(work, runtime, request_id, batch_id, wave)
         finally:

@@ -337,7 +337,7 @@ def test_a_wave_whose_plan_expired_is_planned_anew_by_the_clock(at_site: FlowSit
 # ---- what ends a run early
 
 
-@pytest.mark.parametrize("why", ["the tenant is away", "another run plans wave 2"])
+@pytest.mark.parametrize("why", ["the tenant is away", "another run is planning wave 2"])
 def test_a_run_that_cannot_plan_a_later_wave_is_on_record(at_site: FlowSite, why: str) -> None:
     """Whom it moved, what is left and what stood in the way are in its summary and its request; another goes on."""
     site = batch_site(at_site.folder, 4)
@@ -363,6 +363,25 @@ def test_a_run_that_cannot_plan_a_later_wave_is_on_record(at_site: FlowSite, why
         assert None not in connection.execute(streams).scalars().all()
     site.mend()
     assert site.run()["counts"] == {"migrated": 4}
+
+
+@pytest.mark.parametrize("dry_run", [True, False], ids=["plan", "run"])
+def test_who_comes_while_a_wave_is_planned_gives_way(at_site: FlowSite, *, dry_run: bool) -> None:
+    """The run ends well with one line: who is planning what, and how it goes on; its wave is planned once."""
+    site = batch_site(at_site.folder, 2)
+    site.create(**OPTIONS)
+    with site.runtime() as runtime, runtime.database.write() as connection:
+        ada, now = requests.Actor(kind="os_user", name="ada"), utc_now()
+        asking = requests.open_request(connection, "batch-run", ada, parameters={}, flow_run_id=None, now=now)
+        key = f"{rows.find(connection, NAME).id}:1"
+        held = leases.acquire(connection, "batch", key, f"{asking}:x", now=now, ttl=A_MINUTE)
+    assert site.run(dry_run=dry_run)["interrupted"] == (
+        f"run {asking} of ada is planning wave 1 of batch '{NAME}' right now ;"
+        " the batch goes on with the next ./callwright batch run, or its schedule"
+    )
+    with site.runtime() as runtime, runtime.database.write() as connection:
+        leases.release(connection, [held] if held else [], now=utc_now())
+    assert site.run()["counts"] == {"migrated": 2}
 
 
 def test_a_chunk_that_another_run_has_is_left_to_it(at_site: FlowSite, one_by_one: None) -> None:
