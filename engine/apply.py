@@ -166,14 +166,14 @@ def _work(runtime: Runtime, work: _Open, keeper: LeaseKeeper) -> list[ConnectorE
 
 def _work_on(runtime: Runtime, work: _Open, keeper: LeaseKeeper, line: StoredLine) -> ConnectorError | None:
     """Work on one line; an unreachable system or a lost lease ends it here and is reported to the chunk."""
-    kind_of_work = PolicyBatchWork if is_for_many(line.object) else LineWork
     held = (work.lease, work.objects[line.object])
     with _turn(runtime, line) as turn:
         keeper.leave(held[1])
         try:
-            if kind_of_work is LineWork and not plan_store.has_sent(line) and not _may_begin(runtime, held, line):
-                return None
-            kind_of_work(runtime, work.stream, held, line, turn).run()
+            if is_for_many(line.object):
+                PolicyBatchWork(runtime, work.stream, held, line).run()
+            elif plan_store.has_sent(line) or _may_begin(runtime, held, line):
+                LineWork(runtime, work.stream, held, line, turn).run()
         except ConnectorError as error:
             return error
     if line.state == LineState.FAILED:

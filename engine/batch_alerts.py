@@ -102,7 +102,7 @@ def plan_expired(connection: Connection, plan_id: str, request_id: str | None, n
     row = _batch_of(connection, plan_id)
     if row is None or row.kind == "undo" or row.control == CANCELLED:
         return
-    batch_rows.forget_plan(connection, row.id, row.wave)
+    batch_rows.forget_discarded(connection, row.id)
     said = f"wave {row.wave}: its plan {plan_id} was not applied before its claims expired"
     remedy = "it is planned anew, and is to be approved anew where the site wants that"
     requests.raise_alert(connection, expired(row.name), f"{said} ; {remedy}", request_id, now)

@@ -86,16 +86,9 @@ def begin(connection: Connection, batch: Batch, now: datetime) -> None:
         raise InputRefused(f"batch {batch.name!r} is paused{why}", remedy=f"./callwright batch resume '{batch.name}'")
     if batch.control == CANCELLED:
         raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
-    plan_discarded_anew(connection, batch, now)
+    batch_rows.forget_discarded(connection, batch.id)
     if batch.control == NEW:
         batch_rows.set_control(connection, batch.id, GO, "", now)
-
-
-def plan_discarded_anew(connection: Connection, batch: Batch, now: datetime) -> None:
-    """Have waves planned again whose plan was discarded, by a person or because its claims expired."""
-    for wave in waves(connection, batch, now):
-        if wave.plan_state == "discarded":
-            batch_rows.forget_plan(connection, batch.id, wave.wave)
 
 
 def pause(connection: Connection, batch: Batch, reason: str, now: datetime) -> None:
@@ -130,7 +123,7 @@ def resume(
     if batch.control == NEW:
         return
     _forgive(connection, batch)
-    plan_discarded_anew(connection, batch, now)
+    batch_rows.forget_discarded(connection, batch.id)
     batch_rows.set_control(connection, batch.id, GO, "", now)
     batch_alerts.clear(connection, batch.name, now)
 
@@ -190,7 +183,7 @@ def retry(connection: Connection, batch: Batch, wave: int | None, now: datetime,
     if batch.control == NEW:
         raise _not_started(batch)
     users = batch_rows.new_waves(connection, batch, RETRIED, wave)
-    plan_discarded_anew(connection, batch, now)
+    batch_rows.forget_discarded(connection, batch.id)
     if not users and not any(each.is_retry and _is_left(each) for each in waves(connection, batch, now)):
         raise InputRefused(f"nobody of batch {batch.name!r} failed or was refused", remedy="there is nothing to retry")
     if batch.control == PAUSED and not dry_run:

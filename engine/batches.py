@@ -167,7 +167,7 @@ def note_plan(connection: Connection, batch_id: str, wave: int, plan_id: str) ->
     """Note the plan that answers a wave."""
     kind = "retry" if wave > last_first_wave(connection, find(connection, batch_id)) else "move"
     connection.execute(insert(batch_plans).values(plan_id=plan_id, batch_id=batch_id, wave=wave, kind=kind, forgiven=0))
-    _set_plan(connection, batch_id, wave, plan_id=plan_id)
+    connection.execute(update(batch_users).where(_members(batch_id, wave)).values(plan_id=plan_id))
 
 
 def note_undo(connection: Connection, batch_id: str, wave: int, plan_id: str) -> None:
@@ -180,18 +180,17 @@ def note_undo(connection: Connection, batch_id: str, wave: int, plan_id: str) ->
     connection.execute(update(batch_users).where(here).values(undo_plan_id=plan_id))
 
 
-def _set_plan(connection: Connection, batch_id: str, wave: int, **values: str | None) -> None:
-    connection.execute(update(batch_users).where(_members(batch_id, wave)).values(values))
-
-
 def _members(batch_id: str, wave: int) -> ColumnElement[bool]:
     c = batch_users.c
     return and_(c.batch_id == batch_id, c.wave == wave, c.user_id.is_not(None))
 
 
-def forget_plan(connection: Connection, batch_id: str, wave: int) -> None:
-    """Have a wave planned anew, because its plan was given up before it began."""
-    _set_plan(connection, batch_id, wave, plan_id=None)
+def forget_discarded(connection: Connection, batch_id: str) -> None:
+    """Have waves planned anew whose plan was discarded, by a person or because its claims expired."""
+    c = batch_users.c
+    discarded = select(plans.c.id).where(plans.c.state == "discarded")
+    here = and_(c.batch_id == batch_id, c.plan_id.in_(discarded))
+    connection.execute(update(batch_users).where(here).values(plan_id=None))
 
 
 def plans_of(connection: Connection, batch_id: str, wave: int | None = None, kind: str = "move") -> list[str]:

@@ -26,7 +26,6 @@ from engine.plan_store import StoredChange, StoredLine
 from engine.policy_batch_plan import KIND, OWN, POLICY_BATCH, SMALLEST
 from engine.readers import Observed, voice_value
 from engine.runtime import Runtime
-from engine.turnstile import Turn
 from engine.writers import begin_policy_operation
 
 AT_ONCE = 3
@@ -43,9 +42,7 @@ class PolicyBatchWork:
     next round; when the line ends all its changes are verified.
     """
 
-    def __init__(
-        self, runtime: Runtime, stream: Stream, held: Iterable[Lease], line: StoredLine, _turn: Turn | None = None
-    ) -> None:
+    def __init__(self, runtime: Runtime, stream: Stream, held: Iterable[Lease], line: StoredLine) -> None:
         self._runtime, self._stream, self._held, self.line = runtime, stream, list(held), line
         self._record = LineRecord(runtime, stream, self._held, line)
         self._record.on_end = self._let_go

@@ -358,7 +358,7 @@ def wave_to_plan(batch_id: str, *, retried_only: bool) -> int | None:
     """Give the first wave that has no plan, or one that was discarded."""
     with open_work() as work, work.database.write() as connection:
         batch = rows.find(connection, batch_id)
-        batch_control.plan_discarded_anew(connection, batch, utc_now())
+        rows.forget_discarded(connection, batch.id)
         found = batch_control.waves(connection, batch, utc_now())
     return next((each.wave for each in found if each.plan_id is None and (each.is_retry or not retried_only)), None)
 
