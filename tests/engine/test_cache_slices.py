@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 
 from connectors.database import Database
 from connectors.errors import Unreachable
 from datasets.cached import Document
-from engine import user_search
+from engine import leases, user_search
 from engine.cache_slices import LONG_S, SHORT_S, Slices
 from engine.cache_sources import Whole, everything
 from engine.cache_sync import Reading, Removals, sync
+from engine.journal import open_stream
+from engine.runtime import utc_now
+from tests.fakes.journals import entries_of
 from tests.fakes.plans import fresh, runtime_on
 
 USERS, BOUND = 1_100, 1_000
@@ -39,6 +45,34 @@ class Counting:
         if statement.lstrip().upper().startswith(("INSERT", "UPDATE", "DELETE")):
             many = isinstance(parameters, list)
             self._open += max(cursor.rowcount, len(parameters) if many else 0, 0)
+
+
+class Journal:
+    """Another process that writes the journal under a lease, as a migration does, and is kept from it by nobody.
+
+    On SQLite it does not wait at all. On PostgreSQL it would wait for ever for a lock of a transaction that cannot go
+    on meanwhile, so it gives up.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._database, self.entries, now = Database(address, wait_for_writer_s=0), 0, utc_now()
+        with self._database.write() as connection:
+            self._lease = leases.acquire(connection, "chunk", "p-1:1-1", "other", now=now, ttl=timedelta(hours=1))
+            self._stream = open_stream(connection, "p-1", "1-1", epoch=1, holder="other", now=now)
+
+    def write(self, *_: object) -> None:
+        """Write an intent, the lease renewed with it. Raises Busy or Unreachable."""
+        assert self._lease is not None
+        self.entries += 1
+        with self._stream.transaction(self._database) as appender:
+            if not self._database.is_sqlite:
+                appender.connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
+            leases.renew(appender.connection, [self._lease], now=utc_now(), ttl=timedelta(hours=1))
+            appender.append(entries_of(self.entries, utc_now())[0])
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
 
 
 def breaking_off(reading: Reading) -> Whole:
@@ -71,6 +105,26 @@ def test_no_transaction_of_a_sync_is_large(database: Database) -> None:
     assert max(counting.transactions) <= BOUND
     with database.read() as connection:
         assert user_search.count(connection, "") == 10
+
+
+@pytest.mark.slow
+def test_the_journal_is_written_beside_every_slice(database: Database) -> None:
+    """On PostgreSQL while a transaction of a sync is open, which locks nothing of it; on SQLite before each slice.
+
+    There nobody holds the file between two slices, so whoever waits for one is next.
+    """
+    address = database.url.render_as_string(hide_password=False)
+    with closing(Journal(address)) as journal, closing(Database(address, sleep=journal.write)) as shared:
+        if not shared.is_sqlite:
+            event.listen(shared.engine, "commit", journal.write)
+        tenant = fresh(USERS)
+        runtime = runtime_on(shared, tenant)
+        for town in ("Vienna", "Graz"):
+            for user in tenant.users.values():
+                user.policies = {"TenantDialPlan": town}
+            before = journal.entries
+            assert sync(runtime, everything(runtime)).views == USERS
+            assert journal.entries - before > USERS / BOUND * 5
 
 
 def test_slices_follow_how_long_they_take() -> None:
