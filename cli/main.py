@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import typer
 
@@ -79,6 +81,12 @@ def _assemble() -> None:
 _assemble()
 
 
+@cache
+def command() -> Any:
+    """Give the whole command line as one parsed command; it is made once in a process."""
+    return typer.main.get_command(app)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code."""
     return guarded(lambda: _run(arguments))
@@ -88,7 +96,7 @@ def _run(arguments: Sequence[str] | None) -> None:
     from typer import TyperException
 
     try:
-        code = app(args=arguments, prog_name="callwright", standalone_mode=False)
+        code = command()(args=arguments, prog_name="callwright", standalone_mode=False)
     except TyperException as error:
         raise SystemExit(_usage(error)) from None
     except typer.Abort:

@@ -25,11 +25,9 @@ class Command(NamedTuple):
 
 def commands() -> list[Command]:
     """List every command of the command line, groups left out."""
-    import typer.main
+    from cli.main import command
 
-    from cli.main import app
-
-    return list(_walk(typer.main.get_command(app), ""))
+    return list(_walk(command(), ""))
 
 
 def commands_table() -> str:

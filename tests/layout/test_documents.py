@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
 from cli import reference
-from cli.main import app
+from cli.main import command
 from tests.fakes.checkout import ROOT, python_files, text_of, tracked, tree_of
 
 PAGES = [name for name in tracked() if name.endswith(".md")]
@@ -163,7 +162,7 @@ def anchors(path: Path) -> frozenset[str]:
 
 def find(words: list[str]) -> Any:
     """Find a command or a group by its words; what follows a command are its arguments."""
-    found: Any = typer.main.get_command(app)
+    found: Any = command()
     for word in words:
         if not hasattr(found, "commands"):
             break
@@ -174,7 +173,7 @@ def find(words: list[str]) -> Any:
 
 def parse(words: list[str]) -> None:
     """Parse a command line as the program would, without running it."""
-    found: Any = typer.main.get_command(app)
+    found: Any = command()
     parent = None
     while hasattr(found, "commands"):
         parent = found.make_context("callwright", words[:0], parent=parent, resilient_parsing=True)
