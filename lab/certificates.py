@@ -6,6 +6,7 @@ import ipaddress
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from cryptography import x509
@@ -38,7 +39,7 @@ def issue(folder: Path) -> Certificates:
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca = _authority(ca_key)
     server = _server(key, ca, ca_key)
-    application_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    application_key = rsa_key("application")
     application = _application(application_key)
     return Certificates(
         ca_bundle=_write(folder / "ca.pem", _pem(ca)),
@@ -47,6 +48,12 @@ def issue(folder: Path) -> Certificates:
         private_key_file=write_secret(folder / "application.key", _key_pem(application_key)),
         application=application,
     )
+
+
+@cache
+def rsa_key(_purpose: str) -> rsa.RSAPrivateKey:
+    """Make the RSA key of a purpose, once in a process: it takes longer than all the rest of starting a lab."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def write_secret(path: Path, content: bytes) -> Path:

@@ -19,7 +19,6 @@ from pathlib import Path
 from types import TracebackType
 
 from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from lab import certificates
 from lab.authority import Authority, Registration
@@ -146,14 +145,13 @@ class Lab:
             fill(tenant, users=self.users, seed=self.seed, hybrid=self.settings.hybrid_share)
         calls = CallLog(self.folder / "calls.jsonl", self.clock)
         stack.callback(calls.close)
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         return LabParts(
             tenant=tenant,
             faults=Faults(seed=self.seed),
             calls=calls,
             clock=self.clock,
             settings=self.settings,
-            tokens=Tokens(key, f"{authority}/v2.0"),
+            tokens=Tokens(certificates.rsa_key("tokens"), f"{authority}/v2.0"),
             username=USERNAME,
             password=secrets.token_urlsafe(18),
             operators={f"{USERNAME}{n}": secrets.token_urlsafe(18) for n in range(2, self.operators + 1)},

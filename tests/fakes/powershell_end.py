@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Any
 
 from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric import rsa
 from pypsrp.powershell import PowerShell, RunspacePool
 from pypsrp.wsman import WSMan
 
 from lab import generator, wsman
 from lab.calls import CallLog
+from lab.certificates import rsa_key
 from lab.clock import Clock
 from lab.faults import Faults
 from lab.parts import LabParts
@@ -35,9 +35,8 @@ class PowerShellEnd:
         clock, settings = clock or Clock(), Settings(allow_unencrypted=True)
         tenant = Tenant(TENANT_ID, clock, settings)
         generator.fill(tenant, users=users, seed=1)
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         others = {f"operator{n}": f"word {n}" for n in range(2, operators + 1)}
-        tokens, log = Tokens(key, "https://lab.test/issuer"), CallLog(folder / "calls.jsonl", clock)
+        tokens, log = Tokens(rsa_key("tokens"), "https://lab.test/issuer"), CallLog(folder / "calls.jsonl", clock)
         self.parts = LabParts(tenant, Faults(), log, clock, settings, tokens, "operator", "pa:ss wörd", others)
         self.port = 0
         self._loop = asyncio.new_event_loop()

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from lab import generator
 from lab.calls import CallLog
 from lab.catalogue import E5
+from lab.certificates import rsa_key
 from lab.clock import Clock
 from lab.cmdlets_engine import Engine
 from lab.cmdlets_host import Connection, Host
@@ -31,7 +30,6 @@ from lab.tokens import Tokens
 REMOVE = "param($I, $N) Remove-CsPhoneNumberAssignment -Identity $I -TelephoneNumber $N -NumberType DirectRouting"
 ASSIGN = "param($I, $N) Set-CsPhoneNumberAssignment -Identity $I -TelephoneNumber $N -NumberType DirectRouting"
 FREE = "+431934609001"
-_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 class ScriptRunner:
@@ -41,7 +39,7 @@ class ScriptRunner:
         clock, settings = Clock(runs=False), Settings()
         self.tenant = Tenant("0b5a7c1e-7d6f-4c53-9f6e-3f9f3c1c9a10", clock, settings)
         generator.fill(self.tenant, users=users, seed=1, hybrid=hybrid)
-        calls, tokens = CallLog(folder / "calls.jsonl", clock), Tokens(_KEY, "https://lab.test/issuer")
+        calls, tokens = CallLog(folder / "calls.jsonl", clock), Tokens(rsa_key("tokens"), "https://lab.test/issuer")
         self.parts = LabParts(self.tenant, Faults(), calls, clock, settings, tokens, "operator", "secret")
         self.host = Host(self.parts, "operator", Connection("application") if connected else None)
         self.variables: dict[str, Value] = {}
