@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +10,18 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from connectors.database import Database
-from tests.fakes.databases import PrivatePostgres, sqlite_database, start_postgres
+from tests.fakes.databases import PrivatePostgres, hurry, sqlite_database, start_postgres
 
 # How fast a machine is, is no property of our code.
 settings.register_profile("callwright", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("callwright")
+hurry()
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported for the tests out of each later search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -15,7 +16,14 @@ from config.errors import InputRefused
 from connectors.database import LONGEST_NAP_S, Database
 from connectors.errors import Busy, Unreachable
 from datasets.tables.metadata import Moment
-from tests.fakes.databases import PrivatePostgres, sqlite_database
+from tests.fakes.databases import PrivatePostgres, sqlite_database, unhurried
+
+
+@pytest.fixture(autouse=True)
+def as_it_is() -> Iterator[None]:
+    """Leave every database as the product sets it up."""
+    with unhurried():
+        yield
 
 
 @pytest.fixture

@@ -14,12 +14,15 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 
 import datasets.tables
 from connectors.database import Database
@@ -38,10 +41,61 @@ def import_tables() -> None:
 
 def sqlite_database(folder: Path) -> Database:
     """Make an SQLite database with every table in the folder; close it yourself."""
+    path = folder / "callwright.db"
+    path.write_bytes(_sqlite_with_tables())
+    return Database(f"sqlite:///{path}")
+
+
+@cache
+def _sqlite_with_tables() -> bytes:
     import_tables()
-    database = Database(f"sqlite:///{folder / 'callwright.db'}")
-    metadata.create_all(database.engine)
-    return database
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/made.db")
+        metadata.create_all(database.engine)
+        database.close()
+        return Path(folder, "made.db").read_bytes()
+
+
+class _Compiled(dict[Any, Any]):
+    """Compiled statements of every database of a kind: each test has a database of its own, and asks the same."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get(self._of_kind(key), default)
+
+    def __setitem__(self, key: Any, compiled: Any) -> None:
+        super().__setitem__(self._of_kind(key), compiled)
+
+    def _of_kind(self, key: Any) -> Any:
+        dialect, *others = key
+        return (dialect.name, *others)
+
+
+_COMPILED = _Compiled()
+
+
+def _hurry(connection: Connection) -> None:
+    connection.execution_options(compiled_cache=_COMPILED)
+    if connection.dialect.name == "sqlite":
+        raw: Any = connection.connection.driver_connection
+        raw.execute("PRAGMA synchronous=OFF")
+
+
+def hurry() -> None:
+    """Compile each statement once for all databases of this process, and do not wait for the disk.
+
+    What is lost without the disk is lost when the power fails: no test can see it, and the death of a process is none.
+    """
+    event.listen(Engine, "engine_connect", _hurry)
+
+
+@contextmanager
+def unhurried() -> Iterator[None]:
+    """Leave databases as the product sets them up."""
+    event.remove(Engine, "engine_connect", _hurry)
+    try:
+        yield
+    finally:
+        hurry()
 
 
 def require(name: str, reason: str) -> NoReturn:
