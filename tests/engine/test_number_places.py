@@ -78,7 +78,7 @@ def test_a_changed_location_of_the_policy_reaches_numbers_that_are_given(sqlite:
     assert drift(firm) == []
     firm.site = places()
     assert firm.feed(firm.person(1)) == ["set_number_location"]
-    assert place_of(firm) == LOCATION
+    assert (place_of(firm), firm.outcomes()) == (LOCATION, ["moved"])  # so the limit on moves holds for an edited pool
 
 
 def test_where_policies_may_not_converge_a_location_is_only_reported(sqlite: Database) -> None:
