@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from connectors.errors import NotAllowed, NotFound
-from datasets.cached import ON_PREMISES, SOURCES, Document, canonical, document
+from datasets.cached import ON_PREMISES, SOURCES, Body, Document, canonical, document
 from datasets.directory import DeltaPage
 from datasets.hybrid import SkypeUser
 from datasets.users import AdUser, DirectoryUser, NumberAssignment, SubscribedSku, VoiceUser
@@ -44,6 +44,7 @@ class ChangedUsers:
     def __init__(self, runtime: Runtime, link: str) -> None:
         self._runtime, self._after, self.link = runtime, link, ""
         self.is_complete = not link
+        self._changed: dict[str, DirectoryUser | None] = {}
 
     def __iter__(self) -> Iterator[Document | Gone]:
         """Read page by page."""
@@ -65,12 +66,19 @@ class ChangedUsers:
             ids = [change.id for change in page.changes]
             bodies = cache.bodies(connection, self.source, cache.generation(connection), ids)
         for change in page.changes:
-            body = None if self.is_complete else bodies.get(change.id)
-            user = change.applied_to(DirectoryUser.model_validate(body) if body else None)
+            user = change.applied_to(None if self.is_complete else self._known(change.id, bodies))
+            if not self.is_complete:
+                self._changed[change.id] = user
             if user is not None:
                 yield of_user(user)
-            elif not self.is_complete:
+            elif change.removed or not self.is_complete:
                 yield Gone(change.id)
+
+    def _known(self, user_id: str, bodies: Mapping[str, Body]) -> DirectoryUser | None:
+        """Give a user as an earlier page has it, or else as the cache does: a delta tells only what changed."""
+        if user_id in self._changed:
+            return self._changed[user_id]
+        return DirectoryUser.model_validate(bodies[user_id]) if user_id in bodies else None
 
 
 def of_user(user: DirectoryUser) -> Document:

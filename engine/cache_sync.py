@@ -24,6 +24,9 @@ from engine.leases import LeaseLost
 ASKED_BY_TURNS = frozenset({"forwarding", "teams_calls"})
 """Sources that ask for some users at a time, and know themselves whose turn it is."""
 
+NAMED_AGAIN = frozenset({"users"})
+"""Sources whose pages are a delta, be it since ever: what changes while they are read is named again, as it is then."""
+
 
 class Gone(NamedTuple):
     """Say that an object is no longer there, in an answer that names only what changed."""
@@ -120,10 +123,10 @@ def sync(
 
 
 class _Kept:
-    """What is kept of a source: digests of what was not named yet, and every key."""
+    """What is kept of a source: digests of what was not named yet, and of what was; None for what is gone."""
 
     def __init__(self, digests: dict[str, bytes]) -> None:
-        self.left, self._keys, self._new = digests, set(digests), set[str]()
+        self.left, self._named = digests, dict[str, bytes | None]()
 
     def news(self, items: Iterable[Document | Gone], reading: Reading) -> list[Document | Gone]:
         """Give the objects that are not as they were kept, and mark all as named.
@@ -132,22 +135,19 @@ class _Kept:
         """
         found: list[Document | Gone] = []
         for each in items:
-            before = self.left.pop(each.key, None)
-            if before is None:
-                if self._is_news(each, reading):
-                    found.append(each)
-            elif isinstance(each, Gone) or before != xxh3_128_digest(each.content):
+            digest = None if isinstance(each, Gone) else xxh3_128_digest(each.content)
+            before = self._before(each.key, reading)
+            if digest != before:
                 found.append(each)
+            self._named[each.key] = digest
         return found
 
-    def _is_news(self, each: Document | Gone, reading: Reading) -> bool:
-        """Look closer at what is new, named once more, or gone."""
-        if isinstance(each, Gone):
-            return each.key in self._keys
-        if reading.is_complete and (each.key in self._keys or each.key in self._new):
-            raise DoubtfulAnswer(f"{reading.source} named {each.key} twice ; look at the source")
-        self._new.add(each.key)
-        return True
+    def _before(self, key: str, reading: Reading) -> bytes | None:
+        if key not in self._named:
+            return self.left.pop(key, None)
+        if reading.is_complete and reading.source not in NAMED_AGAIN:
+            raise DoubtfulAnswer(f"{reading.source} named {key} twice ; look at the source")
+        return self._named[key]
 
 
 class _Sources:
