@@ -169,7 +169,7 @@ def _first_step(
     goes_from_cloud = "entra" in targets or ("ad" in targets and account.is_synced)
     if goes_from_cloud:
         changes += _number(runtime, account, grace_days)
-    if server is not None and server.line_uri is not None and "skype" in targets:
+    if server is not None and server.line_uri is not None and {"skype", "ad"} & {*targets}:  # no account, no user there
         changes += _line_of_server(runtime, account, server, grace_days)
     if "entra" in targets and account.account_enabled:
         changes.append(movers.switching(account, enabled=False))

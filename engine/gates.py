@@ -15,7 +15,7 @@ from engine.readers import Observed
 
 @dataclass(frozen=True)
 class Gate:
-    """Which attributes of the change's own user to look at, and what they must not be."""
+    """Which attributes of the change's own user, in the system where it is, to look at, and what they must not be."""
 
     attributes: tuple[str, ...]
     bars: Callable[[Change, dict[str, object]], str | None]
@@ -40,10 +40,16 @@ def _account_first(_change: Change, seen: dict[str, object]) -> str | None:
     return "the account is still enabled ; disable it first" if seen["enabled"] else None
 
 
+def _line_first(_change: Change, seen: dict[str, object]) -> str | None:
+    line = seen["line"]
+    return f"{line} is still the user's line there and would be lost to its pool ; clear it first" if line else None
+
+
 GATES: dict[str, Gate] = {
     "remove_licence": Gate(("number",), _number_first),
     "delete_user": Gate(("number", "account_enabled"), _number_and_account_first),
     "delete_ad_user": Gate(("enabled",), _account_first),
+    "disable_skype_user": Gate(("line",), _line_first),
 }
 
 
@@ -60,5 +66,7 @@ def barred(change: Change, seen: Observed) -> str | None:
 
 
 def _of(change: Change) -> str:
+    if address := change.parameters.get("sip_address"):
+        return f"skype:{address}"
     name = change.parameters.get("sam_account_name")
     return f"ad:{name}" if name else f"user:{change.parameters['user_id']}"

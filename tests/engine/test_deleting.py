@@ -60,16 +60,22 @@ def test_a_user_is_disabled_first_and_deleted_after_the_days(database: Database)
     assert firm.departure_states() == ["done"]
 
 
-def test_skype_only_leaves_the_directory(sqlite: Database) -> None:
-    """M82: deleted on the Skype server alone, account and cloud stay, and the line's number rests first."""
-    firm = employed(sqlite)
-    server = FakeSkype(firm.tenant)
-    firm.tenant.skype = server
+def homed(database: Database) -> tuple[Company, FakeSkype]:
+    """Give a company whose second user is homed on a server, with a line of the inventory."""
+    firm = employed(database)
+    firm.tenant.skype = server = FakeSkype(firm.tenant)
     server.home("id-2", "tel:+431234520")
-    with sqlite.write() as connection:
+    with database.write() as connection:
         number = PhoneNumber.from_e164("+431234520")
         inventory.record_assigned(connection, number, owner="user:id-2", now=firm.runtime.now())
-    firm.runtime = runtime = runtime_on(sqlite, firm.tenant)
+    firm.runtime = runtime_on(database, firm.tenant)
+    return firm, server
+
+
+def test_skype_only_leaves_the_directory(sqlite: Database) -> None:
+    """M82: deleted on the Skype server alone, account and cloud stay, and the line's number rests first."""
+    firm, server = homed(sqlite)
+    runtime = firm.runtime
     first = deleting.plan_deletion(runtime, firm.request(), Deletion("id-2", ("skype",), after_days=5))
     assert carried_out(firm, first) == [("verified", "clear_on_premises_line"), ("verified", "let_rest")]
     assert firm.inventory()["+431234520"] == "grace"
@@ -77,6 +83,28 @@ def test_skype_only_leaves_the_directory(sqlite: Database) -> None:
     assert carried_out(firm, deleting.plan_due(runtime, firm.request())) == [("verified", "disable_skype_user")]
     assert server.people == {}
     assert firm.tenant.users["id-2"].enabled
+
+
+def test_a_line_of_the_server_rests_when_only_the_directory_is_named(sqlite: Database) -> None:
+    """M82: with the account in Active Directory goes the user of the server; the number must not go with it."""
+    firm, _ = homed(sqlite)
+    first = deleting.plan_deletion(firm.runtime, firm.request(), Deletion("id-2", ("ad",), after_days=5))
+    assert [kind for _, kind in carried_out(firm, first)] == [
+        "clear_on_premises_line",
+        "let_rest",
+        "set_ad_account_enabled",
+    ]
+    assert firm.inventory()["+431234520"] == "grace"
+
+
+def test_nobody_is_taken_from_the_server_with_a_line(sqlite: Database) -> None:
+    """M82: a first step that was never applied is no first step, however many days go by."""
+    firm, server = homed(sqlite)
+    deleting.plan_deletion(firm.runtime, firm.request(), Deletion("id-2", ("skype",), after_days=5))
+    firm.days(5)
+    second = deleting.plan_due(firm.runtime, firm.request())
+    assert carried_out(firm, second) == [("failed", "disable_skype_user")]
+    assert list(server.people) == ["user2@lab.test"]
 
 
 def test_somebody_who_is_enabled_again_is_not_deleted(sqlite: Database) -> None:
@@ -188,4 +216,4 @@ def test_a_bulk_edit_leaves_whoever_is_being_deleted_alone(database: Database) -
 
 def test_every_deletion_has_a_gate() -> None:
     """Whatever deletes an account looks first whether the steps before were taken."""
-    assert {"delete_user", "delete_ad_user", "remove_licence"} <= set(gates.GATES)
+    assert {"delete_user", "delete_ad_user", "disable_skype_user", "remove_licence"} <= set(gates.GATES)
