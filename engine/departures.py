@@ -110,12 +110,12 @@ def deletions(connection: Connection, accounts: Iterable[DirectoryUser]) -> dict
     return found
 
 
-def listed(connection: Connection, *, everything: bool = False, limit: int = 1000) -> list[Departure]:
-    """List departures, the earliest last day first; by default those that are open."""
+def listed(connection: Connection, *, everything: bool = False) -> list[Departure]:
+    """List all departures, the earliest last day first; by default those that are open."""
     query = select(departures)
     if not everything:
         query = query.where(departures.c.state == OPEN)
-    rows = connection.execute(query.order_by(departures.c.last_day, departures.c.id).limit(limit))
+    rows = connection.execute(query.order_by(departures.c.last_day, departures.c.id))
     return [Departure(*row) for row in rows]
 
 

@@ -209,6 +209,36 @@ def test_a_late_leaver_is_disabled_now_and_deleted_only_after_the_time_between(s
     assert firm.nights(1) == ["delete_user"]
 
 
+def test_an_earlier_departure_shortens_no_time_before_a_deletion(sqlite: Database) -> None:
+    """M82: disabled by us a year ago, back, and disabled by hand today: the days count from when HR told."""
+    firm = company(sqlite)
+    firm.feed(firm.person(1))
+    firm.feed(firm.person(1, status=LEFT, termination_date=firm.today))
+    firm.nights(15)
+    firm.feed(firm.person(1))
+    firm.settle()
+    assert firm.tenant.users["id-1"].enabled
+    firm.days(200)
+    firm.tenant.users["id-1"].enabled = False
+    assert "delete_user" not in firm.feed(firm.person(1, status=LEFT, termination_date=firm.today - timedelta(days=50)))
+    firm.days(28)
+    assert firm.nights(1) == []
+    assert firm.nights(1) == ["delete_user"]
+
+
+def test_everybody_who_leaves_is_looked_at_every_night(database: Database) -> None:
+    """However many departures are open, the newest has its steps, and a deletion can be taken back."""
+    firm = company(database)
+    firm.feed(firm.person(1))
+    request_id, now = firm.request(), firm.runtime.now()
+    with database.write() as connection:
+        for number in range(1000):
+            departures.begin(connection, (f"person:x{number}", "x"), firm.today - timedelta(days=9), request_id, now)
+    firm.feed(firm.person(1, status=LEFT, termination_date=firm.today))
+    firm.days(10)
+    assert "unassign_number" in firm.steps()
+
+
 def test_an_older_event_changes_nothing(database: Database) -> None:
     """Events that come out of order end where their order would: the newest of a person counts."""
     firm = company(database)
