@@ -17,7 +17,7 @@ from engine import movers
 from engine.announcements import announcing
 from engine.change import Change, Effect
 from engine.compare import compare
-from engine.life import Life, Step, dates, is_gone, last_day, next_step, older_than_known
+from engine.life import Life, Step, dates, is_ahead, is_gone, last_day, next_step, older_than_known
 from engine.onboarding import Situation, Terms, hindered, line_for
 from engine.plan import Line, LineState
 
@@ -31,7 +31,7 @@ def plan_life(situation: Situation, terms: Terms) -> Line | None:
         return None
     if older_than_known(person, life.known):
         return line_for(situation, LineState.UNCHANGED, "something newer is known of this person")
-    if _is_ahead(situation, terms):
+    if is_ahead(person, life.known, terms.now):
         reason = f"takes effect on {person.effective_at:%Y-%m-%d %H:%M} UTC"
         return line_for(situation, LineState.WAITING, reason, condition=EFFECTIVE, not_before=person.effective_at)
     if is_gone(person, life.departure, life.today):
@@ -39,13 +39,6 @@ def plan_life(situation: Situation, terms: Terms) -> Line | None:
     if person.status == Status.LEAVE:
         return hindered(situation, terms) or _on_leave(situation, life)
     return None
-
-
-def _is_ahead(situation: Situation, terms: Terms) -> bool:
-    """Tell whether news of a person we know takes effect later; hires and last days have dates of their own."""
-    at, life = situation.person.effective_at, situation.life
-    has_date = situation.person.status == Status.TERMINATED or situation.person.termination_date is not None
-    return at is not None and at > terms.now and life is not None and life.known is not None and not has_date
 
 
 # ---- leavers
@@ -144,7 +137,9 @@ def _delete(situation: Situation, account: DirectoryUser) -> list[Change]:
     if movers.is_enabled(situation, account) is not False:
         return []  # disabled first; one that is gone from its directory disappears from the cloud by itself
     trace = life.traces.get(movers.switching(account, enabled=False).effects[0].key_pair)
-    since = trace.at.date() if trace else life.departure.created_at.date() if life.departure else life.today
+    since = life.departure.created_at.date() if life.departure else life.today
+    if trace is not None and trace.after is False:  # it may be of an earlier departure
+        since = max(since, trace.at.date())
     rules = life.rules.leaver
     between = timedelta(days=(rules.delete_after_days or 0) - (rules.disable_after_days or 0))
     return [deleting(account)] if life.today >= since + between else []

@@ -124,6 +124,21 @@ def older_than_known(person: Person, known: Known | None) -> bool:
     return person.effective_at < known.person.effective_at
 
 
+def is_ahead(person: Person, known: Known | None, now: datetime) -> bool:
+    """Tell whether news of a person we know takes effect later; hires and last days have dates of their own.
+
+    Whoever has a last day that we know already, such as that of a contract, and moves before it moves at that moment.
+    """
+    at, last = person.effective_at, person.termination_date
+    if known is None or at is None or at <= now or person.status == Status.TERMINATED:
+        return False
+    if last is None:
+        return True
+    before = known.person
+    is_move = (person.status, describes(person)) != (before.status, describes(before))
+    return is_move and last == before.termination_date and at.date() < last
+
+
 def completed(person: Person, said: Collection[str], known: Person, today: date, *, says_leave: bool) -> Person:
     """Give a person of whom a sender said only these fields, with the rest as HR said it before.
 

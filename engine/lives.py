@@ -21,7 +21,7 @@ from engine import departures, inventory, movers
 from engine.announcements import Announcements
 from engine.claims import person as person_owner
 from engine.departures import OPEN, Departure, Known
-from engine.life import Life, Trace, dates, is_gone, last_day, older_than_known
+from engine.life import Life, Trace, dates, is_ahead, is_gone, last_day, older_than_known
 from engine.observe import Row
 from engine.onboarding import Situation
 from engine.plan import Line, LineState
@@ -156,7 +156,7 @@ class Lives:
     def _is_news(self, situation: Situation) -> bool:
         life, now = situation.life, self._runtime.now()
         is_older = life is not None and older_than_known(situation.person, life.known)
-        return not (is_older or _is_later(situation, now))
+        return not (is_older or (life is not None and is_ahead(situation.person, life.known, now)))
 
     # ---- in the transaction that stores the plan
 
@@ -228,12 +228,6 @@ def _forwarding(kind: str) -> dict[str, JsonValue]:
 
 def _waits_for_deletion(situation: Situation, rules: LifecycleRules) -> bool:
     return rules.leaver.delete_after_days is not None and situation.account is not None
-
-
-def _is_later(situation: Situation, now: datetime) -> bool:
-    at, life = situation.person.effective_at, situation.life
-    stays = situation.person.status != Status.TERMINATED and situation.person.termination_date is None
-    return at is not None and at > now and life is not None and life.known is not None and stays
 
 
 def _objects(account: DirectoryUser) -> list[str]:

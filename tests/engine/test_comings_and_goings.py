@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from connectors.database import Database
 from datasets.people import Person, Status
+from engine import departures
 from tests.fakes.company import Company, company
 
 LEFT = Status.TERMINATED
@@ -39,6 +40,22 @@ def test_news_of_a_later_day_is_not_overtaken_by_older_words(sqlite: Database) -
     firm.go_on()
     assert str(firm.number_of(1)).startswith("+49")
     assert firm.open_lines() == {}
+
+
+def test_a_contract_with_an_end_moves_on_its_day(sqlite: Database) -> None:
+    """A last day that HR told long ago lets no move come before its moment; one that is news is known at once."""
+    firm = company(sqlite)
+    last = firm.today + timedelta(days=300)
+    firm.feed(told(firm, termination_date=last))
+    firm.feed(told(firm, in_days=4, termination_date=last, usage_location="DE"))
+    assert str(firm.number_of(1)).startswith("+43")
+    assert firm.states() == ["waiting"]
+    firm.days(4)
+    firm.go_on()
+    assert str(firm.number_of(1)).startswith("+49")
+    firm.feed(told(firm, in_days=4, termination_date=firm.today + timedelta(days=4), usage_location="DE"))
+    with sqlite.read() as connection:
+        assert [each.last_day for each in departures.listed(connection)] == [firm.today + timedelta(days=4)]
 
 
 def test_news_that_is_due_is_not_overtaken_by_words_from_before(sqlite: Database) -> None:
