@@ -7,7 +7,7 @@ that ended, leases nobody holds, streams nobody sealed, requests nobody closed. 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 from sqlalchemy import Connection, or_, select
@@ -26,6 +26,8 @@ from engine.runtime import Runtime
 _ENDED = ("settled", "discarded")
 _LEASES_KEPT = timedelta(days=2)
 _REQUESTS_KEPT = timedelta(days=1)
+_MADE_WITHIN = timedelta(hours=1)
+"""A plan is stored after its last claim: until then claims of a plan that nobody knows are of one in the making."""
 
 
 def reconcile(runtime: Runtime, request_id: str | None = None) -> dict[str, int]:
@@ -48,7 +50,7 @@ def _end_expired(runtime: Runtime, request_id: str | None) -> int:
 def _settle_claims(runtime: Runtime) -> int:
     """End claims of plans that are over, or that nobody knows: the tenant says who has the number."""
     with runtime.database.read() as connection:
-        claimed = _orphaned_claims(connection)
+        claimed = _orphaned_claims(connection, runtime.now())
     for row in claimed:
         seen = runtime.systems.teams.number(row.number.e164)
         holder = None if seen is None else seen.assignment_target_id
@@ -57,10 +59,16 @@ def _settle_claims(runtime: Runtime) -> int:
     return len(claimed)
 
 
-def _orphaned_claims(connection: Connection) -> list[Taken]:
+def _orphaned_claims(connection: Connection, now: datetime) -> list[Taken]:
     claiming = set(connection.execute(select(taken.c.plan_id).where(taken.c.plan_id.is_not(None))).scalars())
-    alive = set(connection.execute(select(plans.c.id).where(plans.c.state.not_in(_ENDED))).scalars())
-    return [row for plan_id in sorted(claiming - alive) for row in inventory.claimed_by(connection, str(plan_id))]
+    states = dict(connection.execute(select(plans.c.id, plans.c.state).where(plans.c.id.in_(claiming))).tuples().all())
+    claims = [
+        row
+        for plan_id in sorted(claiming)
+        if states.get(plan_id, _ENDED[0]) in _ENDED
+        for row in inventory.claimed_by(connection, str(plan_id))
+    ]
+    return [row for row in claims if row.plan_id in states or row.since <= now - _MADE_WITHIN]
 
 
 def _settle_claim(connection: Connection, runtime: Runtime, row: Taken, holder: str | None) -> None:

@@ -56,6 +56,7 @@ def test_claims_of_plans_that_ended_are_settled_by_reading(runtime: Runtime, ten
         for number, plan_id in ((FREE, "p-1"), (HELD, "p-gone")):
             inventory.claim_named(connection, number, plan_id=plan_id, owner="user:id-3", until=until, now=now)
     tenant.users["id-3"].number = HELD.e164
+    runtime.sleep(3600)
     assert reconcile(runtime)["claims"] == 2
     with runtime.database.read() as connection:
         assert inventory.state_of(connection, FREE) == NumberState.FREE
@@ -63,6 +64,17 @@ def test_claims_of_plans_that_ended_are_settled_by_reading(runtime: Runtime, ten
         assert [row.number.e164 for row in inventory.claimed_by(connection, "p-2")] == ["+431234501"]
         assert inventory.violations(connection) == []
     assert reconcile(runtime)["claims"] == 0
+
+
+def test_claims_of_a_plan_in_the_making_stay(runtime: Runtime) -> None:
+    """A plan is stored after its claims; until then its numbers are offered to nobody, and after an hour it is dead."""
+    now, until = runtime.now(), runtime.now() + timedelta(days=9)
+    with runtime.database.write() as connection:
+        inventory.claim_named(connection, FREE, plan_id="p-new", owner="user:id-3", until=until, now=now)
+    runtime.sleep(3599)
+    assert reconcile(runtime)["claims"] == 0
+    runtime.sleep(1)
+    assert reconcile(runtime)["claims"] == 1
 
 
 def test_streams_plans_and_requests_of_a_dead_run_are_closed(runtime: Runtime) -> None:
