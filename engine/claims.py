@@ -35,7 +35,7 @@ def kept_by(runtime: Runtime, plan_id: str) -> Iterator[None]:
     """Let a plan claim numbers inside; when it cannot be made, every one of them is given back."""
     try:
         yield
-    except Exception:
+    except BaseException:  # whoever planned may have been interrupted by a person
         with runtime.database.write() as connection:
             inventory.give_back_plan(connection, plan_id, runtime.now())
         raise

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
 from config.errors import InputRefused
-from engine import apply, leases, plan_store
+from datasets.tables.batches import batch_plans
+from datasets.tables.plans import plans
+from engine import apply, inventory, leases, plan_store
 from engine.cache import Keeper
 from engine.plan import OPEN_LINES
 
@@ -35,3 +41,14 @@ def _give_up_rest(keeper: Keeper, plan_id: str, reason: str) -> None:
 
 def _is_untouched(line: plan_store.StoredLine) -> bool:
     return line.state in OPEN_LINES and not plan_store.has_sent(line)
+
+
+def give_up_half_made(connection: Connection, plan_id: str, now: datetime) -> None:
+    """Undo what a process that died left of a wave's plan: claims without a plan, or a plan that its batch lacks."""
+    if connection.execute(select(batch_plans.c.plan_id).where(batch_plans.c.plan_id == plan_id)).first():
+        return
+    state = connection.execute(select(plans.c.state).where(plans.c.id == plan_id)).scalar_one_or_none()
+    if state is None:
+        inventory.give_back_plan(connection, plan_id, now)
+    elif state == "planned":
+        apply.discard_in(connection, plan_id, now)

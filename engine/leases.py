@@ -90,6 +90,12 @@ def holder_of(connection: Connection, kind: str, key: str, *, now: datetime) -> 
     return None if row is None else (row.holder, row.expires)
 
 
+def last_holder(connection: Connection, kind: str, key: str) -> str:
+    """Tell who held a lease last, whether it is over or not; empty for one that nobody ever held."""
+    query = select(leases.c.holder).where((leases.c.kind == kind) & (leases.c.key == key))
+    return connection.execute(query).scalar_one_or_none() or ""
+
+
 def lease_of(connection: Connection, kind: str, key: str, *, now: datetime) -> Lease | None:
     """Give the lease that is in force on something, whoever holds it."""
     query = select(leases.c.holder, leases.c.epoch).where(

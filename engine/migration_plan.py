@@ -69,14 +69,15 @@ def plan_wave(
     user_ids: Sequence[str],
     request_id: str,
     terms: WaveTerms,
+    plan_id: str = "",
 ) -> str:
     """Store the plan of a wave and give its id: a line for each user, in order; who is blocked is refused with reasons.
 
-    Policies that many of them get alike follow in lines of their own.
+    Policies that many of them get alike follow in lines of their own. Without a plan id it is a new one.
 
     Raises InputRefused for a pool that nobody defined, and what the connectors raise.
     """
-    seen, plan_id = see(runtime, site, options, user_ids, terms), new_id("p")
+    seen, plan_id = see(runtime, site, options, user_ids, terms), plan_id or new_id("p")
     learn(runtime, seen)
     with runtime.database.write() as connection:
         define_site(connection, site)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
@@ -31,7 +31,9 @@ from engine.approvals import ApprovalMissing
 from engine.batch_names import refuse_unknown
 from engine.batch_sources import Source, SourceKind
 from engine.batch_undo import plan_undo
-from engine.leases import LeaseHeld
+from engine.giving_up import give_up_half_made
+from engine.lease_keeper import LeaseKeeper
+from engine.leases import Lease, LeaseHeld
 from engine.migration_plan import plan_wave
 from engine.migration_terms import WaveTerms
 from engine.outages import unreachable
@@ -43,7 +45,6 @@ from tasks.stage import stage
 from tasks.work import Work, open_work
 
 MOST_SHOWN = 200
-_PLANNING = timedelta(minutes=10)
 # While the cloud gives numbers to the users of one chunk, the sessions move those of the other.
 _FOR_EACH_SESSION = 2
 TROUBLED = ("failed", "unknown", "refused", "waiting", "discarded", rows.NOT_FOUND, rows.DUPLICATE)
@@ -128,35 +129,45 @@ def next_step(batch_id: str, tried: list[str], *, retried_only: bool) -> Step:
 def plan(request_id: str, batch_id: str, wave: int) -> str:
     """Plan a wave; gives the plan's id. Two runs never make two plans of a wave. Raises LeaseHeld."""
     with open_work() as work, work.runtime() as runtime:
-        key, holder, now = f"{batch_id}:{wave}", f"{request_id}:{runtime.new_holder()}", utc_now()
+        key, plan_id, now = f"{batch_id}:{wave}", requests.new_id("p"), utc_now()
         with work.database.write() as connection:
             known_plan = _plan_of(connection, batch_id, wave)
             if known_plan is not None:
                 return known_plan
-            lease = leases.acquire(connection, "batch", key, holder, now=now, ttl=_PLANNING)
+            before = leases.last_holder(connection, "batch", key)
+            lease = leases.acquire(connection, "batch", key, f"{request_id}:{plan_id}", now=now, ttl=runtime.lease)
             if lease is None:
                 held, until = leases.holder_of(connection, "batch", key, now=now) or ("", now)
                 who, name = requests.spoken(connection, held.partition(":")[0]), rows.find(connection, batch_id).name
                 raise LeaseHeld(f"{who} is planning wave {wave} of batch {name!r} right now", until)
+            give_up_half_made(connection, before.partition(":")[2], now)
         try:
-            return _planned(work, runtime, request_id, batch_id, wave)
+            with LeaseKeeper(runtime, [lease]):
+                return _planned(work, runtime, lease, batch_id, wave)
         finally:
             with work.database.write() as connection:
                 leases.release(connection, [lease], now=utc_now())
 
 
-def _planned(work: Work, runtime: Runtime, request_id: str, batch_id: str, wave: int) -> str:
+def _planned(work: Work, runtime: Runtime, lease: Lease, batch_id: str, wave: int) -> str:
+    """Plan a wave under its lease, which says for which request and under which id."""
+    request_id, _, plan_id = lease.holder.partition(":")
     with work.database.read() as connection:
         batch = rows.find(connection, batch_id)
         users = [key for key, _ in rows.users_of(connection, batch_id, wave)]
-    plan_id = plan_wave(runtime, work.site, batch.options, users, request_id, WaveTerms.of(work.settings))
-    with work.database.write() as connection:
-        is_cancelled = rows.locked(connection, batch_id).control == rows.CANCELLED
-        earlier = _plan_of(connection, batch_id, wave)
-        if earlier is None:
-            rows.note_plan(connection, batch_id, wave, plan_id)
-    if earlier is not None or is_cancelled:
-        discard(work.database, plan_id, utc_now())
+    plan_wave(runtime, work.site, batch.options, users, request_id, WaveTerms.of(work.settings), plan_id)
+    is_wanted = False
+    try:
+        with work.database.write() as connection:
+            leases.renew(connection, [lease], now=utc_now(), ttl=runtime.lease)
+            is_cancelled = rows.locked(connection, batch_id).control == rows.CANCELLED
+            earlier = _plan_of(connection, batch_id, wave)
+            if earlier is None:
+                rows.note_plan(connection, batch_id, wave, plan_id)
+        is_wanted = earlier is None and not is_cancelled
+    finally:
+        if not is_wanted:  # also where somebody took over, or forgot the batch meanwhile
+            discard(work.database, plan_id, utc_now())
     return earlier or plan_id
 
 
