@@ -1,7 +1,8 @@
 """Starts a run for every event that was stored, and tells senders that wait what came of theirs.
 
 The table of events is the memory: what a crash interrupted is found again, and the idempotency key of a run comes from
-the event, so that starting it again is safe. Without a Prefect server the run goes on in this process.
+the event, so that starting it again is safe. Without a Prefect server the run goes on in this process. Events about one
+person are carried out one after the other, as they came: each says a part, and the rest is as the one before left it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from deployments.watcher import Outage, Outcome, Standing
 from engine import events
 from engine.requests import Actor
 from engine.runtime import utc_now
+from tasks.hr_event import naming
 from tasks.work import Work
 
 POLL_S = 5.0
@@ -118,13 +120,23 @@ class Dispatcher:
 
     def _start(self) -> None:
         with self._work.database.read() as connection:
-            waiting = events.waiting(connection, utc_now())
-        for event in waiting:
-            if isinstance(self._runs, InThisProcess):
-                self._note(event.id, "")
-                self._runs.start(event)
-            else:
-                self._note(event.id, self._runs.start(event))
+            unfinished = events.unfinished(connection)
+        people_of, earlier = naming(self._work), set[str]()
+        for event in unfinished:
+            people = people_of(event)
+            if events.may_start(event, utc_now()) and earlier.isdisjoint(people) and self._is_carried_out(event):
+                continue
+            earlier |= people
+
+    def _is_carried_out(self, event: Row[Any]) -> bool:
+        """Start the run of an event, and tell whether it is over already."""
+        if not isinstance(self._runs, InThisProcess):
+            self._note(event.id, self._runs.start(event))
+            return False
+        self._note(event.id, "")
+        self._runs.start(event)
+        with self._work.database.read() as connection:
+            return events.load(connection, event.id).state not in ("received", "started")
 
     def _note(self, event_id: str, run_id: str) -> None:
         with self._work.database.write() as connection:

@@ -86,11 +86,15 @@ def latest(connection: Connection, limit: int) -> Sequence[Row[Any]]:
     return connection.execute(select(events).order_by(events.c.received_at.desc()).limit(limit)).all()
 
 
-def waiting(connection: Connection, now: datetime) -> Sequence[Row[Any]]:
-    """List the events that no run is under way for, oldest first; one that was tried rests for a while."""
-    rested = events.c.settled_at.is_(None) | (events.c.settled_at <= now - REST)
-    query = select(events).where((events.c.state == "received") & rested)
+def unfinished(connection: Connection) -> Sequence[Row[Any]]:
+    """List the events that were not carried out yet, oldest first."""
+    query = select(events).where(events.c.state.in_(["received", "started"]))
     return connection.execute(query.order_by(events.c.received_at)).all()
+
+
+def may_start(event: Row[Any], now: datetime) -> bool:
+    """Tell whether no run is under way for an event; one that was tried rests for a while."""
+    return event.state == "received" and (event.settled_at is None or event.settled_at <= now - REST)
 
 
 def running(connection: Connection) -> Sequence[Row[Any]]:

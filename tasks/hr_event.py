@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from config.errors import InputRefused
 from config.site_mappings import FeedMapping
 from config.site_policy import read_mapping
 from connectors.errors import ConnectorError, NotAllowed, Retryable
+from connectors.hr_headers import name_of
 from connectors.hr_json import as_events, by_field, open_people, said_by, stamped
 from connectors.tokens import Tokens
 from connectors.workflow_callbacks import resume
@@ -31,6 +33,21 @@ def mapping_of(work: Work, door: str) -> FeedMapping:
     if door == "events":
         return as_events(read_mapping(Path(work.settings.listen.mapping), work.settings.site))
     return by_field(door)
+
+
+def naming(work: Work) -> Callable[[Row[Any]], frozenset[str]]:
+    """Give what names the people of an event, as its sender does; nobody while the mapping cannot be read."""
+    columns: dict[str, str | None] = {"workflow": "id"}
+
+    def people_of(event: Row[Any]) -> frozenset[str]:
+        if event.door not in columns:
+            with suppress(InputRefused):
+                columns[event.door] = mapping_of(work, event.door).column_of("employee_id")
+        column = columns.setdefault(event.door, None)
+        cells = ((name, value) for row in event.rows or () for name, value in row.items())
+        return frozenset(value.strip() for name, value in cells if name_of(name) == column)
+
+    return people_of
 
 
 def fields_said(row: Mapping[str, str], rules: FeedMapping, door: str) -> frozenset[str]:

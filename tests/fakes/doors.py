@@ -17,6 +17,7 @@ from config.settings import read_settings
 from deployments.dispatcher import Dispatcher, EventRuns, InThisProcess
 from deployments.door import Door, make_app
 from deployments.door_guard import Guard, secret_of
+from deployments.watcher import Outage, Outcome, Standing
 from engine import events
 from tasks.work import Work, open_work, working_on
 from tests.fakes.flow_site import FlowSite
@@ -85,6 +86,24 @@ class OpenDoor:
     def states(self) -> list[str]:
         """Give how the events stand, oldest first."""
         return [event.state for event in self.events()]
+
+
+class Server:
+    """A Prefect server in memory: a key finds its run again; it can be away, and runs can crash."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, str] = {}
+        self.is_away, self.outcome = False, Outcome.OPEN
+
+    def start(self, event: Any) -> str:
+        """Start or find a run."""
+        if self.is_away:
+            raise Outage("connection refused")
+        return self.keys.setdefault(f"{event.id}:{event.attempts}", f"run-{len(self.keys)}")
+
+    def standing(self, run_id: str) -> Standing:
+        """Tell how every run stands."""
+        return Standing(self.outcome, "killed")
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -20,13 +19,13 @@ from datasets.tables.feeds import feed_rows
 from deployments.door import make_app
 from deployments.door_guard import Guard, secret_of
 from deployments.listen import main
-from deployments.watcher import Outage, Outcome, Standing
+from deployments.watcher import Outcome
 from engine import departures, events
 from engine.departures import Known
 from engine.runtime import utc_now
 from tests.fakes.calling import FakeCalling
 from tests.fakes.checkout import ROOT
-from tests.fakes.doors import BEARER, SECRET, Client, OpenDoor, give_secret, open_door
+from tests.fakes.doors import BEARER, SECRET, Client, OpenDoor, Server, give_secret, open_door
 from tests.fakes.flow_site import POOLS, TEMPLATES, FlowSite
 
 pytestmark = pytest.mark.slow
@@ -216,24 +215,6 @@ def test_an_outage_leaves_the_event_waiting(door: OpenDoor) -> None:
         connection.exec_driver_sql("UPDATE events SET settled_at = '2000-01-01T00:00:00.000000Z'")
     door.look()
     assert door.states() == ["finished"]
-
-
-class Server:
-    """A Prefect server in memory: a key finds its run again; it can be away, and runs can crash."""
-
-    def __init__(self) -> None:
-        self.keys: dict[str, str] = {}
-        self.is_away, self.outcome = False, Outcome.OPEN
-
-    def start(self, event: Any) -> str:
-        """Start or find a run."""
-        if self.is_away:
-            raise Outage("connection refused")
-        return self.keys.setdefault(f"{event.id}:{event.attempts}", f"run-{len(self.keys)}")
-
-    def standing(self, run_id: str) -> Standing:
-        """Tell how every run stands."""
-        return Standing(self.outcome, "killed")
 
 
 def test_a_server_gets_one_run_for_one_event(site: FlowSite) -> None:

@@ -1,0 +1,60 @@
+"""Events about one person are carried out as they came, whatever is out meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import update
+
+from connectors.errors import Unreachable
+from datasets.tables.events import events as events_table
+from engine import departures, events
+from engine.runtime import utc_now
+from tests.fakes.doors import OpenDoor, Server, give_secret, open_door
+from tests.fakes.flow_site import FlowSite
+
+pytestmark = pytest.mark.slow
+
+ADA = {"Id": "00001", "Department": "Sales", "Country": "AT", "Status": "Active"}
+BOB = ADA | {"Id": "00002"}
+
+
+def test_words_about_one_person_are_heard_in_order(either: OpenDoor) -> None:
+    """The first waits for a system that is out: a later one does not overtake it, or what the first said is lost."""
+
+    def fail(name: str, target: str) -> None:
+        raise Unreachable("the tenant does not answer")
+
+    either.send(ADA, key="hired")
+    either.look()
+    either.site.tenant.before = fail
+    either.send({"Id": "00001", "Department": "Finance"}, key="moved")
+    either.look()
+    assert either.states() == ["finished", "received"]
+    either.site.tenant.before = lambda name, target: None
+    either.send({"Id": "00001", "Country": "DE"}, key="moved on")
+    either.send(BOB, key="another")
+    either.look()
+    assert either.states() == ["finished", "received", "received", "finished"]
+    with either.work.database.write() as connection:
+        connection.execute(update(events_table).values(settled_at=utc_now() - events.REST))
+    either.look()
+    assert set(either.states()) == {"finished"}
+    with either.work.database.read() as connection:
+        person = departures.known(connection, ["00001"])["00001"].person
+    assert (person.department, person.usage_location) == ("Finance", "DE")
+
+
+def test_a_run_of_the_server_ends_before_the_next_about_the_same_person(
+    at_site: FlowSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs side by side would both complete their words by what was known before either."""
+    give_secret(monkeypatch)
+    with open_door(at_site, Server()) as door:
+        for key, people in (("k1", (ADA,)), ("k2", (BOB, ADA)), ("k3", (BOB,)), ("k4", ({"Id": "00003"},))):
+            door.send(*people, key=key)
+        door.look()
+        assert door.states() == ["started", "received", "received", "started"]
+        with door.work.database.write() as connection:
+            events.settle(connection, door.events()[0].id, "finished", "", utc_now())
+        door.look()
+        assert door.states() == ["finished", "started", "received", "started"]
