@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from zlib import crc32
 
@@ -15,6 +16,8 @@ from connectors.database import Database
 from lab.records import User
 from lab.server import Lab
 from tests.fakes.command_line import Ran, Run
+from tests.fakes.databases import sqlite_database
+from tests.fakes.hybrid_lab import HybridLab, hybrid_lab, point_shortly_at
 from tests.fakes.lab_environment import environment_of
 from tests.fakes.onboarding_site import Site, untouched
 
@@ -88,3 +91,23 @@ def site(tenant: tuple[Lab, Iterator[User]], folder: Path, run: Run, monkeypatch
     monkeypatch.setenv("CALLWRIGHT_WAIT__LAG_WINDOW_S", "0.1")
     yield Site(lab, folder, run, people, len(lab.calls.since()))
     lab.faults.clear()
+
+
+@pytest.fixture(scope="module")
+def running_hybrid(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HybridLab]:
+    """Run one hybrid lab for the tests of a module, as its `HYBRID` says: the keywords of `hybrid_lab`."""
+    folder, wanted = tmp_path_factory.mktemp("hybrid"), getattr(request.module, "HYBRID", {})
+    with (
+        closing(sqlite_database(folder)) as database,
+        pytest.MonkeyPatch.context() as patch,
+        hybrid_lab(folder, database, patch, **wanted) as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def hybrid(running_hybrid: HybridLab, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HybridLab]:
+    """Point the settings at the hybrid lab, with a database of its own and short times; faults end with the test."""
+    point_shortly_at(running_hybrid.lab, folder, monkeypatch)
+    yield running_hybrid
+    running_hybrid.lab.faults.clear()

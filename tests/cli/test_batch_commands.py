@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,32 +14,11 @@ import pytest
 from lab.catalogue import E5
 from lab.records import User
 from tests.fakes.command_line import Ran, Run
-from tests.fakes.databases import sqlite_database
-from tests.fakes.hybrid_lab import HybridLab, hybrid_lab, point_shortly_at
+from tests.fakes.hybrid_lab import HybridLab
 
 pytestmark = pytest.mark.slow
 MOVE = "Move-CsUser"
 KEEP = ("--set", "numbers=Keep", "--set", "canary_size=0", "--set", "emergency_gate=warn")
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HybridLab]:
-    """Run one hybrid lab for the module."""
-    folder = tmp_path_factory.mktemp("hybrid")
-    with (
-        closing(sqlite_database(folder)) as database,
-        pytest.MonkeyPatch.context() as patch,
-        hybrid_lab(folder, database, patch) as made,
-    ):
-        yield made
-
-
-@pytest.fixture
-def hybrid(running: HybridLab, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HybridLab]:
-    """Point the settings at the lab, with a database of its own and short times."""
-    point_shortly_at(running.lab, folder, monkeypatch)
-    yield running
-    running.lab.faults.clear()
 
 
 def make(run: Run, users: list[User], *more: str) -> Ran:

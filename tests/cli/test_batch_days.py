@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,33 +15,13 @@ from connectors.database import Database
 from engine import batch_control, batches
 from lab.records import User
 from tests.fakes.command_line import Ran, Run
-from tests.fakes.databases import sqlite_database
-from tests.fakes.hybrid_lab import HybridLab, hybrid_lab, point_shortly_at
+from tests.fakes.hybrid_lab import HybridLab
 
 pytestmark = pytest.mark.slow
 MOVE = "Move-CsUser"
+HYBRID = {"users": 160}
 CANARY, WAVE, REST = 5, 25, 3
 UNDER_WAY = ("running", "waiting")
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HybridLab]:
-    """Run one hybrid lab for the module."""
-    folder = tmp_path_factory.mktemp("hybrid")
-    with (
-        closing(sqlite_database(folder)) as database,
-        pytest.MonkeyPatch.context() as patch,
-        hybrid_lab(folder, database, patch, users=160) as made,
-    ):
-        yield made
-
-
-@pytest.fixture
-def hybrid(running: HybridLab, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HybridLab]:
-    """Point the settings at the lab, with a database of its own and short times."""
-    point_shortly_at(running.lab, folder, monkeypatch)
-    yield running
-    running.lab.faults.clear()
 
 
 def make(run: Run, users: list[User], *options: str) -> Ran:

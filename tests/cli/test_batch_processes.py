@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,34 +24,21 @@ from lab.records import User
 from tests.fakes.batch_kills import BatchKills, roomy_lab, written_twice
 from tests.fakes.checkout import ROOT
 from tests.fakes.command_line import Run
-from tests.fakes.databases import sqlite_database
-from tests.fakes.hybrid_lab import HybridLab, hybrid_lab, point_shortly_at
+from tests.fakes.hybrid_lab import HybridLab, point_shortly_at
 from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.slow
 MOVE = "Move-CsUser"
+# Room for sessions of the dead: the endpoint keeps them until they are idle for long.
+HYBRID = {"users": 60, "shells_per_user": 20, "shells_per_tenant": 40}
 PEOPLE = 6
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HybridLab]:
-    """Run one hybrid lab with room for sessions of the dead: the endpoint keeps them until they are idle for long."""
-    folder = tmp_path_factory.mktemp("hybrid")
-    with (
-        closing(sqlite_database(folder)) as database,
-        pytest.MonkeyPatch.context() as patch,
-        hybrid_lab(folder, database, patch, users=60, shells_per_user=20, shells_per_tenant=40) as made,
-    ):
-        yield made
-
-
 @pytest.fixture
-def hybrid(running: HybridLab, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HybridLab]:
-    """Point the settings at the lab; each move takes a while, so that the processes meet."""
-    point_shortly_at(running.lab, folder, monkeypatch)
-    slow = running.lab.faults.add({"name": "latency", "match": {"operation": MOVE, "target": "*"}, "seconds": 0.4})
-    yield running
-    running.lab.faults.remove(slow)
+def hybrid(hybrid: HybridLab) -> HybridLab:
+    """Let each move take a while, so that the processes meet."""
+    hybrid.lab.faults.add({"name": "latency", "match": {"operation": MOVE, "target": "*"}, "seconds": 0.4})
+    return hybrid
 
 
 def make(run: Run, users: list[User], concurrency: int = 2) -> None:
