@@ -13,7 +13,6 @@ from config.errors import InputRefused
 from config.site_approvals import ApprovalRules
 from connectors.database import Database
 from datasets.tables.approvals import approvals as approvals_table
-from datasets.tables.metadata import metadata
 from datasets.tables.plans import plan_changes, plan_lines, plans
 from datasets.tables.requests import requests
 from engine import approvals, plan_store
@@ -24,7 +23,7 @@ from engine.plan import LineState
 from engine.proof import verify
 from engine.review import needs_approval, review
 from engine.runtime import Runtime
-from tests.fakes.databases import import_tables
+from tests.fakes.databases import in_memory
 from tests.fakes.plans import define_pool, fresh, runtime_on, store_plan
 from tests.fakes.tenant import FakeTenant
 
@@ -330,9 +329,7 @@ def test_there_are_a_hundred_ways_around() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_no_way_around_an_approval_succeeds(tenant: FakeTenant, way: str) -> None:
     """Edited, expired, replayed, self-made, copied or missing: the plan is refused and nothing is sent."""
-    import_tables()
-    database = Database("sqlite://")
-    metadata.create_all(database.engine)
+    database = in_memory()
     runtime = with_plan(database, tenant)
     before = hash_of(runtime)
     try:

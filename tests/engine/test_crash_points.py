@@ -12,13 +12,12 @@ from sqlalchemy import func, select
 from datasets.inventory import NumberState
 from datasets.tables.inventory import taken
 from datasets.tables.journal import journal
-from datasets.tables.metadata import metadata
 from datasets.tables.plans import plan_changes, plan_lines
 from engine import inventory, plan_store
 from engine.apply import Chunk, apply_chunk, chunks, start
 from engine.runtime import Runtime
 from tests.fakes.crashes import CrashingDatabase, Points, crash_tenant, run_until_crash
-from tests.fakes.databases import import_tables
+from tests.fakes.databases import with_tables
 from tests.fakes.plans import define_pool, fresh, runtime_on, store_plan
 from tests.fakes.tenant import FakeTenant
 
@@ -29,10 +28,8 @@ SEED = 20260302
 
 def prepare(users: int, *, licence_delay_s: float = 0.0, lag_s: float = 0.0) -> tuple[FakeTenant, Runtime, Points]:
     """Store a plan for so many users on a database in memory, with the points disarmed."""
-    import_tables()
     points, tenant = Points(), fresh(users, licence_delay_s=licence_delay_s, lag_s=lag_s)
-    database = CrashingDatabase("sqlite://", points)
-    metadata.create_all(database.engine)
+    database = with_tables(CrashingDatabase("sqlite://", points))
     runtime = runtime_on(database, tenant)
     define_pool(runtime)
     store_plan(runtime, tenant, tenant.users)
@@ -115,22 +112,32 @@ def test_a_crash_at_every_single_point_of_a_plan_ends_in_the_same_state() -> Non
         assert end_state(tenant) == expected
 
 
-@pytest.mark.slow
+def test_hundreds_of_crashes_lose_nothing_and_double_nothing() -> None:
+    """Random crash points of random plans: 0 numbers doubled or leaked, every intent settled, same end state."""
+    crash_often(random.Random(SEED), 400)
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize("part", range(4))
 def test_ten_thousand_crashes_lose_nothing_and_double_nothing(part: int) -> None:
-    """Ten thousand crash points in four parts: 0 numbers doubled or leaked, every intent settled, same end state."""
-    rng, crashes = random.Random(SEED + part), 0
-    while crashes < 2500:
+    """The same for ten thousand crash points in four parts."""
+    crash_often(random.Random(SEED + part), 2500)
+
+
+def crash_often(rng: random.Random, times: int) -> None:
+    """Let processes die so many times, and check each plan when it is settled."""
+    crashes = 0
+    while crashes < times:
         users = rng.choice([5, 20, 60])
         tenant, runtime, points = prepare(users, licence_delay_s=rng.choice([0, 300]), lag_s=rng.choice([0, 20]))
-        while not is_settled(runtime) and crashes < 2500:
+        while not is_settled(runtime) and crashes < times:
             points.arm(rng.randint(1, 60))
             crashes += run_until_crash(lambda: visit(runtime))  # noqa: B023 - called at once
             revive(tenant, runtime)
         finish(tenant, runtime, points)
         assert_consistent(tenant, runtime)
         assert end_state(tenant) == points_of_a_quiet_run(users)[1]
-    assert crashes >= 2500
+    assert crashes >= times
 
 
 def test_two_processes_on_one_plan_never_both_write() -> None:

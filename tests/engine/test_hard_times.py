@@ -14,23 +14,14 @@ from sqlalchemy import event, select, text
 from connectors.database import Database
 from connectors.errors import Ambiguous, ConnectorError
 from datasets.tables.journal import journal
-from datasets.tables.metadata import metadata
 from datasets.tables.plans import plan_lines
 from engine.apply import Chunk, apply_chunk, start
 from engine.proof import verify
-from tests.fakes.databases import import_tables, sqlite_database
+from tests.fakes.databases import in_memory, sqlite_database
 from tests.fakes.plans import continue_until_settled, define_pool, fresh, runtime_on, store_plan
 
 SEED = 20260307
 WRITES = ("set_usage_location", "assign_licence", "assign_number", "grant_policies", "write_directory")
-
-
-def in_memory() -> Database:
-    """Give a database in memory: a thousand lost replies need no disk."""
-    import_tables()
-    made = Database("sqlite://")
-    metadata.create_all(made.engine)
-    return made
 
 
 def ambiguous_outcomes(seed: int, users: int, on: Database | None = None) -> int:

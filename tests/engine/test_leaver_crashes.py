@@ -8,19 +8,16 @@ from dataclasses import asdict
 import pytest
 
 from datasets.people import Status
-from datasets.tables.metadata import metadata
 from engine import inventory, plan_store
 from tests.fakes.company import Company, company
 from tests.fakes.crashes import CrashingDatabase, Points, crash_tenant, run_until_crash
-from tests.fakes.databases import import_tables
+from tests.fakes.databases import with_tables
 
 
 def prepare() -> tuple[Company, Points]:
     """Give a company in memory with one telephone user who left long ago, as HR tells only now."""
-    import_tables()
     points = Points()
-    database = CrashingDatabase("sqlite://", points)
-    metadata.create_all(database.engine)
+    database = with_tables(CrashingDatabase("sqlite://", points))
     firm = company(database, users=2)
     firm.feed(firm.person(1))
     firm.days(1)

@@ -9,13 +9,12 @@ from functools import partial
 import pytest
 
 from datasets.batches import BatchNumbers, BatchOptions
-from datasets.tables.metadata import metadata
 from engine import inventory, plan_store
 from engine.apply import Chunk, apply_chunk, start
 from engine.plan import LineState
 from engine.proof import verify
 from tests.fakes.crashes import CrashingDatabase, Points, crash_tenant, run_until_crash
-from tests.fakes.databases import import_tables
+from tests.fakes.databases import with_tables
 from tests.fakes.migration_site import POLICIES, Deployment, deployment
 
 pytestmark = pytest.mark.slow
@@ -29,9 +28,7 @@ OPTIONS = [
 
 def prepare(options: BatchOptions, points: Points) -> tuple[Deployment, str]:
     """Give a deployment of three users with lines, and the plan that moves them; the points are disarmed."""
-    import_tables()
-    database = CrashingDatabase("sqlite://", points)
-    metadata.create_all(database.engine)
+    database = with_tables(CrashingDatabase("sqlite://", points))
     site = deployment(database, sync_delay_s=40, move_delay_s=20)
     for number in (1, 2, 3):
         site.skype.home(f"id-{number}", f"tel:+43123450{number}")

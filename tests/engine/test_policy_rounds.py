@@ -12,7 +12,6 @@ from connectors.database import Database
 from connectors.errors import Ambiguous, Busy, Invalid
 from datasets.batches import BatchNumbers, BatchOptions, PolicyBatches
 from datasets.policy_operations import LARGEST
-from datasets.tables.metadata import metadata
 from engine.plan import ChangeState, LineState
 from engine.plan_store import StoredLine
 from engine.policy_batch_plan import OBJECT, POLICY_BATCH, POLICY_DIRECT
@@ -20,7 +19,7 @@ from engine.policy_batch_work import AT_ONCE
 from engine.preflight import examine
 from engine.proof import verify
 from tests.fakes.crashes import CrashingDatabase, Points, crash_tenant, run_until_crash
-from tests.fakes.databases import import_tables
+from tests.fakes.databases import in_memory, with_tables
 from tests.fakes.migration_site import POLICIES, Deployment, deployment
 from tests.fakes.policy_batches import FakePolicyBatches
 
@@ -33,9 +32,7 @@ MOVED = BatchOptions(numbers=BatchNumbers.NONE, policies=POLICIES)
 @pytest.fixture
 def memory() -> Iterator[Database]:
     """Give a database in memory: what PostgreSQL and files have to do with it the first test shows."""
-    import_tables()
-    made = Database("sqlite://")
-    metadata.create_all(made.engine)
+    made = in_memory()
     yield made
     made.close()
 
@@ -344,9 +341,7 @@ def test_a_process_may_die_at_any_point_once() -> None:
     """Wherever it dies, each policy is given by one operation and to everybody; nobody needs a second call."""
     for point in range(1, 1000, 11):
         points = Points()
-        import_tables()
-        database = CrashingDatabase("sqlite://", points)
-        metadata.create_all(database.engine)
+        database = with_tables(CrashingDatabase("sqlite://", points))
         site = deployment(database, users=20)
         made = batches_of(site, delay_s=5)
         plan_id = site.plan(MOVED, *everybody(site))

@@ -10,7 +10,6 @@ from pydantic import JsonValue
 
 from connectors.database import Database
 from datasets.numbering import PhoneNumber
-from datasets.tables.metadata import metadata
 from engine import inventory, plan_store
 from engine.change import Change, Effect
 from engine.history import done_in, plans_of
@@ -18,7 +17,7 @@ from engine.plan import Line, Plan
 from engine.proof import verify
 from engine.rollback import Choice, Terms, plan_rollback
 from engine.runtime import Runtime
-from tests.fakes.databases import import_tables
+from tests.fakes.databases import in_memory
 from tests.fakes.plans import apply_all, change_of, define_pool, fresh, runtime_on, store_plan
 from tests.fakes.tenant import SKU, FakeTenant
 
@@ -111,14 +110,6 @@ class History:
 
 def _effect(obj: str, attribute: str, before: object, after: object) -> Effect:
     return Effect.model_validate({"object": obj, "attribute": attribute, "before": before, "after": after})
-
-
-def in_memory() -> Database:
-    """Give a database in memory: hundreds of histories need no disk."""
-    import_tables()
-    made = Database("sqlite://")
-    metadata.create_all(made.engine)
-    return made
 
 
 def play(seed: int, database: Database | None = None) -> bool:

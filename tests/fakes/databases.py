@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import psycopg
 import pytest
@@ -44,6 +44,24 @@ def sqlite_database(folder: Path) -> Database:
     path = folder / "callwright.db"
     path.write_bytes(_sqlite_with_tables())
     return Database(f"sqlite:///{path}")
+
+
+D = TypeVar("D", bound=Database)
+
+
+def with_tables(database: D) -> D:
+    """Put every table into an empty database in memory, and give it: where a file and a disk have no part."""
+    with database.engine.connect() as connection:
+        raw: Any = connection.connection.driver_connection
+        made = bytearray(_sqlite_with_tables())
+        made[18:20] = b"\1\1"  # the mark of the journal: there is no write-ahead log in memory
+        raw.deserialize(bytes(made))
+    return database
+
+
+def in_memory() -> Database:
+    """Make an SQLite database with every table in memory."""
+    return with_tables(Database("sqlite://"))
 
 
 @cache
@@ -157,7 +175,7 @@ class PrivatePostgres:
     def stop(self) -> None:
         """Stop the server and remove its folder."""
         if self._server is not None:
-            self._server.send_signal(signal.SIGINT)  # "fast shutdown": ends sessions, keeps no wait
+            self._server.send_signal(signal.SIGQUIT)  # at once: nothing of it is wanted any more
             try:
                 self._server.wait(timeout=20)
             except subprocess.TimeoutExpired:
