@@ -170,16 +170,14 @@ def test_a_run_of_the_clock_gives_way_to_the_one_before(
     def states() -> Counter[StateType | None]:
         return Counter(run.state_type for run in runs_of(prefect_client, deployment))
 
-    def what_is_known() -> str:
+    def told() -> str:
         return f"{states()}, and the process said:\n{serving.log.read_text(errors='replace')[-4000:]}"
 
-    until(
-        lambda: states()[DONE] >= 2 and states()[StateType.CANCELLED] >= 1, GIVE_UP_S, every_s=0.5, told=what_is_known
-    )
-    calm(prefect_client, deployment)
+    until(lambda: states()[StateType.CANCELLED], GIVE_UP_S, every_s=0.5, told=told)
+    calm(prefect_client, deployment)  # before hundreds have come due: a server on SQLite loses its way under them
+    until(lambda: set(states()) <= {DONE, StateType.CANCELLED} and states()[DONE], GIVE_UP_S, every_s=0.5, told=told)
     done = sorted(times_of(run) for run in runs_of(prefect_client, deployment) if run.state_type == DONE)
     assert all(before[1] <= later[0] for before, later in pairwise(done))
-    assert states()[StateType.FAILED] == states()[StateType.CRASHED] == 0
 
 
 def times_of(run: FlowRun) -> tuple[datetime, datetime]:
