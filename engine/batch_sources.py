@@ -100,14 +100,17 @@ def named(database: Database, graph: GraphSystem, rows: Sequence[tuple[int, str]
 
 
 def _cached(connection: Connection, wanted: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Look everybody of the cache up once, so that ten thousand names are one pass."""
-    names, known = set(wanted), dict[str, tuple[str, str]]()
+    """Look everybody of the cache up once, so that ten thousand names are one pass.
+
+    A mail address names a user where nobody has it as id or UPN, and nobody else as mail address.
+    """
+    names, known, by_mail = set(wanted), dict[str, tuple[str, str]](), dict[str, list[tuple[str, str]]]()
     for each in user_search.everybody(connection, ""):
         label = each.columns.get("address") or each.key
-        for name in (each.key, label, each.columns.get("mail", "")):
-            if name.casefold() in names:
-                known.setdefault(name.casefold(), (each.key, label))
-    return known
+        for name in {each.key.casefold(), label.casefold()} & names:
+            known[name] = (each.key, label)
+        by_mail.setdefault(each.columns.get("mail", "").casefold(), []).append((each.key, label))
+    return {mail: by_mail[mail][0] for mail in names if len(by_mail.get(mail, ())) == 1} | known
 
 
 def _told(rows: Iterable[tuple[int, str]], known: Mapping[str, tuple[str, str]]) -> Iterator[Member]:
