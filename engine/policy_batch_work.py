@@ -104,10 +104,11 @@ class PolicyBatchWork:
         return fitting
 
     def _read(self, waiting: Mapping[int, str]) -> Iterator[tuple[list[StoredLine], Mapping[str, VoiceUser]]]:
-        """Read lines and what Teams shows of their users, some at a time."""
+        """Read lines and what Teams shows of their users, some at a time; the line for all is kept meanwhile."""
         numbers = list(waiting)
         for some in (numbers[start : start + _LOOKED_AT] for start in range(0, len(numbers), _LOOKED_AT)):
-            with self._runtime.database.read() as connection:
+            with self._runtime.database.write() as connection:
+                leases.renew(connection, self._held, now=self._runtime.now(), ttl=self._runtime.lease)
                 lines = plan_store.load_lines(connection, self.line.plan_id, some)
             ids = [line.object.removeprefix("user:") for line in lines]
             yield lines, self._runtime.systems.teams.voice_users_by_ids(ids)
@@ -236,10 +237,10 @@ class PolicyBatchWork:
 
     def _still_open(self, waiting: Mapping[int, str]) -> bool:
         """Wait for operations that go on; after too long their users are not kept waiting any more."""
-        late = [change for change in self.line.changes if change.state != ChangeState.VERIFIED]
         give_up_s = self._runtime.limits.policy_give_up_s
-        for change in late:
-            if change.sent_at and self._runtime.now() >= change.sent_at + timedelta(seconds=give_up_s):
+        for change in self.line.changes:
+            is_open = change.state not in (ChangeState.PLANNED, ChangeState.VERIFIED)
+            if is_open and change.sent_at and self._runtime.now() >= change.sent_at + timedelta(seconds=give_up_s):
                 said = f"operation {self._sent(change).operation_id} was not over after {give_up_s / 60:.0f} minutes"
                 return self._give_up(change, f"{said} ; look at it in Teams PowerShell")
         return self._park(f"Teams gives {len(waiting)} users their policies")
