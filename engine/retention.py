@@ -40,6 +40,8 @@ from datasets.tables.journal import erasures, journal, journal_effects
 from datasets.tables.lifecycle import departures, known_people
 from datasets.tables.number_history import number_history
 from datasets.tables.plans import plan_changes, plan_lines, plans
+from engine.claims import person as person_owner
+from engine.departures import OPEN
 from engine.journal import append_manifest
 from engine.journal_rows import moment_text
 from engine.plan import OPEN_LINES
@@ -129,7 +131,7 @@ def _queries(until: datetime) -> dict[str, Select[Any]]:
         "feed rows": select(feed_rows.c.feed_id, feed_rows.c.line).where(rows),
         "quarantined rows": select(quarantine.c.id).where(quarantine.c.feed_id.in_(old_feeds)),
         "events": select(events.c.id).where(events.c.settled_at <= until, _has_people()),
-        "known people": select(known_people.c.employee_id).where(known_people.c.at <= until),
+        "known people": select(known_people.c.employee_id).where(known_people.c.at <= until, ~_is_leaving()),
         "departures": select(departures.c.id).where(departures.c.closed_at <= until, departures.c.label != ERASED),
         "batch rows": select(batch_users.c.batch_id, batch_users.c.row).where(_old_batch(until)),
         "number history": select(number_history.c.id).where(number_history.c.at <= until, _tells_of_somebody()),
@@ -146,6 +148,12 @@ def _old_batch(until: datetime) -> ColumnElement[bool]:
 def _has_people() -> ColumnElement[bool]:
     """Match events that were refused or failed and whose people are kept, so that they can be tried again."""
     return events.c.state.in_(("refused", "failed")) & (events.c.rows != JSON.NULL)
+
+
+def _is_leaving() -> ColumnElement[bool]:
+    """Match people whose departure is open: its steps are taken by what HR said last, be it years ago."""
+    leaving = select(departures.c.subject).where(departures.c.state == OPEN)
+    return (literal(person_owner("")) + known_people.c.employee_id).in_(leaving)
 
 
 def _open_plans() -> Select[Any]:

@@ -304,3 +304,15 @@ def test_people_who_left_are_forgotten_at_their_date(database: Database) -> None
         (kept,) = departures.listed(connection, everything=True)
         assert departures.known(connection, ["00001"]) == {}
     assert (kept.subject, kept.label, kept.state) == ("erased", "erased", "done")
+
+
+def test_whoever_is_to_leave_is_not_forgotten(database: Database) -> None:
+    """An event told the end of a contract years ahead and nothing since: the steps are taken on their days."""
+    firm = company(database)
+    firm.feed(firm.person(1, termination_date=firm.today + timedelta(days=900)), firm.person(2))
+    firm.days(800)
+    request_id, now = firm.request(), firm.runtime.now()
+    found = erase(database, now, request_id=request_id, reason="its date", now=now)
+    assert found["known people"] == 1
+    firm.days(111)
+    assert "unassign_number" in firm.steps()
