@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from typing import Annotated, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,10 @@ from cli import acts, number_flows, onboarding, opened, output
 from cli.acts import Act
 from cli.number_flows import DryRun, Json
 from config.errors import InputRefused
+
+if TYPE_CHECKING:
+    from config.site_lifecycle import LeaverRules
+    from engine.departures import Departure
 
 FEED = Act("lifecycle", "flows.lifecycle", "LifecycleRequest")
 STEPS = Act("leaver-steps", "flows.lifecycle", "StepsRequest", "steps_story")
@@ -46,24 +50,24 @@ def departures(
     as_json: Json = False,
 ) -> None:
     """List who leaves, when, and what comes next."""
+    from config.settings import read_settings
+    from config.site_policy import read_lifecycle
     from engine import departures as kept
 
+    leaver = read_lifecycle(read_settings().site).leaver
     with opened.database() as database, database.read() as connection:
-        rows = [_row(each) for each in kept.listed(connection, everything=everything)]
+        rows = [_row(each, leaver) for each in kept.listed(connection, everything=everything)]
     columns = ("who", "last_day", "state", "next", "on", "from")
     output.show(rows, columns, json_wanted=as_json, empty="nobody leaves")
 
 
-def _row(each: Any) -> dict[str, object]:
-    from config.settings import read_settings
-    from config.site_policy import read_lifecycle
-    from engine.life import next_step
+def _row(each: Departure, leaver: LeaverRules) -> dict[str, object]:
+    from engine.life import Step, next_step
     from engine.runtime import utc_now
 
-    leaver = read_lifecycle(read_settings().site).leaver
-    coming: tuple[str, date] | None = next_step(leaver, each.last_day, utc_now().date())
+    coming = next_step(leaver, each.last_day, utc_now().date())
     if each.targets is not None:
-        coming = ("delete", each.last_day + timedelta(days=each.delete_after_days))
+        coming = (Step.DELETE, each.last_day + timedelta(days=each.delete_after_days or 0))
     is_open = each.state == "open" and coming is not None
     return {
         "id": each.id,

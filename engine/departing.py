@@ -17,7 +17,7 @@ from engine import movers
 from engine.announcements import announcing
 from engine.change import Change, Effect
 from engine.compare import compare
-from engine.life import Life, Step, dates, is_ahead, is_gone, last_day, next_step, older_than_known
+from engine.life import Life, Step, dates, is_ahead, is_gone, last_day, news_of, next_step, older_than_known
 from engine.onboarding import Situation, Terms, hindered, line_for
 from engine.plan import Line, LineState
 
@@ -33,12 +33,22 @@ def plan_life(situation: Situation, terms: Terms) -> Line | None:
         return line_for(situation, LineState.UNCHANGED, "something newer is known of this person")
     if is_ahead(person, life.known, terms.now):
         reason = f"takes effect on {person.effective_at:%Y-%m-%d %H:%M} UTC"
-        return line_for(situation, LineState.WAITING, reason, condition=EFFECTIVE, not_before=person.effective_at)
+        made = line_for(situation, LineState.WAITING, reason, condition=EFFECTIVE, not_before=person.effective_at)
+        return _with_news(made, situation, life)
     if is_gone(person, life.departure, life.today):
         return hindered(situation, terms) or _leaver(situation, life)
     if person.status == Status.LEAVE:
         return hindered(situation, terms) or _on_leave(situation, life)
     return None
+
+
+def _with_news(line: Line, situation: Situation, life: Life) -> Line:
+    """Write on the line what is news, where a sender says a part of a person: on its day the rest may be otherwise."""
+    if not life.says_parts or life.known is None or "news" in line.source:
+        return line
+    return line.model_copy(
+        update={"source": {**line.source, "news": list(news_of(situation.person, life.known.person))}}
+    )
 
 
 # ---- leavers

@@ -68,6 +68,7 @@ class Life:
     pool: str | None = None
     changed_country: bool = False
     changed_site: bool = False
+    says_parts: bool = False
 
     def called(self, person: Person, template: str) -> str:
         """Say what an active person is to us: a joiner, somebody who moves, or somebody who is back."""
@@ -152,6 +153,16 @@ def completed(person: Person, said: Collection[str], known: Person, today: date,
     last = rest.get("termination_date")
     is_over = last is not None and (last < today or (made.hire_date is not None and last < made.hire_date))
     return made.model_copy(update={"termination_date": None}) if is_over and made.status != Status.TERMINATED else made
+
+
+def news_of(person: Person, known: Person) -> tuple[str, ...]:
+    """Name the fields in which words about somebody differ from what was known, but for what belongs to an event."""
+    return tuple(name for name, value in person if name not in _OF_AN_EVENT and value != getattr(known, name))
+
+
+def with_news(person: Person, news: Collection[str], known: Person) -> Person:
+    """Give what is known of somebody by now, with what was said of a later day: the rest may be otherwise since."""
+    return known.model_copy(update={name: getattr(person, name) for name in (*news, *_OF_AN_EVENT)})
 
 
 def describes(person: Person) -> dict[str, JsonValue]:

@@ -30,10 +30,11 @@ from engine.traces import last_changes
 
 
 class Lives:
-    """The lives of the people of one planning; used once."""
+    """The lives of the people of one planning; used once. `says_parts`: a sender says of them only what is news."""
 
-    def __init__(self, runtime: Runtime, site: SitePolicy, *, grace_days: int) -> None:
+    def __init__(self, runtime: Runtime, site: SitePolicy, *, grace_days: int, says_parts: bool = False) -> None:
         self._runtime, self._rules, self._grace_days = runtime, site.lifecycle, grace_days
+        self._says_parts = says_parts
         self._today = runtime.now().date()
         self._announcements = Announcements(runtime.systems, site.lifecycle.leaver.announce)
 
@@ -65,6 +66,7 @@ class Lives:
                 skus=skus,
                 has_blocks=has_blocks,
                 pool=pools.get(each.number) if each.number else None,
+                says_parts=self._says_parts,
             )
             seen_now = replace(each, person=_at_work_until(each.person, life.departure, self._today))
             made.append(replace(seen_now, life=self._observed(seen_now, self._moved(seen_now, life))))

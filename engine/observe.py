@@ -30,12 +30,16 @@ from engine.voices import read_voices
 
 @dataclass(frozen=True)
 class Row:
-    """One person of a feed to be planned; `waiting_since` is kept when a waiting person is planned anew."""
+    """One person of a feed to be planned; `waiting_since` is kept when a waiting person is planned anew.
+
+    `news` are the fields of whom a sender said a part only, for a later day; None for a whole person.
+    """
 
     feed_id: str
     line: int
     person: Person
     waiting_since: datetime | None = None
+    news: tuple[str, ...] | None = None
 
     @property
     def source(self) -> dict[str, JsonValue]:
@@ -46,6 +50,7 @@ class Row:
             "feed_line": self.line,
             "employee_id": self.person.employee_id,
             "waiting_since": since,
+            **({} if self.news is None else {"news": list(self.news)}),
         }
 
 

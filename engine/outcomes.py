@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from pydantic import JsonValue
 from sqlalchemy import Connection, select
@@ -19,9 +19,10 @@ from datasets.tables.feeds import feed_rows
 from datasets.tables.feeds import feeds as feeds_table
 from datasets.tables.journal import journal
 from datasets.tables.plans import plans
-from engine import batch_alerts, batch_gates, feeds, inventory, plan_store, requests
+from engine import batch_alerts, batch_gates, departures, feeds, inventory, plan_store, requests
 from engine.departing import EFFECTIVE
 from engine.journal import write_manifest
+from engine.life import with_news
 from engine.observe import Row
 from engine.plan import OPEN_LINES, LineState
 from engine.plan_store import StoredLine
@@ -67,11 +68,14 @@ def row_of(connection: Connection, line: StoredLine) -> Row:
     since = line.source.get("waiting_since")
     created = plan_store.header(connection, line.plan_id).created_at
     feed_id, number = str(line.source["feed_id"]), int(str(line.source["feed_line"]))
+    person, news = _person(connection, feed_id, number), cast("list[str] | None", line.source.get("news"))
+    known = None if news is None else departures.known(connection, [person.employee_id]).get(person.employee_id)
     return Row(
         feed_id,
         number,
-        _person(connection, feed_id, number),
+        person if news is None or known is None else with_news(person, news, known.person),
         None if line.condition == EFFECTIVE else datetime.fromisoformat(str(since)) if since else created,
+        None if news is None else tuple(news),
     )
 
 

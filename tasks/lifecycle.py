@@ -52,7 +52,9 @@ def _guard(work: Work, request_id: str, rows: int, kind: Literal["snapshot", "ev
 def _planned(
     work: Work, runtime: Runtime, request_id: str, rows: Sequence[Row], guard: Guard, *, dry_run: bool = False
 ) -> str:
-    lives = Lives(runtime, work.site, grace_days=work.settings.wait.grace_days)
+    with work.database.read() as connection:
+        says_parts = requests.load(connection, request_id).kind == HR_EVENT
+    lives = Lives(runtime, work.site, grace_days=work.settings.wait.grace_days, says_parts=says_parts)
     planning = Planning(dry_run=dry_run, lives=lives, guard=guard)
     resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, planning=planning)
     with work.database.write() as connection:
@@ -60,7 +62,7 @@ def _planned(
         requests.warn(connection, request_id, resolved.warnings)
         if resolved.reach.leavers:
             requests.note(connection, request_id, begin_to_leave=resolved.reach.leavers)
-        if requests.load(connection, request_id).kind == HR_EVENT:
+        if says_parts:
             requests.note(connection, request_id, reach=resolved.reach._asdict())
     return resolved.plan_id
 

@@ -42,6 +42,21 @@ def test_news_of_a_later_day_is_not_overtaken_by_older_words(sqlite: Database) -
     assert firm.open_lines() == {}
 
 
+def test_news_of_a_part_takes_nothing_else_back(sqlite: Database) -> None:
+    """A sender told of a move of Friday and of nothing else: what was said of the department since stays."""
+    firm = company(sqlite)
+    firm.feed(told(firm))
+    firm.says_parts = True
+    firm.feed(told(firm, in_days=4, usage_location="DE"))
+    firm.feed(told(firm, department="Support"))
+    firm.days(4)
+    firm.go_on()
+    assert str(firm.number_of(1)).startswith("+49")
+    with sqlite.read() as connection:
+        person = departures.known(connection, ["00001"])["00001"].person
+    assert (person.department, person.usage_location) == ("Support", "DE")
+
+
 def test_a_contract_with_an_end_moves_on_its_day(sqlite: Database) -> None:
     """A last day that HR told long ago lets no move come before its moment; one that is news is known at once."""
     firm = company(sqlite)

@@ -75,6 +75,7 @@ class Firm:
     site: SitePolicy
     feeds: int = 0
     last: Resolved | None = None
+    says_parts: bool = False
     plan_ids: list[str] = field(default_factory=list)
 
     @property
@@ -119,7 +120,7 @@ class Firm:
         closing: Sequence[plan_store.StoredLine] = (),
     ) -> list[str]:
         """Plan rows and carry the plan out."""
-        lives = Lives(self.runtime, self.site, grace_days=GRACE_DAYS)
+        lives = Lives(self.runtime, self.site, grace_days=GRACE_DAYS, says_parts=self.says_parts)
         newest, _ = newest_rows(rows)
         request = request_id or self.request()
         planning = Planning(closing=closing, lives=lives, guard=guard)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from connectors.errors import Unreachable
 from datasets.tables.events import events as events_table
+from datasets.tables.plans import plan_lines
 from engine import departures, events
 from engine.runtime import utc_now
 from tests.fakes.doors import OpenDoor, Server, give_secret, open_door
@@ -58,3 +61,20 @@ def test_a_run_of_the_server_ends_before_the_next_about_the_same_person(
             events.settle(connection, door.events()[0].id, "finished", "", utc_now())
         door.look()
         assert door.states() == ["finished", "started", "received", "started"]
+
+
+def test_news_of_a_later_day_is_what_the_event_said(either: OpenDoor) -> None:
+    """What an event did not say is no part of what waits for its day."""
+    path = either.site.folder / "mappings" / "hr.toml"
+    columns = '[columns]\nEvent = "event_id"\nAt = "effective_at"\n'
+    text = path.read_text(encoding="utf-8").replace("[columns]\n", columns)
+    path.write_text(f'kind = "events"\nrequired = []\n{text}', encoding="utf-8")
+    either.send({**ADA, "Event": "1", "At": utc_now().isoformat()}, key="hired")
+    either.look()
+    later = (utc_now() + timedelta(days=1)).isoformat()
+    either.send({"Id": "00001", "Country": "DE", "Event": "2", "At": later}, key="moves")
+    either.look()
+    with either.work.database.read() as connection:
+        query = select(plan_lines.c.source).where(plan_lines.c.condition == "effective")
+        (source,) = connection.execute(query).scalars()
+    assert source["news"] == ["usage_location"]
