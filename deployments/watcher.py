@@ -2,6 +2,7 @@
 
 The folder itself is the memory. A file is claimed by renaming it into `processing/` and leaves to `done/` or `refused/`
 when its run has ended. The idempotency key of the run comes from the content, so a claim can be started again safely.
+What was said before something else was said since is news again.
 """
 
 from __future__ import annotations
@@ -131,12 +132,21 @@ class Watcher:
     def _try_to_claim(self, path: Path) -> None:
         try:
             digest = _digest(path)
-            earlier = [claim.attempt for claim in _claims(self.refused) if claim.digest == digest]
+            attempt = self._next_attempt(digest)
             if _shape(path) == self._seen[path]:
-                path.rename(Claim(self.processing, digest, max(earlier, default=0) + 1, path.name).path)
+                path.rename(Claim(self.processing, digest, attempt, path.name).path)
                 log.info("claimed %s", path.name)
         except OSError as error:
             self._report(path, error)
+
+    def _next_attempt(self, digest: str) -> int:
+        """Give which attempt at a content this is: a finished one is the same run until another file came after it."""
+        done = [(_moved_at(claim), claim) for claim in _claims(self.done)]
+        mine = max((at for at, claim in done if claim.digest == digest), default=None)
+        others = any(claim.digest != digest and mine is not None and at > mine for at, claim in done)
+        is_overtaken = others or any(claim.digest != digest for claim in _claims(self.processing))
+        earlier = [*_claims(self.refused), *((claim for _, claim in done) if is_overtaken else ())]
+        return max((claim.attempt for claim in earlier if claim.digest == digest), default=0) + 1
 
     def _try_to_follow(self, claim: Claim) -> None:
         try:
@@ -188,6 +198,10 @@ def _shape(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return (status.st_size, status.st_mtime_ns) if status.st_size else None
+
+
+def _moved_at(claim: Claim) -> int:
+    return claim.path.stat().st_ctime_ns
 
 
 def _claims(folder: Path) -> list[Claim]:

@@ -153,6 +153,21 @@ def test_the_same_content_again_starts_no_second_run(watcher: Watcher, prefect: 
     assert names(watcher.done) == ["monday.csv", "tuesday.csv"]
 
 
+def test_what_was_said_before_something_else_is_news_again(watcher: Watcher, prefect: Prefect) -> None:
+    """A wrong export was read, and yesterday's good one is dropped again: it takes effect once more, and once."""
+    prefect.outcome = Outcome.DONE
+    for text in ("id\n1\n", "id\n2\n", "id\n1\n", "id\n1\n"):
+        drop(watcher, text)
+        look(watcher, 3)
+    assert list(prefect.feeds.values()) == ["id\n1\n", "id\n2\n", "id\n1\n"]
+    prefect.outcome = Outcome.OPEN
+    drop(watcher, "id\n3\n", "wrong.csv")
+    look(watcher)
+    drop(watcher, "id\n1\n")
+    look(watcher)
+    assert list(prefect.feeds.values())[3:] == ["id\n3\n", "id\n1\n"]
+
+
 def test_a_refused_file_dropped_again_is_tried_again(watcher: Watcher, prefect: Prefect) -> None:
     """After a refusal the same content gets a new run: the cause may have been elsewhere."""
     prefect.outcome = Outcome.REFUSED
