@@ -119,7 +119,7 @@ def test_two_processes_move_one_batch(
     until(lambda: len(moved(hybrid, before)) > of_first)
     assert (first.poll(), second.poll()) == (None, None)
     first.send_signal(signal.SIGCONT)
-    assert [each.wait(timeout=120) for each in (first, second)] == [0, 0]
+    assert [each.wait(timeout=240) for each in (first, second)] == [0, 0]
     assert finish(run) == {"migrated": PEOPLE + 2}
     assert list(moved(hybrid, before).values()) == [1] * (PEOPLE + 2)
     assert written_twice(hybrid.lab.calls.since(before)) == {}
@@ -163,7 +163,7 @@ def test_a_killed_process_is_taken_over(hybrid: HybridLab, run: Run, folder: Pat
     victim = mover(folder)
     until(lambda: len(moved(hybrid, before)) >= 2)
     victim.kill()
-    victim.wait(timeout=30)
+    victim.wait(timeout=240)
     time.sleep(0.5)  # what was on its way when it died arrives
     with closing(Database(f"sqlite:///{folder / 'callwright.db'}")) as database, database.write() as connection:
         connection.execute(update(leases).values(expires=datetime.now(UTC)))

@@ -187,7 +187,7 @@ def test_the_command_starts_a_lab_with_a_snapshot(tmp_path: Path) -> None:
         summary = httpx.get(f"{endpoints['control_url']}/state/summary", trust_env=False).json()
     finally:
         started.terminate()
-        started.communicate(timeout=30)
+        started.communicate(timeout=120)
     assert (summary["users"], summary["assigned"]) == (1, 1)
     assert json.loads((folder / "endpoints.json").read_text()) == endpoints
 

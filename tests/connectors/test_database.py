@@ -248,7 +248,7 @@ def test_two_processes_worth_of_connections_wait_for_each_other(tmp_path: Path) 
         thread.start()
         started.wait()
         order.append("first")
-    thread.join(timeout=20)
+    thread.join(timeout=60)
     assert order == ["first", "second"]
     first.close()
     second.close()
@@ -292,7 +292,7 @@ def test_a_write_that_others_must_learn_of_goes_before_the_queue(tmp_path: Path)
             with database.write_first() as connection:
                 connection.execute(text("UPDATE t SET n = 7"))
             assert (read_counter(database), queued.done()) == (7, False)
-        queued.result(timeout=10)
+        queued.result(timeout=60)
     assert read_counter(database) == 9
     with database.write() as connection:
         assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2

@@ -168,7 +168,7 @@ def test_cancelled_pipeline_stops_within_seconds(endpoints: Endpoints, names: li
         while not control.calls(before):
             time.sleep(0.05)
         shell.cancel()
-        worker.join(timeout=30)
+        worker.join(timeout=60)
         assert not worker.is_alive()
         assert len([call for call in control.calls(before) if call["write"]]) < 20
         assert shell.cmdlet("Get-ADUser", {"Identity": names[0]}, deadline_s=30)

@@ -48,13 +48,13 @@ def test_as_many_lines_look_around_at_once_as_there_are_sessions() -> None:
         third = pool.submit(stile.turn)
         assert not third.done()
         first.end()
-        third.result(timeout=10)
+        third.result(timeout=60)
         first.end()  # twice is once: the fourth still waits
         fourth = pool.submit(stile.turn)
         assert not fourth.done()
         with second:
             pass
-        fourth.result(timeout=10)
+        fourth.result(timeout=60)
 
 
 def moved(site: Deployment, stile: Turnstile) -> list[LineState]:
@@ -133,7 +133,7 @@ def test_different_objects_are_read_at_the_same_time_and_each_once(sqlite: Datab
     one_by_one = Reader(site.runtime.systems).observe(effects)
     alone = list(site.tenant.calls)
     site.tenant.calls.clear()
-    together = threading.Barrier(3, timeout=10)
+    together = threading.Barrier(3, timeout=60)
 
     def meet(_name: str, _target: str) -> None:
         together.wait()

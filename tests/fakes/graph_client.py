@@ -24,7 +24,7 @@ class GraphClient:
         self.lab = lab
         self.base = str(lab.endpoints["graph_url"])
         context = ssl.create_default_context(cafile=str(lab.endpoints["ca_bundle"]))
-        self.http = httpx.Client(verify=context, trust_env=False, timeout=10)
+        self.http = httpx.Client(verify=context, trust_env=False, timeout=60)
         self.token = self.new_token()
 
     def __enter__(self) -> GraphClient:

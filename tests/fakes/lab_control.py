@@ -13,7 +13,7 @@ class LabControl:
     """A client of the control port."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=10, trust_env=False)
+        self._client = httpx.Client(base_url=url, timeout=60, trust_env=False)
 
     def close(self) -> None:
         """Close the connection."""

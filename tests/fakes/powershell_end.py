@@ -45,7 +45,7 @@ class PowerShellEnd:
 
     def __enter__(self) -> PowerShellEnd:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -18,6 +17,7 @@ from config.errors import InputRefused
 from deployments.children import Child, free_port, require_free
 from deployments.environment import TUNING, Place, child_environment, complete, settings_of
 from deployments.server import PrefectServer
+from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -76,10 +76,7 @@ def test_every_task_run_is_recorded(prefect_client: SyncPrefectClient) -> None:
         return str(flow_run.id)
 
     which = {"flow_runs": {"id": {"any_": [hundred()]}}, "task_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
-    give_up_at = time.monotonic() + 20
-    while (count := prefect_client.request("POST", "/task_runs/count", json=which).json()) < 100:
-        assert time.monotonic() < give_up_at, f"only {count} of 100 task runs were recorded"
-        time.sleep(0.1)
+    until(lambda: prefect_client.request("POST", "/task_runs/count", json=which).json() == 100, every_s=0.1)
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:

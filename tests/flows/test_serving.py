@@ -128,7 +128,7 @@ def test_the_same_key_starts_one_run(serving: Serving) -> None:
     """Starting twice with one key gives one run."""
     first = start(serving, "once", key="the-key")
     assert start(serving, "once", key="the-key") == first
-    assert wait_for_run(first, timeout_s=30).outcome is Outcome.DONE
+    assert wait_for_run(first, timeout_s=240).outcome is Outcome.DONE
 
 
 def test_runs_of_people_wait_and_runs_of_the_clock_give_way(serving: Serving) -> None:
@@ -139,7 +139,7 @@ def test_runs_of_people_wait_and_runs_of_the_clock_give_way(serving: Serving) ->
     until(lambda: Outcome.REFUSED in {standing_of(first).outcome, standing_of(second).outcome})
     assert {standing_of(run).outcome for run in runs["onboarding"]} == {Outcome.OPEN}
     serving.hold.unlink()
-    assert {wait_for_run(run, timeout_s=40).outcome for run in runs["onboarding"]} == {Outcome.DONE}
+    assert {wait_for_run(run, timeout_s=240).outcome for run in runs["onboarding"]} == {Outcome.DONE}
 
 
 def test_a_killed_run_of_a_file_is_started_again(serving: Serving) -> None:
@@ -203,7 +203,7 @@ def test_a_file_dropped_during_an_outage_is_processed_after_it(tmp_path: Path) -
         until(lambda: list((serving.drop / "processing").glob("*.a.csv")))
         server.start()
         server.wait()
-        until(lambda: list((serving.drop / "done").glob("*.a.csv")), timeout_s=90)
+        until(lambda: list((serving.drop / "done").glob("*.a.csv")))
     assert len(serving.started()) == 1
 
 
@@ -225,7 +225,7 @@ def test_a_runs_place_in_the_queue_survives_a_restart_of_the_server(tmp_path: Pa
         url = f"{server.place.api_url}/v2/concurrency_limits/leases/{lease}/renew"
         assert httpx.post(url, json={"lease_duration": 300}).is_success
         serving.hold.unlink()
-        assert wait_for_run(run_id, timeout_s=60).outcome is Outcome.DONE
+        assert wait_for_run(run_id, timeout_s=240).outcome is Outcome.DONE
 
 
 def test_a_file_survives_the_death_of_runner_and_run(tmp_path: Path) -> None:
@@ -240,10 +240,10 @@ def test_a_file_survives_the_death_of_runner_and_run(tmp_path: Path) -> None:
         line = until(serving.started)[0]
         for pid in (serving.child.pid, int(line.split()[0])):
             os.kill(pid or 0, signal.SIGKILL)
-        until(lambda: crashed_runs_of(server) == 1, timeout_s=90)
+        until(lambda: crashed_runs_of(server) == 1)
         serving.hold.unlink()
         serving.child.start()
-        until(lambda: list((serving.drop / "done").glob("*.2.a.csv")), timeout_s=60)
+        until(lambda: list((serving.drop / "done").glob("*.2.a.csv")))
 
 
 def crashed_runs_of(server: PrefectServer) -> int:

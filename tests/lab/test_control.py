@@ -155,7 +155,7 @@ def test_the_process_tells_where_it_is_and_stops(tmp_path: Path) -> None:
         endpoints = json.loads(process.stdout.readline())
         assert endpoints["powershell"]["path"] == "wsman"
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "", "")
 
 
@@ -168,7 +168,7 @@ def test_the_process_says_in_one_line_what_is_wrong(tmp_path: Path, wrong: str) 
         port = ["--port", str(taken.getsockname()[1])]
         options = port if wrong == "port" else ["--set", "nonsense=1"]
         command = [sys.executable, "-m", "lab", "--users", "5", "--folder", str(tmp_path), *options]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env=dict(os.environ))
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=dict(os.environ))
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
 

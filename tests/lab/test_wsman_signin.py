@@ -156,4 +156,4 @@ def post(lab: Lab, *, ssl: bool, **given: Any) -> requests.Response:
     """Send an empty message with a plain client."""
     end: Any = lab.endpoints["powershell"]
     address = f"{'https' if ssl else 'http'}://127.0.0.1:{end['port'] if ssl else end['http_port']}/wsman"
-    return requests.post(address, data=b"", verify=str(lab.endpoints["ca_bundle"]), timeout=5, **given)
+    return requests.post(address, data=b"", verify=str(lab.endpoints["ca_bundle"]), timeout=60, **given)
