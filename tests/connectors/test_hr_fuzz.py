@@ -16,6 +16,8 @@ from config.site_policy import read_mapping
 from connectors.hr import open_feed
 from datasets.feeds import BadRow, FeedContents
 
+pytestmark = pytest.mark.slow
+
 MAPPING = read_mapping(Path(__file__).resolve().parents[2] / "config/sample/mappings/workday.toml")
 COLUMNS = list(MAPPING.columns)
 ROWS = 30

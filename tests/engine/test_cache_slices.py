@@ -85,6 +85,7 @@ def breaking_off(reading: Reading) -> Whole:
     return Whole(reading.source, read)
 
 
+@pytest.mark.slow
 def test_no_transaction_of_a_sync_is_large(database: Database) -> None:
     """The journal never waits for more than a thousand rows, whatever a sync does.
 

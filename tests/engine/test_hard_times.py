@@ -51,6 +51,7 @@ def ambiguous_outcomes(seed: int, users: int, on: Database | None = None) -> int
     return lost.total()
 
 
+@pytest.mark.slow
 def test_lost_replies_under_lag_double_nothing() -> None:
     """Dozens of ambiguous outcomes under replication lag: no write that is not idempotent is repeated."""
     assert sum(ambiguous_outcomes(SEED + n, users=10) for n in range(3)) >= 50

@@ -73,6 +73,7 @@ def check_points(stride: int) -> None:
             assert inventory.violations(connection) == []
 
 
+@pytest.mark.slow
 def test_a_crash_on_the_way_of_a_leaver_loses_nothing() -> None:
     """Rank 5: number resting, licence and account as planned, one departure, whatever point the process died at."""
     check_points(stride=7)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import Connection
 
 from connectors.database import Database
@@ -116,6 +117,7 @@ def made(database: Database) -> set[tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_diagram_draws_every_change_of_state_and_no_other(sqlite: Database) -> None:
     """What an act can make of a number is an arrow of the page, and every arrow is made by an act."""
     assert made(sqlite) == drawn()

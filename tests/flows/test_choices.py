@@ -66,6 +66,7 @@ def test_what_a_site_does_not_name_stays_free_text() -> None:
     assert not [name for name, field in fields.items() if "choice" in field]
 
 
+@pytest.mark.slow
 def test_serving_offers_pools_made_by_command_and_follows_the_files(
     at_site: FlowSite, prefect_client: SyncPrefectClient
 ) -> None:

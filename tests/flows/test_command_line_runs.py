@@ -21,6 +21,8 @@ from engine.requests import Actor, close_request, open_request
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 REQUEST = {"feed": "hires.csv", "requested_by": "tess"}
 

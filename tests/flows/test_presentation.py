@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
@@ -47,6 +48,7 @@ def shows_everything(failures: int) -> str:
     return flow_run_id() or ""
 
 
+@pytest.mark.slow
 def test_a_run_shows_progress_failures_and_summary(prefect_client: SyncPrefectClient) -> None:
     """Three artifacts belong to the run; the progress is at its end, the table holds the reasons."""
     shown = artifacts_of(prefect_client, shows_everything(3))
@@ -58,6 +60,7 @@ def test_a_run_shows_progress_failures_and_summary(prefect_client: SyncPrefectCl
     assert "| onboarded | 2 |" in shown["onboarding-summary"]["data"]
 
 
+@pytest.mark.slow
 def test_the_table_of_failures_stays_readable(prefect_client: SyncPrefectClient) -> None:
     """More failures than anybody reads are cut, and the table says so."""
     shown = artifacts_of(prefect_client, shows_everything(MOST_FAILURES + 5))["onboarding-failures"]
@@ -65,6 +68,7 @@ def test_the_table_of_failures_stays_readable(prefect_client: SyncPrefectClient)
     assert f"The first {MOST_FAILURES} of {MOST_FAILURES + 5}." in shown["description"]
 
 
+@pytest.mark.slow
 def test_the_worst_comes_first(prefect_client: SyncPrefectClient) -> None:
     """What failed stands above what only waits, so that a cut table loses the least."""
 
@@ -79,16 +83,18 @@ def test_the_worst_comes_first(prefect_client: SyncPrefectClient) -> None:
     assert table.index("bob@x") < table.index("ada@x")
 
 
+@pytest.mark.slow
 def test_no_failures_make_no_table(prefect_client: SyncPrefectClient) -> None:
     """A run without failures has no empty table."""
     assert "onboarding-failures" not in artifacts_of(prefect_client, shows_everything(0))
 
 
+@pytest.mark.slow
 def test_an_applied_chunk_is_an_event(prefect_client: SyncPrefectClient) -> None:
     """The event names plan, chunk and counts and is tied to the run."""
     run_id = shows_everything(0)
     which = {"filter": {"event": {"name": [CHUNK_APPLIED]}}}
-    events = until(lambda: [e for e in _events(prefect_client, which) if run_id in str(e["related"])], timeout_s=20)
+    events = until(lambda: [e for e in _events(prefect_client, which) if run_id in str(e["related"])])
     assert events[0]["resource"]["prefect.resource.id"] == "callwright.plan.p-1"
     assert events[0]["payload"] == {"chunk": "p-1:1-2", "counts": {"verified": 2}}
 
@@ -98,6 +104,7 @@ def _events(client: SyncPrefectClient, which: dict[str, Any]) -> list[dict[str, 
     return found
 
 
+@pytest.mark.slow
 def test_an_alert_is_an_event_once(prefect_client: SyncPrefectClient) -> None:
     """An alert that was raised or cleared is an event with the run's words or its cause; one that stands is none."""
 
@@ -115,7 +122,7 @@ def test_an_alert_is_an_event_once(prefect_client: SyncPrefectClient) -> None:
     which = {"filter": {"event": {"prefix": [f"{ALERT}."]}}}
     resource = {"resource": {"id": ["callwright.alert.feed x"]}}
     both = {"filter": which["filter"] | resource}
-    until(lambda: len(_events(prefect_client, both)) == 2, timeout_s=20)
+    until(lambda: len(_events(prefect_client, both)) == 2)
     told = {event["event"]: event["payload"] for event in _events(prefect_client, both)}
     assert told == {
         f"{ALERT}.raised": {"request_id": "r-raised", "message": "shrank"},
@@ -138,6 +145,7 @@ def test_outside_of_a_run_nothing_is_shown() -> None:
     assert shows_everything.fn(3) == ""
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_does_not_stop_the_showing(in_prefect: PrefectServer) -> None:
     """What cannot be shown is given up with a warning, the rest is not even tried, and the flow goes on."""
     away = {PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}
