@@ -23,6 +23,7 @@ from datasets.templates import choose_template
 from engine import cache, departures
 from engine.claims import person as person_owner
 from engine.departures import Known
+from engine.feeds import is_dry
 
 _SLICE = 500
 
@@ -48,7 +49,7 @@ def _onboarded_since(connection: Connection, known: Mapping[str, Known]) -> set[
     since = min(heard.values())
     query = select(feeds.c.id, feeds.c.at, requests.c.parameters).join(requests, requests.c.id == feeds.c.request_id)
     query = query.where(feeds.c.accepted, feeds.c.at > since, requests.c.kind == "onboarding")
-    later = {row.id: row.at for row in connection.execute(query) if not (row.parameters or {}).get("dry_run")}
+    later = {row.id: row.at for row in connection.execute(query) if not is_dry(row)}
     found = set[str]()
     for part in _slices(sorted(heard) if later else []):
         of_these = select(feed_rows.c.employee_id, feed_rows.c.feed_id).where(feed_rows.c.employee_id.in_(part))
@@ -63,14 +64,18 @@ def _slices(names: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _by_arrival(connection: Connection, names: Sequence[str]) -> dict[str, tuple[str, int, Person]]:
-    """Give what the newest feed that was believed says of people."""
-    c, found = feed_rows.c, dict[str, tuple[str, int, Person]]()
-    query = select(c.employee_id, c.feed_id, c.line, c.person).join(feeds, feeds.c.id == c.feed_id)
+    """Give what the newest feed that was believed says of people; that of a dry run only of whom no other has."""
+    c, found, dry = feed_rows.c, dict[str, tuple[str, int, Person]](), dict[str, tuple[str, int, Person]]()
+    query = select(c.employee_id, c.feed_id, c.line, c.person, requests.c.parameters).join(
+        feeds, feeds.c.id == c.feed_id
+    )
+    query = query.join(requests, requests.c.id == feeds.c.request_id)
     query = query.where(feeds.c.accepted, c.person.is_not(None)).order_by(feeds.c.at, c.line)
     for part in _slices(names):
         for row in connection.execute(query.where(c.employee_id.in_(part))):
-            found[row.employee_id] = (row.feed_id, row.line, Person.model_validate(row.person))
-    return found
+            said = (row.feed_id, row.line, Person.model_validate(row.person))
+            (dry if is_dry(row) else found)[row.employee_id] = said
+    return dry | found
 
 
 def everybody(connection: Connection) -> list[tuple[str, int, Person]]:

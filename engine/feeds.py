@@ -21,6 +21,7 @@ from datasets.checks import QualityReport, Rule
 from datasets.feeds import BadRow, Outcome, QuarantineState
 from datasets.people import Person
 from datasets.tables.feeds import feed_events, feed_rows, feeds, quarantine
+from datasets.tables.requests import requests
 from engine.change import fingerprint
 
 SLICE = 1000
@@ -29,6 +30,7 @@ LONGEST_ID = 200
 AGAIN = " (again)"
 # After these the same event is tried again: nothing came of it.
 WITHOUT_EFFECT = frozenset({Outcome.PENDING, Outcome.QUARANTINED, Outcome.REFUSED, Outcome.FAILED})
+_OF_DRY_RUNS = WITHOUT_EFFECT | {"planned", Outcome.UNCHANGED, Outcome.WAITING}
 
 T = TypeVar("T")
 
@@ -254,13 +256,20 @@ def _key(event: str) -> str:
 
 
 def _known_events(connection: Connection, events: Iterable[str]) -> dict[str, Row[Any]]:
+    """Give where these events came before; an event of a dry run did not, until its plan was applied."""
     here = (feed_rows.c.feed_id == feed_events.c.feed_id) & (feed_rows.c.line == feed_events.c.line)
-    query = select(feed_events, feed_rows.c.outcome).join(feed_rows, here)
+    query = select(feed_events, feed_rows.c.outcome, requests.c.parameters).join(feed_rows, here)
+    query = query.join(feeds, feeds.c.id == feed_events.c.feed_id).join(requests, requests.c.id == feeds.c.request_id)
     found: dict[str, Row[Any]] = {}
     for part in _slices(_key(event) for event in events):
         rows = connection.execute(query.where(feed_events.c.event_id.in_(part)))
-        found.update((row.event_id, row) for row in rows)
+        found.update((row.event_id, row) for row in rows if row.outcome not in _OF_DRY_RUNS or not is_dry(row))
     return found
+
+
+def is_dry(row: Row[Any]) -> bool:
+    """Tell whether a row with the parameters of a request is that of a dry run."""
+    return bool((row.parameters or {}).get("dry_run"))
 
 
 def _judged(event: str, lines: list[tuple[int, str]], seen: Row[Any] | None, feed_id: str) -> list[SettledRow]:

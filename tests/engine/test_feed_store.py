@@ -13,7 +13,7 @@ from config.errors import InputRefused
 from connectors.database import Database
 from datasets.feeds import BadRow, GoodRow, Outcome, QuarantineState
 from datasets.people import Person
-from engine import feeds
+from engine import feed_people, feeds
 from engine.requests import Actor, open_request
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -37,8 +37,9 @@ def connection(database: Database) -> Iterator[Connection]:
     """Give an open write transaction with the request r-1, on each database."""
     with database.write() as opened:
         actor = Actor(kind="hr_feed", name="hires.csv")
-        made = open_request(opened, "onboarding", actor, parameters={}, flow_run_id=None, now=NOW)
-        opened.info["request"] = made
+        for name, parameters in (("request", {}), ("dry run", {"dry_run": True})):
+            made = open_request(opened, "onboarding", actor, parameters=parameters, flow_run_id=None, now=NOW)
+            opened.info[name] = made
         yield opened
 
 
@@ -51,6 +52,7 @@ def record(
     days: int = 0,
     name: str = "workday",
     kind: Literal["snapshot", "events"] = "snapshot",
+    request: str = "request",
 ) -> int:
     """Record a feed that arrived some days later."""
     return feeds.record_feed(
@@ -59,7 +61,7 @@ def record(
         name=name,
         digest=feed_id * 2,
         kind=kind,
-        request_id=connection.info["request"],
+        request_id=connection.info[request],
         now=NOW + timedelta(days=days),
         people=[person(2), person(3)] if people is None else people,
         bad=bad,
@@ -204,9 +206,11 @@ def test_retry_gives_the_raw_cells_once(connection: Connection) -> None:
     assert [row.id for row in feeds.list_quarantine(connection)] == [second.id]
 
 
-def settle(connection: Connection, feed_id: str, events: list[tuple[int, Person]]) -> list[tuple[int, str]]:
+def settle(
+    connection: Connection, feed_id: str, events: list[tuple[int, Person]], request: str = "request"
+) -> list[tuple[int, str]]:
     """Record a feed of events, check it, and give what was settled."""
-    record(connection, feed_id, events, kind="events")
+    record(connection, feed_id, events, kind="events", request=request)
     settled = feeds.check_events(connection, feed_id, events)
     assert all(row.reason for row in settled)
     return [(row.line, row.outcome) for row in settled]
@@ -229,6 +233,36 @@ def test_event_without_effect_is_tried_again(connection: Connection, outcome: Ou
     assert settle(connection, "f-2", [event(7, "e1")]) == []
     feeds.set_outcomes(connection, "f-2", [(7, Outcome.ONBOARDED, "")])
     assert settle(connection, "f-3", [event(2, "e1")]) == [(2, "unchanged")]
+
+
+@pytest.mark.parametrize("outcome", ["planned", Outcome.UNCHANGED, Outcome.WAITING])
+def test_event_of_a_dry_run_is_news(connection: Connection, outcome: str) -> None:
+    """What a dry run said has had no effect, also what would change nothing in the tenant; it may be corrected."""
+    settle(connection, "f-1", [event(2, "e1"), event(3, "e2")], "dry run")
+    feeds.set_outcomes(connection, "f-1", [(2, outcome, ""), (3, outcome, "")])
+    assert settle(connection, "f-2", [event(2, "e1"), event(3, "e2", "Finance")]) == []
+    feeds.set_outcomes(connection, "f-2", [(2, Outcome.UNCHANGED, ""), (3, Outcome.WAITING, "")])
+    assert settle(connection, "f-3", [event(2, "e1")], "dry run") == [(2, "unchanged")]
+
+
+def test_event_of_a_dry_run_whose_plan_was_applied_is_unchanged(connection: Connection) -> None:
+    """The plan of a dry run may be applied later: the event has had its effect then."""
+    settle(connection, "f-1", [event(2, "e1")], "dry run")
+    feeds.set_outcomes(connection, "f-1", [(2, Outcome.ONBOARDED, "")])
+    assert settle(connection, "f-2", [event(2, "e1")]) == [(2, "unchanged")]
+
+
+def test_words_of_a_dry_run_count_for_nobody_of_whom_others_are_known(connection: Connection) -> None:
+    """Drift and explanations look at what was carried out; a preview may look at people of a dry run alone."""
+    record(connection, "f-1", [event(2, "", "Sales")])
+    record(connection, "f-2", [event(2, "", "Finance"), person(3, employee_id="0002")], days=1, request="dry run")
+    for feed_id in ("f-1", "f-2"):
+        feeds.accept(connection, feed_id)
+    found = feed_people.everybody(connection)
+    assert [(feed_id, each.employee_id, each.department) for feed_id, _, each in found] == [
+        ("f-1", "0001", "Sales"),
+        ("f-2", "0002", ""),
+    ]
 
 
 def test_event_id_with_other_content_is_refused(connection: Connection) -> None:
