@@ -14,6 +14,7 @@ from datasets.users import AdUser
 from engine import history, plan_store
 from engine.migration import Goal, Migrant
 from engine.migration_terms import WaveTerms
+from engine.moving import number_of_line
 from engine.overlay import recent_effects
 from engine.preflight_checks import (
     BUILD_UNCHECKED,
@@ -163,8 +164,9 @@ def _cleared(connection: Connection, user_ids: Sequence[str], skype: Mapping[str
     without = [user_id for user_id in user_ids if user_id in skype and skype[user_id].line_uri is None]
     found: dict[str, str] = {}
     for done in history.done_to(connection, map(_object, without)):
-        if done.kind == "clear_on_premises_line":
-            found[done.object.removeprefix("user:")] = str(done.parameters["line"]).removeprefix("tel:")
+        number = number_of_line(done.parameters["line"]) if done.kind == "clear_on_premises_line" else None
+        if number is not None:
+            found[done.object.removeprefix("user:")] = number
     return found
 
 
