@@ -23,6 +23,7 @@ NEW, GO, PAUSED, CANCELLED = "new", "go", "paused", "cancelled"
 RETRY = "retry"
 """Paused, except for the waves of those who are tried again."""
 NOT_FOUND, DUPLICATE = "not_found", "duplicate"
+LONGEST_NAME = 120
 _SLICE = 500
 
 
@@ -82,7 +83,9 @@ def create(
     now: datetime,
     request_id: str | None = None,
 ) -> str:
-    """Store a batch with its users in waves; gives its id. Raises InputRefused for a name that is taken."""
+    """Store a batch with its users in waves; gives its id. Raises InputRefused for a name that is taken or too long."""
+    if len(name) > LONGEST_NAME:
+        raise InputRefused(f"the name of the batch has {len(name)} letters", remedy=f"use {LONGEST_NAME} at most")
     if connection.execute(select(batches.c.id).where(batches.c.name == name)).first():
         raise InputRefused(f"there is a batch {name!r} already", remedy="choose another name")
     if not any(each.user_id for each in members):

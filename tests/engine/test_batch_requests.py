@@ -1,9 +1,11 @@
-"""Requests of runs that work on batches: closed when their process died."""
+"""Requests of runs that work on batches are closed when their process died; names of batches fit their column."""
 
 from __future__ import annotations
 
+import pytest
 from pydantic import JsonValue
 
+from config.errors import InputRefused
 from connectors.database import Database
 from datasets.batches import BatchOptions
 from engine import batches, plan_store, requests
@@ -45,3 +47,10 @@ def test_the_request_of_a_dead_run_is_closed_with_what_its_batch_came_to(databas
     reconcile(runtime_on(database, fresh(1)))
     with database.read() as connection:
         assert requests.load(connection, died).state == "finished"
+
+
+def test_a_name_that_is_too_long_is_refused(database: Database) -> None:
+    """A database that keeps to its columns would break off with an error of its own."""
+    members = [Member(1, "ada", "id-1", "ada")]
+    with database.write() as connection, pytest.raises(InputRefused, match="use 120 at most"):
+        batches.create(connection, "x" * 121, {}, BatchOptions(), members, by="t", now=utc_now())
