@@ -43,10 +43,16 @@ def open_people(rows: Sequence[Mapping[str, str]], mapping: FeedMapping, where: 
 
 
 def as_events(mapping: FeedMapping) -> FeedMapping:
-    """Give a mapping of snapshots the form of events: one message says nothing about those it does not name."""
+    """Give a mapping of snapshots the form of events: one message says nothing about those it does not name.
+
+    Their ids are ours; so is the moment of those that tell none, and of all where the mapping has no column for it.
+    """
     if mapping.kind == "events":
         return mapping
-    columns = mapping.columns | {EVENT_ID: "event_id", EFFECTIVE_AT: "effective_at"}
+    columns = {column: field for column, field in mapping.columns.items() if field != "event_id"}
+    columns |= {EVENT_ID: "event_id"}
+    if mapping.column_of("effective_at") is None:
+        columns[EFFECTIVE_AT] = "effective_at"
     changes = {"name": f"{mapping.name} (events)", "kind": "events", "columns": columns, "required": ()}
     return FeedMapping.model_validate(mapping.model_dump() | changes)
 
@@ -55,7 +61,13 @@ def stamped(rows: Sequence[Mapping[str, str]], mapping: FeedMapping, event: str,
     """Give the rows with the event's own id and moment, unless the mapping takes them from the rows."""
     if EVENT_ID not in mapping.columns:
         return [dict(row) for row in rows]
-    return [{**row, EVENT_ID: f"{event}/{line}", EFFECTIVE_AT: at} for line, row in enumerate(rows, 1)]
+    moment = mapping.column_of("effective_at")
+    told = [{name: value for name, value in row.items() if value or name_of(name) != moment} for row in rows]
+    named = [any(name_of(name) == moment for name in row) for row in told]
+    return [
+        {**row, EVENT_ID: f"{event}/{line}"} | ({} if is_named else {str(moment): at})
+        for line, (row, is_named) in enumerate(zip(told, named, strict=True), 1)
+    ]
 
 
 def said_by(row: Mapping[str, str], mapping: FeedMapping) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
@@ -78,3 +78,18 @@ def test_news_of_a_later_day_is_what_the_event_said(either: OpenDoor) -> None:
         query = select(plan_lines.c.source).where(plan_lines.c.condition == "effective")
         (source,) = connection.execute(query).scalars()
     assert source["news"] == ["usage_location"]
+
+
+def test_a_mapping_of_files_may_have_a_column_for_the_moment(either: OpenDoor) -> None:
+    """Where events and snapshots meet the export tells its moment; an event that tells none has that of its arrival."""
+    path = either.site.folder / "mappings" / "hr.toml"
+    text = path.read_text(encoding="utf-8").replace("[columns]\n", '[columns]\nAt = "effective_at"\n')
+    path.write_text(text, encoding="utf-8")
+    either.send({**ADA, "At": "2026-01-02T03:04:05Z"}, {**BOB, "At": ""}, {**ADA, "Id": "00003"})
+    either.look()
+    assert either.states() == ["finished"]
+    with either.work.database.read() as connection:
+        known = departures.known(connection, ["00001", "00002", "00003"])
+    came = either.events()[0].received_at
+    moments = [known[name].person.effective_at for name in sorted(known)]
+    assert moments == [datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), came, came]
