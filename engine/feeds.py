@@ -6,7 +6,7 @@ Every function takes a connection whose transaction the caller owns, and the mom
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
@@ -158,6 +158,14 @@ def list_quarantine(connection: Connection, state: str = QuarantineState.OPEN, l
     """List quarantined rows, oldest first; `at` is since when they are in their state."""
     query = select(quarantine).where(quarantine.c.state == state)
     return connection.execute(query.order_by(quarantine.c.id).limit(limit)).all()
+
+
+def origins(connection: Connection, ids: Iterable[int]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Give kind and parameters of the requests with which quarantined rows came."""
+    query = select(requests.c.kind, requests.c.parameters).join(feeds, feeds.c.request_id == requests.c.id)
+    query = query.join(quarantine, quarantine.c.feed_id == feeds.c.id)
+    found = (connection.execute(query.where(quarantine.c.id.in_(part))).all() for part in _slices(ids))
+    return [(row.kind, row.parameters or {}) for rows in found for row in rows]
 
 
 def retry_quarantine(connection: Connection, ids: Collection[int], now: datetime) -> Sequence[Row[Any]]:

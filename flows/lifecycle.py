@@ -20,7 +20,7 @@ from tasks import lifecycle
 from tasks import onboarding as stages
 from tasks.stage import InPrefect, Run
 
-KIND, STEPS, DELETION = "lifecycle", "leaver-steps", "user-deletion"
+KIND, STEPS, DELETION = lifecycle.KIND, "leaver-steps", "user-deletion"
 
 
 class LifecycleRequest(onboarding.OnboardingRequest):

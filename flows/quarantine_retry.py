@@ -1,4 +1,7 @@
-"""Quarantine retry: rows that were not understood are read again and, if they are sound now, onboarded."""
+"""Quarantine retry: rows that were not understood are read again and, if they are sound now, take effect.
+
+Those of a feed that only onboards give people their phones; by all others people also move and leave.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ from connectors.errors import ConnectorError
 from engine.requests import Actor
 from flows import presentation
 from flows.onboarding import apply_plan, give_up, told
+from tasks import lifecycle, quarantine
 from tasks import onboarding as stages
-from tasks import quarantine
 from tasks.stage import Run
 
-KIND = "quarantine-retry"
+KIND = quarantine.KIND
 
 
 def story(mapping: str, ids: list[int], run: Run, actor: Actor) -> dict[str, Any]:
@@ -27,7 +30,8 @@ def story(mapping: str, ids: list[int], run: Run, actor: Actor) -> dict[str, Any
     request_id = run(stages.open_request, KIND, actor, asked, presentation.flow_run_id())
     try:
         feed_id = run(quarantine.read_again, request_id, mapping, ids)
-        plan_id = run(stages.plan_onboarding, request_id, feed_id, dry_run=False)
+        plan = lifecycle.plan_lifecycle if run(quarantine.are_of_lives, ids) else stages.plan_onboarding
+        plan_id = run(plan, request_id, feed_id, dry_run=False)
         errors = apply_plan(plan_id, run, KIND)
         summary = run(stages.record, request_id, feed_id, [plan_id])
     except (InputRefused, ConnectorError) as error:

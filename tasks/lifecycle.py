@@ -16,7 +16,7 @@ from tasks.presets import READ
 from tasks.stage import stage
 from tasks.work import Work, open_work
 
-HR_EVENT = "hr-event"
+KIND, HR_EVENT, RETRY = "lifecycle", "hr-event", "quarantine-retry"
 _STEPS_REFUSED = "leaver's steps refused"
 
 
@@ -40,10 +40,14 @@ def plan_lifecycle(request_id: str, feed_id: str, dry_run: bool) -> str:
 
 
 def _guard(work: Work, request_id: str, rows: int, kind: Literal["snapshot", "events"]) -> Guard:
-    """Give the guard of a feed; events that came over HTTP are counted with those of the day before."""
+    """Give the guard of a feed; events that came over HTTP are counted with those of the day before.
+
+    Rows of the quarantine were chosen by a person: how many they are says nothing about a share.
+    """
     with work.database.read() as connection:
-        if requests.load(connection, request_id).kind != HR_EVENT:
-            return Guard(work.settings.feed, rows, kind)
+        asked = requests.load(connection, request_id).kind
+        if asked != HR_EVENT:
+            return Guard(work.settings.feed, rows, "events" if asked == RETRY else kind)
         before = guards.reach_within_a_day(connection, HR_EVENT, request_id, utc_now())
     remedy = "look at the HR system, or raise the limit under feed for a day"
     return Guard(work.settings.feed, rows, kind, "events of one day", before, remedy=remedy)

@@ -17,10 +17,13 @@ from datasets.feeds import BadRow, GoodRow
 from engine import feeds
 from engine.change import fingerprint
 from engine.runtime import utc_now
+from tasks import lifecycle
 from tasks.hr_event import completed_rows, fields_said
 from tasks.presets import READ
 from tasks.stage import stage
 from tasks.work import open_work
+
+KIND = lifecycle.RETRY
 
 
 @stage(READ)
@@ -60,6 +63,19 @@ def read_again(request_id: str, mapping: str, ids: list[int]) -> str:
             if rules.kind == "events":
                 feeds.check_events(connection, feed_id, feeds.people_of(connection, feed_id))
     return feed_id
+
+
+@stage(READ)
+def are_of_lives(ids: list[int]) -> bool:
+    """Tell whether rows came with a feed or an event by which people also move and leave, first of all."""
+    left = set(ids)
+    with open_work() as work, work.database.read() as connection:
+        while left:
+            origins = feeds.origins(connection, left)
+            if any(kind in (lifecycle.KIND, lifecycle.HR_EVENT) for kind, _ in origins):
+                return True
+            left = {row for kind, asked in origins if kind == KIND for row in asked.get("rows", ())} - left
+    return False
 
 
 def _refuse_other_feeds(rows: Sequence[Row[Any]], rules: FeedMapping) -> None:

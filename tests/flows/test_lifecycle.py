@@ -14,7 +14,7 @@ from connectors.database import Database
 from datasets.tables.feeds import feed_rows
 from datasets.tables.plans import plan_lines
 from engine import departures, requests
-from flows import lifecycle
+from flows import lifecycle, quarantine_retry
 from tasks.stage import InProcess
 from tasks.work import working_on
 from tests.fakes.calling import FakeCalling
@@ -229,3 +229,20 @@ def test_a_deletion_wants_the_name_typed(at_site: FlowSite) -> None:
     assert summary["counts"] == {"disabled": 1}
     assert not at_site.tenant.users["id-1"].enabled
     assert leaving(at_site) == ["user:id-1"]
+
+
+def test_a_leaver_of_the_quarantine_leaves(at_site: FlowSite) -> None:
+    """A status that nobody understood is put right at the second try: the row takes effect as in its feed."""
+    lived(at_site, "00001,Active,", "00002,Active,")
+    lived(at_site, f"00001,Weg,{TODAY - timedelta(days=1)}", "00002,Active,")
+    assert leaving(at_site) == []
+
+    def again(words: str) -> dict[str, Any]:
+        mapping = at_site.folder / "mappings" / "people.toml"
+        mapping.write_text(f"{MAPPING}{words}", encoding="utf-8")
+        rows = at_site.quarantined()
+        return told(at_site, lambda run: quarantine_retry.story("people", rows, run, ACTOR))
+
+    assert again("")["counts"] == {"quarantined": 1}
+    again('Weg = "terminated"\n')
+    assert leaving(at_site) == ["person:00001"]
