@@ -11,12 +11,11 @@ from zlib import crc32
 import pytest
 
 from cli.main import main
-from connectors import schema
 from connectors.database import Database
 from lab.records import User
 from lab.server import Lab
 from tests.fakes.command_line import Ran, Run
-from tests.fakes.databases import sqlite_database
+from tests.fakes.databases import sqlite_database, upgraded_sqlite
 from tests.fakes.hybrid_lab import HybridLab, hybrid_lab, point_shortly_at
 from tests.fakes.lab_environment import environment_of
 from tests.fakes.onboarding_site import Site, untouched
@@ -47,8 +46,7 @@ def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture
 def own_database(folder: Path) -> Iterator[Database]:
     """Give the database that the commands will open, with its tables."""
-    opened = Database(f"sqlite:///{folder / '.callwright' / 'callwright.db'}")
-    schema.upgrade(opened)
+    opened = Database(upgraded_sqlite(folder / ".callwright" / "callwright.db"))
     yield opened
     opened.close()
 
@@ -58,12 +56,11 @@ def either_database(
     request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Database]:
     """Give the database that the commands will open, once of each kind, with its tables."""
-    address = f"sqlite:///{folder / 'either.db'}"
+    address = upgraded_sqlite(folder / "either.db")
     if request.param == "postgres":
-        address = request.getfixturevalue("postgres").new_empty()
+        address = request.getfixturevalue("postgres").new_upgraded()
     monkeypatch.setenv("CALLWRIGHT_DATABASE_URL", address)
     opened = Database(address)
-    schema.upgrade(opened)
     yield opened
     opened.close()
 
@@ -89,6 +86,7 @@ def site(tenant: tuple[Lab, Iterator[User]], folder: Path, run: Run, monkeypatch
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("CALLWRIGHT_WAIT__POLL_S", "0.05")
     monkeypatch.setenv("CALLWRIGHT_WAIT__LAG_WINDOW_S", "0.1")
+    upgraded_sqlite(folder / "callwright.db")
     yield Site(lab, folder, run, people, len(lab.calls.since()))
     lab.faults.clear()
 
@@ -109,5 +107,6 @@ def running_hybrid(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 def hybrid(running_hybrid: HybridLab, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HybridLab]:
     """Point the settings at the hybrid lab, with a database of its own and short times; faults end with the test."""
     point_shortly_at(running_hybrid.lab, folder, monkeypatch)
+    upgraded_sqlite(folder / "callwright.db")
     yield running_hybrid
     running_hybrid.lab.faults.clear()

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from connectors import schema
 from connectors.database import Database
 from datasets.numbering import PhoneNumber
 from datasets.tables.inventory import taken
@@ -21,6 +20,7 @@ from lab.records import OPERATOR_CONNECT, Licence, Number, User
 from lab.server import Lab
 from lab.state import numbers
 from tests.fakes.command_line import Run
+from tests.fakes.databases import upgraded_sqlite
 from tests.fakes.lab_environment import environment_of
 from tests.fakes.lab_people import ready
 
@@ -42,8 +42,7 @@ def ours(lab: Lab, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Da
     """Give our database, and the settings that point at the tenant."""
     for name, value in environment_of(lab.endpoints, folder).items():
         monkeypatch.setenv(name, value)
-    opened = Database(f"sqlite:///{folder / 'callwright.db'}")
-    schema.upgrade(opened)
+    opened = Database(upgraded_sqlite(folder / "callwright.db"))
     yield opened
     opened.close()
 

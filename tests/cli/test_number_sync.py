@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from connectors import schema
 from connectors.database import Database
 from datasets.number_remedies import REMEDIES
 from datasets.numbering import PhoneNumber
 from engine import inventory
 from lab.server import Lab
 from tests.fakes.command_line import Ran, Run
+from tests.fakes.databases import upgraded_sqlite
 from tests.fakes.estates import Planted, plant
 from tests.fakes.lab_control import LabControl
 from tests.fakes.lab_environment import environment_of, skype_environment_of
@@ -48,8 +48,7 @@ def ours(lab: Lab, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Da
     """Give our database, in step with the tenant after a first sync, and the settings that point at the tenant."""
     for name, value in (environment_of(lab.endpoints, folder) | skype_environment_of(lab.endpoints)).items():
         monkeypatch.setenv(name, value)
-    opened = Database(f"sqlite:///{folder / 'callwright.db'}")
-    schema.upgrade(opened)
+    opened = Database(upgraded_sqlite(folder / "callwright.db"))
     yield opened
     opened.close()
 

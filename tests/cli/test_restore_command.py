@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
-from connectors import schema
 from connectors.database import Database
 from datasets.tables.requests import requests
 from engine import plan_store
@@ -19,6 +18,7 @@ from lab import calling
 from lab.records import User
 from lab.server import Lab
 from tests.fakes.command_line import Run
+from tests.fakes.databases import upgraded_sqlite
 from tests.fakes.lab_environment import environment_of
 from tests.fakes.lab_people import ready
 
@@ -39,8 +39,7 @@ def lab(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
 
 def store(folder: Path, user: User) -> None:
     """Store two plans for one user: forwarding with one country, and the same forwarding with another."""
-    database = Database(f"sqlite:///{folder / 'callwright.db'}")
-    schema.upgrade(database)
+    database = Database(upgraded_sqlite(folder / "callwright.db"))
     obj, now, old = f"user:{user.id}", datetime.now(UTC), user.text("usageLocation")
     with database.write() as connection:
         row = {"id": "r-1", "kind": "x", "actor_kind": "os_user", "actor_name": "x", "actor_verified": False}

@@ -14,9 +14,9 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -25,6 +25,7 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, event
 
 import datasets.tables
+from connectors import schema
 from connectors.database import Database
 from datasets.tables.metadata import metadata
 
@@ -41,9 +42,17 @@ def import_tables() -> None:
 
 def sqlite_database(folder: Path) -> Database:
     """Make an SQLite database with every table in the folder; close it yourself."""
+    import_tables()
     path = folder / "callwright.db"
-    path.write_bytes(_sqlite_with_tables())
+    path.write_bytes(_sqlite_made_by(_create_all))
     return Database(f"sqlite:///{path}")
+
+
+def upgraded_sqlite(path: Path) -> str:
+    """Write an SQLite file as the migrations leave a new one, and give its address."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_sqlite_made_by(schema.upgrade))
+    return f"sqlite:///{path}"
 
 
 D = TypeVar("D", bound=Database)
@@ -53,7 +62,8 @@ def with_tables(database: D) -> D:
     """Put every table into an empty database in memory, and give it: where a file and a disk have no part."""
     with database.engine.connect() as connection:
         raw: Any = connection.connection.driver_connection
-        made = bytearray(_sqlite_with_tables())
+        import_tables()
+        made = bytearray(_sqlite_made_by(_create_all))
         made[18:20] = b"\1\1"  # the mark of the journal: there is no write-ahead log in memory
         raw.deserialize(bytes(made))
     return database
@@ -64,12 +74,15 @@ def in_memory() -> Database:
     return with_tables(Database("sqlite://"))
 
 
+def _create_all(database: Database) -> None:
+    metadata.create_all(database.engine)
+
+
 @cache
-def _sqlite_with_tables() -> bytes:
-    import_tables()
+def _sqlite_made_by(fill: Callable[[Database], object]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{folder}/made.db")
-        metadata.create_all(database.engine)
+        fill(database)
         database.close()
         return Path(folder, "made.db").read_bytes()
 
@@ -198,6 +211,19 @@ class PrivatePostgres:
         name = f"test_{next(self._names)}"
         self._execute(f'CREATE DATABASE "{name}"')
         return self.url(name)
+
+    def new_upgraded(self) -> str:
+        """Make a database as the migrations leave a new one and give its address."""
+        name = f"test_{next(self._names)}"
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE {self._upgraded}')
+        return self.url(name)
+
+    @cached_property
+    def _upgraded(self) -> str:
+        self._execute("CREATE DATABASE upgraded")
+        with closing(Database(self.url("upgraded"))) as database:
+            schema.upgrade(database)
+        return "upgraded"
 
     def new_without_extensions(self) -> Database:
         """Make a database with every table as a role that may create no extension; close it yourself."""

@@ -15,6 +15,7 @@ from engine.requests import Actor
 from flows import continue_waiting, onboarding, quarantine_retry
 from tasks.stage import InProcess
 from tasks.work import working_on
+from tests.fakes.databases import upgraded_sqlite
 from tests.fakes.tenant import FakeClock, FakeTenant
 
 ACTOR = Actor(kind="os_user", name="tess")
@@ -49,7 +50,7 @@ def memory_settings(folder: Path) -> dict[str, str]:
     for name, text in {"pools": POOLS, "templates": TEMPLATES, "mappings/hr": MAPPING}.items():
         (folder / f"{name}.toml").write_text(text, encoding="utf-8")
     short = {"CALLWRIGHT_WAIT__POLL_S": "0.001", "CALLWRIGHT_WAIT__LAG_WINDOW_S": "0.001"}
-    database = f"sqlite:///{folder / 'ours.db'}"
+    database = upgraded_sqlite(folder / "ours.db")
     return {"CALLWRIGHT_DATABASE_URL": database, "CALLWRIGHT_SITE": str(folder), **short}
 
 

@@ -58,7 +58,7 @@ def at_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FlowSite:
 def on_either(request: pytest.FixtureRequest, at_site: FlowSite, monkeypatch: pytest.MonkeyPatch) -> FlowSite:
     """Give a site in memory, once with a database of each kind."""
     if request.param == "postgres":
-        monkeypatch.setenv("CALLWRIGHT_DATABASE_URL", request.getfixturevalue("postgres").new_empty())
+        monkeypatch.setenv("CALLWRIGHT_DATABASE_URL", request.getfixturevalue("postgres").new_upgraded())
     return at_site
 
 

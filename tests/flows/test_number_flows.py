@@ -10,13 +10,13 @@ import pytest
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from sqlalchemy import select
 
-from connectors import schema
 from connectors.database import Database
 from datasets.tables.requests import requests
 from deployments.catalog import NUMBERS
 from deployments.serve import deployment_of
 from flows import grace_release, number_assignment, number_orders, number_sync, number_usage, reservation_expiry
 from lab.server import Lab
+from tests.fakes.databases import upgraded_sqlite
 from tests.fakes.lab_environment import environment_of
 from tests.fakes.lab_people import ready
 
@@ -40,8 +40,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
 @pytest.fixture
 def ours(lab: Lab, tmp_path: Path) -> Iterator[Database]:
     """Give our database."""
-    opened = Database(f"sqlite:///{tmp_path / 'callwright.db'}")
-    schema.upgrade(opened)
+    opened = Database(upgraded_sqlite(tmp_path / "callwright.db"))
     yield opened
     opened.close()
 

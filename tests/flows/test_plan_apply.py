@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from connectors import schema
 from connectors.database import Database
 from datasets.tables.journal import journal
 from deployments.server import PrefectServer
 from flows.plan_apply import PlanApplyRequest, apply_stored
 from tasks import onboarding as stages
 from tests.fakes.checkout import ROOT
+from tests.fakes.databases import upgraded_sqlite
 from tests.fakes.plans import define_pool, fresh, runtime_on, store_plan
 
 pytestmark = pytest.mark.slow
@@ -28,8 +28,7 @@ def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
 
     shutil.copytree(ROOT / "config" / "sample", tmp_path / "site")
     (tmp_path / "site" / "approvals.toml").write_text('kinds = ["assign_number"]\n')
-    database = Database(f"sqlite:///{tmp_path / 'callwright.db'}")
-    schema.upgrade(database)
+    database = Database(upgraded_sqlite(tmp_path / "callwright.db"))
     tenant = fresh()
     runtime = runtime_on(database, tenant)
     define_pool(runtime)
