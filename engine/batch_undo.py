@@ -25,10 +25,12 @@ _SLICE = 500
 def plan_undo(runtime: Runtime, request_id: str, batch: Batch, wave: int, terms: Terms) -> str:
     """Plan to take a wave back; gives the plan's id. One that was read before and still says the same is that plan.
 
-    One that says something else is discarded with its claims. Raises InputRefused for a wave that nothing was done for.
+    One that says something else is discarded with its claims. Raises InputRefused for a wave that nothing was done for,
+    and where a plan waits to go on with its users.
     """
     with runtime.database.read() as connection:
         chosen = _done_for(connection, batch, wave)
+        _refuse_pending(connection, batch, {done.object for done in chosen})
     live = observe_done(runtime, chosen)
     with runtime.database.write() as connection:
         read = {plan_id: _said_by(connection, plan_id) for plan_id in _not_begun(connection, batch, wave)}
@@ -60,6 +62,17 @@ def _done_for(connection: Connection, batch: Batch, wave: int) -> list[Done]:
         what = f"nothing was done for the users of wave {wave} of batch {batch.name!r}"
         raise InputRefused(what, remedy=f"see ./callwright batch show '{batch.name}'")
     return chosen
+
+
+def _refuse_pending(connection: Connection, batch: Batch, users: set[str]) -> None:
+    """Raise InputRefused where a plan of the batch waits to go on with one of these users, moving them again."""
+    ours = {*batches.plans_of(connection, batch.id)}
+    for line in plan_store.open_lines(connection, users):
+        if line.plan_id in ours and not plan_store.has_sent(line):
+            is_planned = plan_store.header(connection, line.plan_id).state == "planned"
+            first = f"plan discard {line.plan_id}" if is_planned else f"batch cancel '{batch.name}'"
+            what = f"plan {line.plan_id} of batch {batch.name!r} is to go on with {line.label}"
+            raise InputRefused(what, remedy=f"first: ./callwright {first}")
 
 
 def _not_begun(connection: Connection, batch: Batch, wave: int) -> list[str]:

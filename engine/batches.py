@@ -300,6 +300,13 @@ def wave_counts(connection: Connection, batch_id: str) -> list[tuple[int, str | 
     return [(wave, plan_id, counted) for wave, (plan_id, counted) in found.items()]
 
 
+def to_plan(connection: Connection, batch_id: str, wave: int) -> list[str]:
+    """List the users of a wave in their order, without those who were taken back: these stay where they are."""
+    c = batch_users.c
+    query = select(c.user_id).select_from(_JOINED).where(_members(batch_id, wave), _STATE != "undone")
+    return [str(user_id) for user_id in connection.execute(query.order_by(c.row)).scalars()]
+
+
 def standings(
     connection: Connection,
     batch_id: str,

@@ -154,7 +154,7 @@ def _planned(work: Work, runtime: Runtime, lease: Lease, batch_id: str, wave: in
     request_id, _, plan_id = lease.holder.partition(":")
     with work.database.read() as connection:
         batch = rows.find(connection, batch_id)
-        users = [key for key, _ in rows.users_of(connection, batch_id, wave)]
+        users = rows.to_plan(connection, batch_id, wave)
     plan_wave(runtime, work.site, batch.options, users, request_id, WaveTerms.of(work.settings), plan_id)
     is_wanted = False
     try:

@@ -46,6 +46,7 @@ def test_users_are_counted_by_where_they_stand(database: Database) -> None:
     batch = moved_and_partly_undone(database)
     with database.read() as connection:
         assert batches.counts(connection, batch) == {"migrated": 2, "undone": 1, "failed": 1}
+        assert batches.to_plan(connection, batch, 1) == ["id-1", "id-3", "id-4"]
         assert [each.state for each in batches.standings(connection, batch)] == [
             "migrated", "undone", "migrated", "failed"
         ]  # fmt: skip

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from config.errors import InputRefused
 from engine import inventory, plan_store
+from engine.apply import discard
 from engine.moving import NOT_RESTORED
 from flows import migration
 from tasks.work import working_on
@@ -60,6 +62,26 @@ def test_undo_after_a_retry_equals_the_snapshot_before(site: BatchSite) -> None:
     undone(site, 2)
     assert set(states(site).values()) == {"undone"}
     assert site.snapshot() == before
+
+
+@pytest.mark.parametrize("options", [KEEP, RANGE], ids=["Keep", "NumberRange"])
+def test_who_was_taken_back_stays_where_they_are(site: BatchSite, options: dict[str, Any]) -> None:
+    """A plan that waits to go on with them has to be discarded first, and the batch that goes on leaves them alone."""
+    before = site.snapshot()
+    site.create(error_budget_percent=100, **options)
+    site.break_users("id-2", at="assign_number")
+    site.run()
+    site.mend()
+    plan_id = site.retry(dry_run=True)["plan_id"]
+    with pytest.raises(InputRefused, match=f"plan discard {plan_id}"):
+        site.undo(2)
+    with site.runtime() as runtime:
+        discard(runtime.database, plan_id, runtime.now())
+    undone(site, 2)
+    for _ in range(2):
+        assert site.run()["counts"] == {"migrated": 2, "undone": 1}
+    assert site.snapshot()["server"]["user2@lab.test"] == before["server"]["user2@lab.test"]  # type: ignore[index]
+    assert site.moved()["user2@lab.test"] == 2  # there and back
 
 
 @pytest.mark.parametrize("options", [KEEP, RANGE], ids=["Keep", "NumberRange"])
