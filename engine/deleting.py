@@ -83,12 +83,16 @@ def plan_due(runtime: Runtime, request_id: str, guard: Guard | None = None) -> s
     due = [each for each in found if today >= each.last_day + timedelta(days=each.delete_after_days or 0)]
     lines, done = list[Line](), list[Departure]()
     for each in due:
-        account = runtime.systems.graph.user(each.subject.removeprefix("user:"))
-        changes = [] if account is None else _second_step(runtime, account, each.targets or [])
-        if account is None or not changes:
-            done.append(each)
-        else:
+        targets = each.targets or []
+        account, is_in_cloud = _account_of(runtime, each)
+        left = targets if is_in_cloud else [name for name in targets if name != "entra"]
+        changes = [] if account is None else _second_step(runtime, account, left)
+        if account is not None and changes:
             lines.append(_line(account, changes, each.id, _SECOND, ""))
+        elif account is None and left:
+            lines.append(_lost(each))
+        else:
+            done.append(each)
     if guard is not None:
         guard.refuse_excess(reach_of(lines))
     with runtime.database.write() as connection:
@@ -99,6 +103,28 @@ def plan_due(runtime: Runtime, request_id: str, guard: Guard | None = None) -> s
         kept = tuple(line for line in lines if line.object not in busy)
         plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=kept), runtime.now())
     return plan_id
+
+
+def _account_of(runtime: Runtime, deletion: Departure) -> tuple[DirectoryUser | None, bool]:
+    """Give the account, and whether it is in the cloud still: one that is disabled may be synchronised no more."""
+    graph, user_id = runtime.systems.graph, deletion.subject.removeprefix("user:")
+    if (account := graph.user(user_id)) is not None:
+        return account, True
+    if set(deletion.targets or ()) <= {"entra"}:
+        return None, False
+    return next((each for each in graph.deleted_users() if each.id == user_id), None), False
+
+
+def _lost(deletion: Departure) -> Line:
+    """Give the line of somebody who is to be deleted on-premises and whose account there cannot be found any more."""
+    what = f"is not in Entra any more, nor among its deleted users: {', '.join(deletion.targets or ())} is left to you"
+    return Line(
+        object=deletion.subject,
+        label=deletion.label,
+        source={"user": deletion.label, "named": True, "deletion": deletion.id},
+        state=LineState.REFUSED,
+        reason=f"{what} ; delete it there, then ./callwright users keep {deletion.label} ends this",
+    )
 
 
 def _overtaken(connection: Connection, lines: Sequence[Line], plan_id: str) -> set[str]:

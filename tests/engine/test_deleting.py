@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from config.errors import InputRefused
 from connectors.database import Database
 from datasets.numbering import PhoneNumber
+from datasets.users import DirectoryUser
 from engine import deleting, departures, gates, inventory
 from engine.apply import discard, start
 from engine.bulk_edit import Terms, plan_bulk_edit
@@ -19,7 +22,7 @@ from engine.plan_store import header, load_lines, open_lines, save
 from tests.fakes.company import Company, company
 from tests.fakes.fake_skype import FakeSkype
 from tests.fakes.plans import runtime_on
-from tests.fakes.tenant import SKU
+from tests.fakes.tenant import SKU, FakeGraph, FakeTenant, shown
 
 
 def employed(database: Database) -> Company:
@@ -105,6 +108,40 @@ def test_nobody_is_taken_from_the_server_with_a_line(sqlite: Database) -> None:
     second = deleting.plan_due(firm.runtime, firm.request())
     assert carried_out(firm, second) == [("failed", "disable_skype_user")]
     assert list(server.people) == ["user2@lab.test"]
+
+
+class Unsynchronised(FakeGraph):
+    """Graph once the directory synchronisation has left a disabled account out; `kept` are its deleted users."""
+
+    def __init__(self, tenant: FakeTenant, kept: Iterable[str]) -> None:
+        super().__init__(tenant)
+        self._kept = [shown(tenant.users[name]) for name in kept]
+
+    def user(self, user: str) -> DirectoryUser | None:
+        """Find nobody."""
+        return None
+
+    def deleted_users(self) -> Iterator[DirectoryUser]:
+        """Read the deleted users."""
+        return iter(self._kept)
+
+
+@pytest.mark.parametrize("kept", [["id-2"], []], ids=["deleted in the cloud", "gone"])
+def test_who_is_synchronised_no_more_is_deleted_all_the_same(sqlite: Database, kept: list[str]) -> None:
+    """M82: disabled accounts are often left out of the synchronisation: what is left in the directory is not done."""
+    firm, server = homed(sqlite)
+    carried_out(firm, deleting.plan_deletion(firm.runtime, firm.request(), Deletion("id-2", ("skype", "ad"), 5)))
+    firm.days(5)
+    systems = replace(firm.runtime.systems, graph=Unsynchronised(firm.tenant, kept))
+    firm.runtime = replace(firm.runtime, systems=systems)
+    plan_id = deleting.plan_due(firm.runtime, firm.request())
+    if kept:
+        steps = carried_out(firm, plan_id)
+        assert steps == [("verified", "disable_skype_user"), ("verified", "delete_ad_user")]
+        assert ("id-2" in firm.tenant.users, server.people) == (False, {})
+    else:
+        assert firm.states_of(plan_id) == ["refused"]
+        assert firm.departure_states() == ["open"]
 
 
 def test_somebody_who_is_enabled_again_is_not_deleted(sqlite: Database) -> None:
