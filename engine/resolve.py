@@ -114,7 +114,7 @@ def resolve(
         reach = reach_of(lines, leavers)
         if planning.guard is not None:
             planning.guard.refuse_excess(reach)
-        if lives is not None:
+        if lives is not None and not planning.dry_run:
             lives.finish(connection, seen, lines)
         kept = [template_versions.stamped(line, versions) for line in lines if line.state != LineState.UNCHANGED]
         _give_back_unused(connection, plan_id, kept, runtime.now())

@@ -13,14 +13,19 @@ from datasets.people import Person, Status
 from engine import departures, feeds
 from engine.feeds import FeedHead
 from engine.guards import TooMuch
+from engine.lives import Lives
+from engine.observe import Row
 from engine.requests import Actor, open_request
+from engine.resolve import Planning, Waits, resolve
 from engine.retention import erase
 from engine.rollback import Choice, Terms, plan_rollback
 from engine.template_preview import preview
-from tests.fakes.company import STICKY, company, company_site
+from tests.fakes.company import RULES, STICKY, company, company_site
 from tests.fakes.tenant import SKU
 
 LEFT = Status.TERMINATED
+KEPT = RULES.model_copy(update={"leaver": RULES.leaver.model_copy(update={"delete_after_days": None})})
+NO_DELETION = company_site(STICKY, KEPT)
 
 
 def test_a_mover_changes_policies_and_keeps_the_number(sqlite: Database) -> None:
@@ -160,6 +165,19 @@ def test_a_leaver_of_the_future_waits(sqlite: Database) -> None:
     firm.days(19)
     assert firm.nights(1) == []
     assert firm.nights(1) == ["set_calling_settings"]
+
+
+def test_a_dry_run_ends_no_departure(sqlite: Database) -> None:
+    """A wrong date that is only tried out, of somebody who has nothing any more: what HR announced stays open."""
+    firm = company(sqlite)
+    firm.tenant.users["id-1"].enabled = False
+    leaves = firm.person(1, usage_location="FR", termination_date=firm.today + timedelta(days=20))
+    firm.feed(leaves)
+    rows = [Row("f-1", 2, leaves.model_copy(update={"termination_date": firm.today - timedelta(days=100)}))]
+    lives = Lives(firm.runtime, NO_DELETION, grace_days=30)
+    planning = Planning(dry_run=True, lives=lives)
+    resolve(firm.runtime, NO_DELETION, firm.request(), rows, waits=Waits(), planning=planning)
+    assert firm.departure_states() == ["open"]
 
 
 def test_a_withdrawn_termination_takes_back_what_is_reversible(database: Database) -> None:
