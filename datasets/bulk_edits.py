@@ -21,13 +21,13 @@ def parse(assignments: Iterable[str]) -> dict[str, JsonValue]:
     """Read assignments such as `policy:TenantDialPlan=AT`. Raises InputRefused with one line."""
     found: dict[str, JsonValue] = {}
     for text in assignments:
-        name, sign, value = text.partition("=")
-        if not sign:
-            raise InputRefused(f"{text!r} sets nothing", where="--set", remedy="write attribute=value")
+        name, _, value = text.partition("=")
+        if not value.strip():  # as with a variable of the shell that is not set
+            raise InputRefused(f"{text!r} sets nothing", where="--set", remedy="write attribute=value, or - to clear")
         attribute = attribute_of(name.strip(), "--set")
         if attribute in found:
             raise InputRefused(f"{attribute} is set twice", where="--set", remedy="say it once")
-        found[attribute] = value_of(attribute, value.strip() or CLEAR, "--set")
+        found[attribute] = value_of(attribute, value.strip(), "--set")
     if not found:
         raise InputRefused("nothing is to be set", where="--set", remedy="say for example --set usage_location=AT")
     return found

@@ -20,6 +20,7 @@ def test_assignments_are_read() -> None:
     [
         pytest.param([], "nothing is to be set", id="nothing"),
         pytest.param(["TenantDialPlan"], "sets nothing", id="no value"),
+        pytest.param(["number="], "sets nothing", id="empty value"),
         pytest.param(["policy:TenantDialPlam=AT"], "did you mean policy:TenantDialPlan?", id="near miss"),
         pytest.param(["colour=blue"], "known are usage_location", id="unknown"),
         pytest.param(["usage_location=Austria"], "no country", id="country"),
