@@ -13,7 +13,8 @@ import httpx
 from deployments.children import Child, free_port, require_free
 from deployments.environment import STARTUP_TIMEOUT_S, Place, child_environment
 
-_PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: httpx would read all authorities for each question
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For questions over plain HTTP: httpx would read every authority of the machine for each of them."""
 
 
 class PrefectServer:
@@ -42,7 +43,7 @@ class PrefectServer:
     def is_healthy(self) -> bool:
         """Tell whether the server answers its health question."""
         try:
-            return httpx.get(f"{self.place.api_url}/health", timeout=5.0, verify=_PLAIN).status_code == 200
+            return httpx.get(f"{self.place.api_url}/health", timeout=5.0, verify=NO_TLS).status_code == 200
         except httpx.HTTPError:
             return False
 

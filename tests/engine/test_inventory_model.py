@@ -317,7 +317,7 @@ def _kept(row: Any) -> tuple[str, datetime | None] | None:
 @pytest.mark.slow
 def test_inventory_is_the_model(database: Database) -> None:
     """Whatever is done in whatever order, no number is lost, doubled or in two states."""
-    try_sequences(database, 60 if database.is_sqlite else 10)
+    try_sequences(database, 25 if database.is_sqlite else 10)
 
 
 @pytest.mark.nightly

@@ -25,7 +25,7 @@ from connectors import schema
 from connectors.database import Database
 from deployments.children import Child
 from deployments.environment import child_environment
-from deployments.server import PrefectServer
+from deployments.server import NO_TLS, PrefectServer
 from deployments.stage import SAMPLE, site_settings
 from engine import batches as rows
 from flows.batches import CreateRequest
@@ -136,7 +136,7 @@ def site(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
 
 def is_registered(url: str) -> bool:
     """Tell whether the last of the batch deployments is known to the server."""
-    return httpx.get(f"{url}/api/deployments/name/batch-undo/batch-undo").status_code == 200
+    return httpx.get(f"{url}/api/deployments/name/batch-undo/batch-undo", verify=NO_TLS).status_code == 200
 
 
 @pytest.fixture

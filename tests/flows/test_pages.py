@@ -22,7 +22,7 @@ from deployments.children import Child
 from deployments.demo_feed import Feed, compose, write_feed
 from deployments.demo_report import read_calls, tenant_view
 from deployments.environment import child_environment
-from deployments.server import PrefectServer
+from deployments.server import NO_TLS, PrefectServer
 from deployments.stage import site_settings
 from engine.opening import open_systems
 from flows.onboarding import OnboardingRequest
@@ -86,7 +86,7 @@ def site(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
 
 def is_registered(url: str) -> bool:
     """Tell whether the onboarding deployment is known to the server."""
-    return httpx.get(f"{url}/api/deployments/name/onboarding/onboarding").status_code == 200
+    return httpx.get(f"{url}/api/deployments/name/onboarding/onboarding", verify=NO_TLS).status_code == 200
 
 
 @pytest.fixture

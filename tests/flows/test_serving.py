@@ -23,7 +23,7 @@ from deployments.children import Child
 from deployments.environment import Place, child_environment, settings_of
 from deployments.runs import standing_of, start_run, wait_for_run
 from deployments.serve import deployment_of, keep_choices, retire_the_other
-from deployments.server import PrefectServer
+from deployments.server import NO_TLS, PrefectServer
 from deployments.watcher import Outcome
 from tests.fakes.waiting import until
 
@@ -79,7 +79,7 @@ def start(serving: Serving, text: str, deployment: str = "onboarding", key: str 
 def deployments_of(server: PrefectServer) -> int:
     """Count the placeholder's deployments on a server."""
     body = {"flows": {"name": {"any_": ["placeholder"]}}}
-    return int(httpx.post(f"{server.place.api_url}/deployments/count", json=body).text)
+    return int(httpx.post(f"{server.place.api_url}/deployments/count", json=body, verify=NO_TLS).text)
 
 
 @pytest.fixture(scope="module")
@@ -249,4 +249,4 @@ def test_a_file_survives_the_death_of_runner_and_run(tmp_path: Path) -> None:
 def crashed_runs_of(server: PrefectServer) -> int:
     """Count the crashed runs of a server."""
     body = {"flow_runs": {"state": {"type": {"any_": ["CRASHED"]}}}}
-    return int(httpx.post(f"{server.place.api_url}/flow_runs/count", json=body).text)
+    return int(httpx.post(f"{server.place.api_url}/flow_runs/count", json=body, verify=NO_TLS).text)
