@@ -5,7 +5,7 @@ Everything from closing older lines to storing the plan is one transaction, so a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -220,7 +220,12 @@ def _take_over(
     holder, now = runtime.new_holder(), runtime.now()
     objects = [name for each in seen if not _is_overtaken(each) and not each.deletion for name in _objects(each)]
     moments = {name: each.person.effective_at for each in seen for name in _objects(each)}
-    older = [line for line in plan_store.open_lines(connection, objects) if not _is_to_come(line, moments, now)]
+    away = {name for each in seen if not each.is_at_work for name in _objects(each)}
+    older = [
+        line
+        for line in plan_store.open_lines(connection, objects)
+        if not (_is_to_come(line, moments, now) or _is_left_to_batch(line, away))
+    ]
     for line in older:
         lease = leases.acquire(connection, "object", line.object, holder, now=now, ttl=runtime.lease)
         is_live = planning.dry_run and plan_store.header(connection, line.plan_id).state == "applying"
@@ -228,6 +233,8 @@ def _take_over(
             busy[line.object] = line.plan_id
         else:
             line.state, line.reason = LineState.SUPERSEDED, f"planned anew by plan {plan_id}"
+            if line.source.get("migration"):  # its batch tells who is not moved, and may try again
+                line.state, line.reason = LineState.REFUSED, f"the user leaves or is away, says plan {plan_id}"
             plan_store.set_line(connection, line)
             for change in line.changes:
                 settle_undone(connection, change.change, line.plan_id, now, {})
@@ -250,6 +257,11 @@ def _is_to_come(line: StoredLine, moments: Mapping[str, datetime | None], now: d
     at = moments[line.object]
     is_newer_now = at is None or line.not_before < at <= now
     return at != line.not_before and (line.not_before > now or not is_newer_now)
+
+
+def _is_left_to_batch(line: StoredLine, away: Collection[str]) -> bool:
+    """Tell whether a line is a move that has not begun, of somebody at work: a feed of everybody ends no batch."""
+    return bool(line.source.get("migration")) and line.object not in away and not plan_store.has_sent(line)
 
 
 def _is_untouched(connection: Connection, line: StoredLine) -> bool:

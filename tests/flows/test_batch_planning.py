@@ -1,4 +1,4 @@
-"""Planning a wave that dies, or meets the clean-up: the wave can be planned again, and numbers stay with their plan."""
+"""Planning a wave that dies, and plans that wait while HR feeds come: nobody is lost to the batch, and no number."""
 
 from __future__ import annotations
 
@@ -74,3 +74,27 @@ def test_an_interrupted_plan_gives_its_numbers_back(at_site: FlowSite) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted(site)
     assert site.run()["counts"] == {"migrated": USERS}
+
+
+def test_a_feed_of_everybody_ends_no_move(at_site: FlowSite) -> None:
+    """HR's file of the night has people of a wave that waits for its turn: they are moved all the same."""
+    site = batch_site(at_site.folder, USERS)
+    site.create(numbers="Keep")
+    site.run(dry_run=True)
+    FlowSite(at_site.folder, site.tenant).onboard(*(user.employee_id for user in site.tenant.users.values()))
+    assert site.run()["counts"] == {"migrated": USERS}
+
+
+def test_who_is_away_before_their_turn_is_told(at_site: FlowSite) -> None:
+    """Somebody of a wave is on leave, says HR: they are not moved, the batch says why, a retry may have them again."""
+    site, feed = batch_site(at_site.folder, USERS), at_site.folder / "leavers.csv"
+    site.create(numbers="Keep")
+    site.run(dry_run=True)
+    mapping = at_site.folder / "mappings" / "hr.toml"
+    mapping.write_text(mapping.read_text(encoding="utf-8") + 'Away = "leave"\n', encoding="utf-8")
+    feed.write_text(f"Id,Department,Country,Status\n{site.tenant.users['id-1'].employee_id},Sales,AT,Away\n")
+    FlowSite(at_site.folder, site.tenant).onboard_file(feed)
+    assert site.run()["counts"] == {"migrated": USERS - 1, "refused": 1}
+    (left,) = site.standings("refused")
+    assert "leaves or is away" in left.reason
+    assert site.retry()["counts"] == {"migrated": USERS}
