@@ -196,7 +196,7 @@ def replan(request_id: str) -> list[str]:
         with work.database.write() as connection:
             outcomes.end_what_expired(connection, utc_now(), request_id)
         with work.database.read() as connection:
-            waiting = plan_store.lines_to_replan(connection, utc_now())
+            waiting = _one_news_each(plan_store.lines_to_replan(connection, utc_now()))
         made, refused = list[str](), set[str | None]()
         if waiting:
             with work.runtime() as runtime:
@@ -221,6 +221,15 @@ def _refuse(work: Work, request_id: str, cause: str, message: str) -> None:
     with work.database.write() as connection:
         requests.raise_alert(connection, cause, message, request_id, utc_now())
         requests.warn(connection, request_id, [message])
+
+
+def _one_news_each(waiting: Sequence[StoredLine]) -> list[StoredLine]:
+    """Leave of several news of one person that are due the first: the next visit plans the others by what it left."""
+    firsts: dict[JsonValue, StoredLine] = {}
+    for line in sorted(waiting, key=lambda each: str(each.not_before)):  # all are UTC
+        if line.condition == EFFECTIVE:
+            firsts.setdefault(line.source["employee_id"], line)
+    return [line for line in waiting if line.condition != EFFECTIVE or firsts[line.source["employee_id"]] is line]
 
 
 def _parts(waiting: Sequence[StoredLine]) -> list[list[StoredLine]]:

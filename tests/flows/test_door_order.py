@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from connectors.errors import Unreachable
 from datasets.tables.events import events as events_table
+from datasets.tables.feeds import feed_rows
 from datasets.tables.plans import plan_lines
 from engine import departures, events
 from engine.runtime import utc_now
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.slow
 
 ADA = {"Id": "00001", "Department": "Sales", "Country": "AT", "Status": "Active"}
 BOB = ADA | {"Id": "00002"}
+rows = feed_rows.c
 
 
 def test_words_about_one_person_are_heard_in_order(either: OpenDoor) -> None:
@@ -63,12 +65,17 @@ def test_a_run_of_the_server_ends_before_the_next_about_the_same_person(
         assert door.states() == ["finished", "started", "received", "started"]
 
 
-def test_news_of_a_later_day_is_what_the_event_said(either: OpenDoor) -> None:
-    """What an event did not say is no part of what waits for its day."""
-    path = either.site.folder / "mappings" / "hr.toml"
+def tell_moments(door: OpenDoor) -> None:
+    """Give the mapping columns for ids and moments of events."""
+    path = door.site.folder / "mappings" / "hr.toml"
     columns = '[columns]\nEvent = "event_id"\nAt = "effective_at"\n'
     text = path.read_text(encoding="utf-8").replace("[columns]\n", columns)
     path.write_text(f'kind = "events"\nrequired = []\n{text}', encoding="utf-8")
+
+
+def test_news_of_a_later_day_is_what_the_event_said(either: OpenDoor) -> None:
+    """What an event did not say is no part of what waits for its day."""
+    tell_moments(either)
     either.send({**ADA, "Event": "1", "At": utc_now().isoformat()}, key="hired")
     either.look()
     later = (utc_now() + timedelta(days=1)).isoformat()
@@ -93,3 +100,32 @@ def test_a_mapping_of_files_may_have_a_column_for_the_moment(either: OpenDoor) -
     came = either.events()[0].received_at
     moments = [known[name].person.effective_at for name in sorted(known)]
     assert moments == [datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), came, came]
+
+
+def test_two_words_of_a_later_day_are_heard_one_after_the_other(either: OpenDoor) -> None:
+    """Both are due at one visit, as after a weekend: each adds what it said, and nobody has two lines in one plan."""
+    tell_moments(either)
+    either.send({**ADA, "Event": "1", "At": "2026-01-01T00:00:00Z"}, key="hired")
+    either.look()
+    later = [(utc_now() + timedelta(days=day)).isoformat() for day in (1, 2)]
+    either.send({"Id": "00001", "Country": "DE", "Event": "2", "At": later[0]}, key="moves")
+    either.send({"Id": "00001", "Department": "Finance", "Event": "3", "At": later[1]}, key="moves on")
+    either.look()
+    either.look()
+    with either.work.database.write() as connection:  # the days go by
+        waiting = connection.execute(select(plan_lines).where(plan_lines.c.condition == "effective")).all()
+        for line in waiting:
+            moment = line.not_before - timedelta(days=200)
+            here = (plan_lines.c.plan_id == line.plan_id) & (plan_lines.c.line == line.line)
+            connection.execute(update(plan_lines).where(here).values(not_before=moment))
+            row = (rows.feed_id == line.source["feed_id"]) & (rows.line == line.source["feed_line"])
+            said = connection.execute(select(rows.person).where(row)).scalar_one()
+            told = said | {"effective_at": moment.isoformat()}
+            connection.execute(update(feed_rows).where(row).values(person=told))
+    for _ in range(2):
+        either.site.go_on()
+    with either.work.database.read() as connection:
+        person = departures.known(connection, ["00001"])["00001"].person
+        objects = connection.execute(select(plan_lines.c.plan_id, plan_lines.c.object)).all()
+    assert (person.department, person.usage_location) == ("Finance", "DE")
+    assert len(objects) == len(set(objects))
