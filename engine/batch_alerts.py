@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.engine import Row
 
 from datasets.tables.batches import batch_plans, batches
@@ -41,9 +41,18 @@ def not_undone(name: str, wave: int) -> str:
 
 def _batch_of(connection: Connection, plan_id: str) -> Row[Any] | None:
     """Give the batch of a plan with what the plan is to it; None for plans of no batch."""
+    return connection.execute(_of_plan(plan_id)).first()
+
+
+def _decided(connection: Connection, plan_id: str) -> Row[Any] | None:
+    """Do the same, and let nobody decide about the batch until this transaction ends."""
+    return connection.execute(_of_plan(plan_id).with_for_update(of=batches)).first()
+
+
+def _of_plan(plan_id: str) -> Select[Any]:
     query = select(batches.c.id, batches.c.name, batches.c.control, batches.c.error_budget_percent, batch_plans)
     joined = batch_plans.join(batches, batches.c.id == batch_plans.c.batch_id)
-    return connection.execute(query.select_from(joined).where(batch_plans.c.plan_id == plan_id)).first()
+    return query.select_from(joined).where(batch_plans.c.plan_id == plan_id)
 
 
 def _users(connection: Connection, plan_id: str) -> dict[str, int]:
@@ -58,7 +67,7 @@ def count_failure(connection: Connection, plan_id: str, now: datetime) -> None:
 
     A user who could not be taken back raises an alert and pauses nothing.
     """
-    row = _batch_of(connection, plan_id)
+    row = _decided(connection, plan_id)
     if row is None or (row.control in _STOPPED and row.kind != "undo"):
         return
     users = _users(connection, plan_id)
@@ -76,7 +85,7 @@ def count_failure(connection: Connection, plan_id: str, now: datetime) -> None:
 
 def plan_started(connection: Connection, plan_id: str, now: datetime) -> None:
     """Clear what the new plan is the answer to; pause the batch, with an alert, when it refuses its wave whole."""
-    row = _batch_of(connection, plan_id)
+    row = _decided(connection, plan_id)
     if row is None:
         return
     requests.clear_alert(connection, not_undone(row.name, row.wave) if row.kind == "undo" else expired(row.name), now)

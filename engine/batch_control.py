@@ -1,4 +1,7 @@
-"""Controls a batch: begin, pause, resume, cancel, retry failed only, discard. A row first, so it holds everywhere."""
+"""Controls a batch: begin, pause, resume, cancel, retry failed only, discard. A row first, so it holds everywhere.
+
+Each looks at the batch again under its lock: what somebody else decided since it was found is not undone by accident.
+"""
 
 from __future__ import annotations
 
@@ -81,6 +84,7 @@ def standing(connection: Connection, batch: Batch, now: datetime) -> tuple[str, 
 
 def begin(connection: Connection, batch: Batch, now: datetime) -> None:
     """Start a batch, or go on with it; one that is paused or cancelled is not. Raises InputRefused."""
+    batch = batch_rows.locked(connection, batch.id)
     if standing(connection, batch, now)[0] == "paused":
         why = f": {batch.control_reason}" if batch.control_reason else ""
         raise InputRefused(f"batch {batch.name!r} is paused{why}", remedy=f"./callwright batch resume '{batch.name}'")
@@ -93,6 +97,7 @@ def begin(connection: Connection, batch: Batch, now: datetime) -> None:
 
 def pause(connection: Connection, batch: Batch, reason: str, now: datetime) -> None:
     """Let nothing of a batch begin any more; what has begun is finished. Raises InputRefused."""
+    batch = batch_rows.locked(connection, batch.id)
     if batch.control not in (NEW, GO, RETRY):
         raise InputRefused(f"batch {batch.name!r} is {batch.control}", remedy="only a batch that goes on can be paused")
     _refuse_finished(connection, batch, now)
@@ -114,6 +119,7 @@ def resume(
 
     One that was not started may be given another window, and stays as it is. Raises InputRefused.
     """
+    batch = batch_rows.locked(connection, batch.id)
     if batch.control == CANCELLED:
         raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
     if start or end:
@@ -159,6 +165,7 @@ def cancel(runtime: Runtime, batch: Batch, reason: str) -> Counter[str]:
     Raises InputRefused.
     """
     with runtime.database.write() as connection:
+        batch = batch_rows.locked(connection, batch.id)
         if batch.control == CANCELLED and not any(each.open for each in waves(connection, batch, runtime.now())):
             raise InputRefused(f"batch {batch.name!r} was cancelled before")
         _refuse_finished(connection, batch, runtime.now())
@@ -178,6 +185,7 @@ def retry(connection: Connection, batch: Batch, wave: int | None, now: datetime,
 
     In a paused batch these waves may begin, and stay the only ones that do; a dry run lets nothing begin.
     """
+    batch = batch_rows.locked(connection, batch.id)
     if batch.control == CANCELLED:
         raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
     if batch.control == NEW:
