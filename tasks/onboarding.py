@@ -19,7 +19,7 @@ from engine import departures, feeds, guards, outcomes, plan_store, requests, te
 from engine.apply import Chunk, apply_chunk, start
 from engine.departing import EFFECTIVE
 from engine.guards import Guard, TooMuch
-from engine.lives import Lives
+from engine.lives import Lives, newest_rows
 from engine.observe import Row
 from engine.plan_store import StoredLine
 from engine.requests import Actor
@@ -128,11 +128,12 @@ def plan_onboarding(request_id: str, feed_id: str, dry_run: bool) -> str:
         with work.database.read() as connection:
             feed = feeds.load(connection, feed_id)
             rows = [Row(feed_id, line, person) for line, person in feeds.people_of(connection, feed_id)]
+        newest, older = newest_rows(rows)
         planning = Planning(dry_run=dry_run, guard=Guard(work.settings.feed, feed.rows, feed.kind))
         with believed(work, request_id, feed_id):
-            resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, planning=planning)
+            resolved = resolve(runtime, work.site, request_id, newest, waits=work.waits, planning=planning)
         with work.database.write() as connection:
-            outcomes.unchanged(connection, resolved.unchanged)
+            outcomes.unchanged(connection, [*resolved.unchanged, *older])
             requests.warn(connection, request_id, resolved.warnings)
     return resolved.plan_id
 

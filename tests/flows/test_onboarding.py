@@ -9,6 +9,7 @@ from config.errors import InputRefused
 from connectors.database import Database
 from connectors.errors import Invalid, Unreachable
 from datasets.tables.feeds import feeds
+from datasets.tables.inventory import taken
 from tests.fakes.flow_site import TEMPLATES, FlowSite
 from tests.fakes.workbooks import rows_of, workbook
 
@@ -38,6 +39,22 @@ def test_a_second_run_changes_nothing(at_site: FlowSite) -> None:
     before = at_site.tenant.writes()
     assert at_site.onboard("00001", "00002")["counts"] == {"unchanged": 2}
     assert at_site.tenant.writes() == before
+
+
+def test_two_events_of_one_person_give_one_number(at_site: FlowSite) -> None:
+    """Of two rows of one person the newest counts, as in a lifecycle feed: no number is claimed for the other."""
+    mapping = at_site.folder / "mappings" / "hr.toml"
+    columns = 'kind = "events"\n[columns]\nEvent = "event_id"\nAt = "effective_at"'
+    mapping.write_text(mapping.read_text(encoding="utf-8").replace("[columns]", columns), encoding="utf-8")
+    feed = at_site.folder / "events.csv"
+    rows = [f"e{day},2026-01-0{day}T00:00:00Z,00001,Sales,AT,Active" for day in (1, 2)]
+    feed.write_text("\n".join(["Event,At,Id,Department,Country,Status", *rows, ""]), encoding="utf-8")
+    assert at_site.onboard_file(feed)["counts"] == {"onboarded": 1, "unchanged": 1}
+    assert at_site.writes()["assign_number"] == 1
+    database = Database(f"sqlite:///{at_site.folder / 'ours.db'}")
+    with database.read() as connection:
+        assert connection.execute(select(taken.c.n)).scalars().all() == [431234500]
+    database.close()
 
 
 def test_an_edited_template_gives_no_more_people_other_values_than_the_site_allows(
