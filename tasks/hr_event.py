@@ -60,18 +60,26 @@ def fields_said(row: Mapping[str, str], rules: FeedMapping, door: str) -> frozen
 def completed_rows(
     connection: Connection, found: Sequence[GoodRow | BadRow], said: Mapping[int, frozenset[str]], door: str
 ) -> list[GoodRow | BadRow]:
-    """Add to each person what HR said before and the sender does not speak of; `said` has its fields by line."""
-    known = departures.known(connection, [row.person.employee_id for row in found if isinstance(row, GoodRow)])
-    today, says_leave = utc_now().date(), door == "events"
-    made: list[GoodRow | BadRow] = []
-    for row in found:
-        before = known.get(row.person.employee_id) if isinstance(row, GoodRow) else None
-        if isinstance(row, BadRow) or before is None:
-            made.append(row)
-            continue
-        person = completed(row.person, said[row.line], before.person, today, says_leave=says_leave)
-        made.append(row._replace(person=person))
-    return made
+    """Add to each person what HR said before and the sender does not speak of; `said` has its fields by line.
+
+    Before a row come earlier rows of the same person, too: the newest of them counts, and has all that was said.
+    """
+    good = [row for row in found if isinstance(row, GoodRow)]
+    kept = departures.known(connection, [row.person.employee_id for row in good])
+    before = {name: each.person for name, each in kept.items()}
+    today, says_leave, made = utc_now().date(), door == "events", dict[int, GoodRow]()
+    for row in sorted(good, key=_moment):
+        person, known = row.person, before.get(row.person.employee_id)
+        if known is not None:
+            person = completed(person, said[row.line], known, today, says_leave=says_leave)
+        before[person.employee_id] = person
+        made[row.line] = row._replace(person=person)
+    return [made[row.line] if isinstance(row, GoodRow) else row for row in found]
+
+
+def _moment(row: GoodRow) -> tuple[float, int]:
+    at = row.person.effective_at
+    return (at.timestamp() if at else float("-inf"), row.line)
 
 
 @stage(READ)

@@ -65,6 +65,15 @@ def test_a_run_of_the_server_ends_before_the_next_about_the_same_person(
         assert door.states() == ["finished", "started", "received", "started"]
 
 
+def test_two_words_about_one_person_in_one_event_are_put_together(either: OpenDoor) -> None:
+    """Each says a part: the last one counts, and what it does not say is as the one before it said."""
+    either.send(ADA, {"Id": "00001", "Department": "Finance"}, {"Id": "00001", "Country": "DE"})
+    either.look()
+    with either.work.database.read() as connection:
+        person = departures.known(connection, ["00001"])["00001"].person
+    assert (person.department, person.usage_location) == ("Finance", "DE")
+
+
 def tell_moments(door: OpenDoor) -> None:
     """Give the mapping columns for ids and moments of events."""
     path = door.site.folder / "mappings" / "hr.toml"
