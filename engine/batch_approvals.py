@@ -88,8 +88,7 @@ def _check(
 ) -> dict[str, str]:
     """Refuse what may not be approved; gives the plans that wait, with their hashes."""
     batch = batch_rows.find(connection, batch_id)
-    if batch.control == batch_rows.CANCELLED:
-        raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
+    batch_rows.refuse_cancelled(batch)
     approvers.refuse_person(person, reason, rules)
     if scope_of(connection, batch_id) != seen:
         raise InputRefused(f"batch {batch.name!r} is not what was reviewed", remedy="review it again")

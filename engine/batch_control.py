@@ -88,8 +88,7 @@ def begin(connection: Connection, batch: Batch, now: datetime) -> None:
     if standing(connection, batch, now)[0] == "paused":
         why = f": {batch.control_reason}" if batch.control_reason else ""
         raise InputRefused(f"batch {batch.name!r} is paused{why}", remedy=f"./callwright batch resume '{batch.name}'")
-    if batch.control == CANCELLED:
-        raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
+    batch_rows.refuse_cancelled(batch)
     batch_rows.forget_discarded(connection, batch.id)
     if batch.control == NEW:
         batch_rows.set_control(connection, batch.id, GO, "", now)
@@ -120,8 +119,7 @@ def resume(
     One that was not started may be given another window, and stays as it is. Raises InputRefused.
     """
     batch = batch_rows.locked(connection, batch.id)
-    if batch.control == CANCELLED:
-        raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
+    batch_rows.refuse_cancelled(batch)
     if start or end:
         change_window(connection, batch, start, end)
     elif batch.control == NEW:
@@ -186,8 +184,7 @@ def retry(connection: Connection, batch: Batch, wave: int | None, now: datetime,
     In a paused batch these waves may begin, and stay the only ones that do; a dry run lets nothing begin.
     """
     batch = batch_rows.locked(connection, batch.id)
-    if batch.control == CANCELLED:
-        raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
+    batch_rows.refuse_cancelled(batch)
     if batch.control == NEW:
         raise _not_started(batch)
     users = batch_rows.new_waves(connection, batch, RETRIED, wave)

@@ -133,6 +133,12 @@ def _found(connection: Connection, name: str, query: Select[Any]) -> Batch:
     return _batch(row)
 
 
+def refuse_cancelled(batch: Batch) -> None:
+    """Raise InputRefused for a batch that was cancelled."""
+    if batch.control == CANCELLED:
+        raise InputRefused(f"batch {batch.name!r} was cancelled", remedy="make a new one of the users who are left")
+
+
 def latest(connection: Connection, limit: int) -> list[Batch]:
     """List batches, the newest first."""
     rows = connection.execute(select(batches).order_by(batches.c.created_at.desc(), batches.c.id).limit(limit))

@@ -366,9 +366,10 @@ def checklist(batch_id: str) -> Sequence[Mapping[str, str]]:
 
 @stage(READ)
 def wave_to_plan(batch_id: str, *, retried_only: bool) -> int | None:
-    """Give the first wave that has no plan, or one that was discarded."""
+    """Give the first wave that has no plan, or one that was discarded. Raises InputRefused for a cancelled batch."""
     with open_work() as work, work.database.write() as connection:
-        batch = rows.find(connection, batch_id)
+        batch = rows.locked(connection, batch_id)
+        rows.refuse_cancelled(batch)
         rows.forget_discarded(connection, batch.id)
         found = batch_control.waves(connection, batch, utc_now())
     return next((each.wave for each in found if each.plan_id is None and (each.is_retry or not retried_only)), None)

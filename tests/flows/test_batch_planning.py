@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from config.errors import InputRefused
 from datasets.numbering import PhoneNumber
 from datasets.tables.leases import leases
 from engine import claims, inventory
 from engine.runtime import utc_now
+from flows.batches import ControlAct
 from tasks import work
 from tests.fakes.batch_site import FIRST_LINE, BatchSite, batch_site
 from tests.fakes.crashes import CrashingDatabase, Points, run_until_crash
@@ -98,3 +100,12 @@ def test_who_is_away_before_their_turn_is_told(at_site: FlowSite) -> None:
     (left,) = site.standings("refused")
     assert "leaves or is away" in left.reason
     assert site.retry()["counts"] == {"migrated": USERS}
+
+
+def test_a_cancelled_batch_is_not_planned(at_site: FlowSite) -> None:
+    """Nothing is read and claimed for a batch that was cancelled: the refusal says so."""
+    site = batch_site(at_site.folder, USERS)
+    site.create(numbers="Keep")
+    site.control(ControlAct.CANCEL)
+    with pytest.raises(InputRefused, match="was cancelled"):
+        site.run(dry_run=True)
