@@ -48,15 +48,18 @@ class Pace:
         """Take back a slot that was not used."""
         self._accepted -= 1
 
-    def refused(self, now: float, pause_s: float, *, is_first: bool) -> None:
-        """Learn from a refusal; `is_first` tells that no pause was running yet."""
-        self._accepted -= 1
+    def refused(self, now: float, pause_s: float, *, is_first: bool, is_own: bool = True) -> None:
+        """Learn from a refusal; `is_first` tells that no pause was running yet.
+
+        What another process was told (not `is_own`) proves nothing against our rate.
+        """
+        self._accepted -= int(is_own)
         if not is_first:
             return
         self._quick = 0 if self._accepted >= _ENOUGH else self._quick + 1
         if self._unexplained and self._quick < _QUICK_IN_A_ROW:
             self._unexplained -= 1
-        elif self.rate is not None and self.rate <= self._proven:
+        elif is_own and self.rate is not None and self.rate <= self._proven:
             self.rate, self._ceiling, self._proven = None, float("inf"), 0.0
             self._unexplained, self._quick = _UNEXPLAINED, 0
         else:

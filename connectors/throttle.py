@@ -57,11 +57,11 @@ class Pause:
         with self._lock:
             return max(0.0, self._until - self._clock.now())
 
-    def hold(self, seconds: float) -> None:
-        """Let nobody send for so many seconds; a longer pause that already runs stays."""
+    def hold(self, seconds: float, *, is_own: bool = True) -> None:
+        """Let nobody send for so many seconds, whoever was told; a longer pause that already runs stays."""
         with self._lock:
             now = self._clock.now()
-            self._pace.refused(now, seconds, is_first=now >= self._until)
+            self._pace.refused(now, seconds, is_first=now >= self._until, is_own=is_own)
             self._until = max(self._until, now + seconds)
 
     def wait(self, within_s: float) -> None:

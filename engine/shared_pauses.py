@@ -83,4 +83,4 @@ class SharedPause:
     def _learn(self) -> None:
         left_s = self._pauses.left_s(self._key)
         if left_s > self._pause.remaining_s() + _NOTICEABLE_S:
-            self._pause.hold(left_s)
+            self._pause.hold(left_s, is_own=False)

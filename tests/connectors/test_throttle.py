@@ -10,6 +10,7 @@ from typing import Protocol
 import pytest
 
 from connectors.errors import Throttled
+from connectors.pace import Pace
 from connectors.throttle import Clock, Pause, Pauses
 from tests.fakes.set_clock import SetClock
 
@@ -104,6 +105,20 @@ def test_a_rate_that_falls_is_learned_again(burst: float) -> None:
     used = len([moment for moment in bucket.accepted if 200 <= moment < 350]) / 150 / 20
     assert used >= 0.85
     assert len([moment for moment in bucket.refused if moment >= 200]) <= 15
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_what_another_process_was_told_proves_nothing_against_our_rate(is_own: bool) -> None:
+    """Refused again at the proven rate, we go on without one; when it was another process, we do not."""
+    pace, now = Pace(), 0.0
+    for _ in range(2):
+        for _ in range(60):
+            now = pace.slot(now + 0.01)
+        pace.refused(now, 1.0, is_first=True)
+        now += 1
+    now = pace.slot(now)
+    pace.refused(now, 1.0, is_first=True, is_own=is_own)
+    assert (pace.rate is None) == is_own
 
 
 def test_nothing_is_sent_inside_a_pause() -> None:
