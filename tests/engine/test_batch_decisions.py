@@ -67,3 +67,28 @@ def test_a_failure_does_not_pause_what_is_being_cancelled(database: Database, ba
 
 def _cancel(connection: Connection, batch: Batch) -> None:
     batches.set_control(connection, batch.id, CANCELLED, "enough", utc_now())
+
+
+def test_of_two_who_take_one_name_at_once_one_is_refused(database: Database) -> None:
+    """The later one waits for the other's end, and is told that the name is taken."""
+    refused: list[str] = []
+
+    def take() -> None:
+        try:
+            with database.write() as connection:
+                _make(connection)
+        except InputRefused as error:
+            refused.append(str(error))
+
+    other = threading.Thread(target=take)
+    with database.write() as connection:
+        _make(connection)
+        other.start()
+        other.join(0.3)
+        assert not refused
+    other.join()
+    assert [text.startswith("there is a batch 'one' already") for text in refused] == [True]
+
+
+def _make(connection: Connection) -> None:
+    batches.create(connection, "one", {}, BatchOptions(), [Member(1, "ada", "id-1", "ada")], by="t", now=utc_now())
