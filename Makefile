@@ -61,10 +61,10 @@ imports: $(TEST_READY)
 	@$(BIN)/lint-imports
 
 check: lint types imports
-	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not browser and not postgres and not nightly" $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not browser and not postgres and not nightly" $(ARGS)
 
 test: lint types imports
-	@$(BIN)/python -m pytest -q -n 2 -m "not nightly" $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not nightly" $(ARGS)
 
 nightly: $(TEST_READY)
 	@$(BIN)/python -m pytest -q -n 2 --timeout 3600 -m nightly $(ARGS)
