@@ -32,9 +32,7 @@ def plan_life(situation: Situation, terms: Terms) -> Line | None:
     if older_than_known(person, life.known):
         return line_for(situation, LineState.UNCHANGED, "something newer is known of this person")
     if is_ahead(person, life.known, terms.now):
-        reason = f"takes effect on {person.effective_at:%Y-%m-%d %H:%M} UTC"
-        made = line_for(situation, LineState.WAITING, reason, condition=EFFECTIVE, not_before=person.effective_at)
-        return _with_news(made, situation, life)
+        return waits(situation)
     if is_gone(person, life.departure, life.today):
         return hindered(situation, terms) or _leaver(situation, life)
     if person.status == Status.LEAVE:
@@ -42,9 +40,17 @@ def plan_life(situation: Situation, terms: Terms) -> Line | None:
     return None
 
 
-def _with_news(line: Line, situation: Situation, life: Life) -> Line:
+def waits(situation: Situation) -> Line:
+    """Give the line of words whose moment is to come."""
+    at = situation.person.effective_at
+    reason = f"takes effect on {at:%Y-%m-%d %H:%M} UTC"
+    made = line_for(situation, LineState.WAITING, reason, condition=EFFECTIVE, not_before=at)
+    return _with_news(made, situation, situation.life)
+
+
+def _with_news(line: Line, situation: Situation, life: Life | None) -> Line:
     """Write on the line what is news, where a sender says a part of a person: on its day the rest may be otherwise."""
-    if not life.says_parts or life.known is None or "news" in line.source:
+    if life is None or not life.says_parts or life.known is None or "news" in line.source:
         return line
     return line.model_copy(
         update={"source": {**line.source, "news": list(news_of(situation.person, life.known.person))}}

@@ -242,20 +242,3 @@ def _pool(connection: Connection, number: str) -> str | None:
         return inventory.pool_of(connection, PhoneNumber.from_e164(number))
     except InvalidNumber:
         return None
-
-
-def newest_rows(rows: Sequence[Row]) -> tuple[list[Row], list[tuple[Row, str]]]:
-    """Leave the newest row of each person, and name for the others the one that is newer."""
-    best: dict[str, Row] = {}
-    for row in rows:
-        other = best.get(row.person.employee_id)
-        if other is None or _rank(row) >= _rank(other):
-            best[row.person.employee_id] = row
-    pairs = [(row, best[row.person.employee_id]) for row in rows]
-    older = [(row, f"line {newest.line} is newer") for row, newest in pairs if newest is not row]
-    return [row for row, newest in pairs if newest is row], older
-
-
-def _rank(row: Row) -> tuple[float, int]:
-    at = row.person.effective_at
-    return (at.timestamp() if at else float("-inf"), row.line)

@@ -20,11 +20,11 @@ from config.site_templates import LifecycleTemplate
 from datasets.feeds import Reach
 from datasets.inventory import NumberUnavailable
 from datasets.numbering import InvalidNumber, PhoneNumber, parse_number
-from engine import inventory, leases, movers, plan_store, template_versions
+from engine import inventory, leases, moments, movers, plan_store, template_versions
 from engine.claims import person as person_owner
 from engine.claims import settle_undone
 from engine.claims import user as user_owner
-from engine.departing import EFFECTIVE, plan_life
+from engine.departing import plan_life
 from engine.guards import Guard, reach_of
 from engine.life import older_than_known
 from engine.lives import Lives
@@ -66,6 +66,7 @@ class Waits:
 class Planning:
     """What one planning is about; `closing` are waiting lines that its plan takes over.
 
+    `later` are words about the same people that take effect later, those of one person in their order: they wait.
     A dry run takes nothing over from plans that are being applied. With `lives` people also move, leave and come back.
     """
 
@@ -73,6 +74,7 @@ class Planning:
     dry_run: bool = False
     lives: Lives | None = None
     guard: Guard | None = None
+    later: Sequence[Row] = ()
 
 
 def resolve(
@@ -91,7 +93,8 @@ def resolve(
     """
     with runtime.database.read() as connection:
         refuse_unknown_pools(site, known := pool_terms(connection, site))
-    seen, lives = situations(runtime, site.templates, rows), planning.lives
+    every, lives = situations(runtime, site.templates, [*rows, *planning.later]), planning.lives
+    seen, later = every[: len(rows)], every[len(rows) :]
     seen = seen if lives is None else lives.look(seen)
     wants_numbers = any(wants_number(each, runtime.now()) for each in seen)
     warnings = learn_assigned(runtime) if wants_numbers else []
@@ -116,7 +119,8 @@ def resolve(
             planning.guard.refuse_excess(reach)
         if lives is not None and not planning.dry_run:
             lives.finish(connection, seen, lines)
-        kept = [template_versions.stamped(line, versions) for line in lines if line.state != LineState.UNCHANGED]
+        whole = [*lines, *moments.lines_of(later, seen)]
+        kept = [template_versions.stamped(line, versions) for line in whole if line.state != LineState.UNCHANGED]
         _give_back_unused(connection, plan_id, kept, runtime.now())
         plan_store.save(connection, Plan(id=plan_id, request_id=request_id, lines=tuple(kept)), runtime.now())
     pairs = zip(rows, lines, strict=True)
@@ -219,12 +223,17 @@ def _take_over(
     busy: dict[str, str] = {}
     holder, now = runtime.new_holder(), runtime.now()
     objects = [name for each in seen if not _is_overtaken(each) and not each.deletion for name in _objects(each)]
-    moments = {name: each.person.effective_at for each in seen for name in _objects(each)}
+    later = moments.moments_of(planning.later)
+    told = {
+        name: {each.person.effective_at, *later.get(each.person.employee_id, ())}
+        for each in seen
+        for name in _objects(each)
+    }
     away = {name for each in seen if not each.is_at_work for name in _objects(each)}
     older = [
         line
         for line in plan_store.open_lines(connection, objects)
-        if not (_is_to_come(line, moments, now) or _is_left_to_batch(line, away))
+        if not (moments.is_to_come(line, told, now) or _is_left_to_batch(line, away))
     ]
     for line in older:
         lease = leases.acquire(connection, "object", line.object, holder, now=now, ttl=runtime.lease)
@@ -248,15 +257,6 @@ def _take_over(
 def _is_overtaken(situation: Situation) -> bool:
     """Tell whether something newer is known of the person: such words end no line, least of all that of the newer."""
     return situation.life is not None and older_than_known(situation.person, situation.life.known)
-
-
-def _is_to_come(line: StoredLine, moments: Mapping[str, datetime | None], now: datetime) -> bool:
-    """Tell whether a line is news of another moment that older words do not overtake; the same ones replace it."""
-    if line.condition != EFFECTIVE or line.not_before is None:
-        return False
-    at = moments[line.object]
-    is_newer_now = at is None or line.not_before < at <= now
-    return at != line.not_before and (line.not_before > now or not is_newer_now)
 
 
 def _is_left_to_batch(line: StoredLine, away: Collection[str]) -> bool:

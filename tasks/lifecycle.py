@@ -7,7 +7,8 @@ from typing import Literal
 
 from engine import deleting, departures, feeds, guards, outcomes, requests
 from engine.guards import Guard, TooMuch
-from engine.lives import Lives, newest_rows
+from engine.lives import Lives
+from engine.moments import by_moment
 from engine.observe import Row
 from engine.resolve import Planning, resolve
 from engine.runtime import Runtime, utc_now
@@ -30,12 +31,12 @@ def plan_lifecycle(request_id: str, feed_id: str, dry_run: bool) -> str:
         with work.database.read() as connection:
             feed = feeds.load(connection, feed_id)
             rows = [Row(feed_id, line, person) for line, person in feeds.people_of(connection, feed_id)]
-        newest, older = newest_rows(rows)
+        told = by_moment(rows, runtime.now())
         guard = _guard(work, request_id, feed.rows, feed.kind)
         with believed(work, request_id, feed_id):
-            plan_id = _planned(work, runtime, request_id, newest, guard, dry_run=dry_run)
+            plan_id = _planned(work, runtime, request_id, told.now, guard, later=told.later, dry_run=dry_run)
         with work.database.write() as connection:
-            outcomes.unchanged(connection, older)
+            outcomes.unchanged(connection, told.older)
     return plan_id
 
 
@@ -54,12 +55,19 @@ def _guard(work: Work, request_id: str, rows: int, kind: Literal["snapshot", "ev
 
 
 def _planned(
-    work: Work, runtime: Runtime, request_id: str, rows: Sequence[Row], guard: Guard, *, dry_run: bool = False
+    work: Work,
+    runtime: Runtime,
+    request_id: str,
+    rows: Sequence[Row],
+    guard: Guard,
+    *,
+    later: Sequence[Row] = (),
+    dry_run: bool = False,
 ) -> str:
     with work.database.read() as connection:
         says_parts = requests.load(connection, request_id).kind == HR_EVENT
     lives = Lives(runtime, work.site, grace_days=work.settings.wait.grace_days, says_parts=says_parts)
-    planning = Planning(dry_run=dry_run, lives=lives, guard=guard)
+    planning = Planning(dry_run=dry_run, lives=lives, guard=guard, later=later)
     resolved = resolve(runtime, work.site, request_id, rows, waits=work.waits, planning=planning)
     with work.database.write() as connection:
         outcomes.unchanged(connection, resolved.unchanged)

@@ -19,7 +19,8 @@ from engine import departures, feeds, guards, outcomes, plan_store, requests, te
 from engine.apply import Chunk, apply_chunk, start
 from engine.departing import EFFECTIVE
 from engine.guards import Guard, TooMuch
-from engine.lives import Lives, newest_rows
+from engine.lives import Lives
+from engine.moments import by_moment
 from engine.observe import Row
 from engine.plan_store import StoredLine
 from engine.requests import Actor
@@ -128,12 +129,12 @@ def plan_onboarding(request_id: str, feed_id: str, dry_run: bool) -> str:
         with work.database.read() as connection:
             feed = feeds.load(connection, feed_id)
             rows = [Row(feed_id, line, person) for line, person in feeds.people_of(connection, feed_id)]
-        newest, older = newest_rows(rows)
-        planning = Planning(dry_run=dry_run, guard=Guard(work.settings.feed, feed.rows, feed.kind))
+        told, guard = by_moment(rows, runtime.now()), Guard(work.settings.feed, feed.rows, feed.kind)
+        planning = Planning(dry_run=dry_run, guard=guard, later=told.later)
         with believed(work, request_id, feed_id):
-            resolved = resolve(runtime, work.site, request_id, newest, waits=work.waits, planning=planning)
+            resolved = resolve(runtime, work.site, request_id, told.now, waits=work.waits, planning=planning)
         with work.database.write() as connection:
-            outcomes.unchanged(connection, [*resolved.unchanged, *older])
+            outcomes.unchanged(connection, [*resolved.unchanged, *told.older])
             requests.warn(connection, request_id, resolved.warnings)
     return resolved.plan_id
 
@@ -241,7 +242,7 @@ def _parts(waiting: Sequence[StoredLine]) -> list[list[StoredLine]]:
     parts: dict[tuple[bool, bool, str], list[StoredLine]] = {}
     for line in waiting:
         life = bool(line.source.get("life"))
-        key = (life, life and line.condition == EFFECTIVE, str(line.condition) if life else "")
+        key = (life, line.condition == EFFECTIVE, str(line.condition) if life else "")
         parts.setdefault(key, []).append(line)
     return [parts[key] for key in sorted(parts)]
 

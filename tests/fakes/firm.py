@@ -20,7 +20,8 @@ from engine.apply import apply_chunk, chunks, start
 from engine.drift import Difference, Rules
 from engine.drift_run import plan_drift
 from engine.guards import Guard
-from engine.lives import Lives, newest_rows
+from engine.lives import Lives
+from engine.moments import by_moment
 from engine.number_endings import plan_endings
 from engine.observe import Row
 from engine.plan import OPEN_LINES
@@ -121,10 +122,10 @@ class Firm:
     ) -> list[str]:
         """Plan rows and carry the plan out."""
         lives = Lives(self.runtime, self.site, grace_days=GRACE_DAYS, says_parts=self.says_parts)
-        newest, _ = newest_rows(rows)
+        told = by_moment(rows, self.runtime.now())
         request = request_id or self.request()
-        planning = Planning(closing=closing, lives=lives, guard=guard)
-        self.last = resolve(self.runtime, self.site, request, newest, waits=Waits(), planning=planning)
+        planning = Planning(closing=closing, lives=lives, guard=guard, later=told.later)
+        self.last = resolve(self.runtime, self.site, request, told.now, waits=Waits(), planning=planning)
         self.plan_ids.append(self.last.plan_id)
         self.carry_out(self.last.plan_id)
         return [stored.change.kind for line in self.lines() for stored in line.changes]

@@ -63,17 +63,22 @@ class Model:
     # ---- what happens
 
     def hear(self, rows: Iterable[Person], now: datetime) -> list[Life]:
-        """Take a feed and give the lives it changes: of two rows of one person the newest counts.
+        """Take a feed and give the lives it changes: of the rows of one person the newest of now counts.
 
         What is older than what is known changes nothing; what takes effect later waits for its moment.
         """
-        newest: dict[str, Person] = {}
-        for person in rows:
-            other = newest.get(person.employee_id)
-            if other is None or _at(other) <= _at(person):
-                newest[person.employee_id] = person
-        lives = [(self.lives[each], newest[each]) for each in newest]
-        return [life for life, person in lives if self._hear(life, person, now)]
+        told: dict[str, list[Person]] = {}
+        for person in sorted(rows, key=_at):
+            told.setdefault(person.employee_id, []).append(person)
+        changed = []
+        for employee, words in told.items():
+            life, later = self.lives[employee], [person for person in words if _at(person) > now]
+            begun = words[: len(words) - len(later)]
+            if self._hear(life, begun[-1] if begun else later.pop(0), now):
+                changed.append(life)
+            life.ahead += later
+            self.met["one feed told of now and of later"] += bool(begun and later)
+        return changed
 
     def _hear(self, life: Life, person: Person, now: datetime) -> bool:
         if life.words is not None and _at(person) < _at(life.words):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from config.errors import InputRefused
 from connectors.database import Database
 from connectors.errors import Invalid, Unreachable
 from datasets.tables.feeds import feeds
 from datasets.tables.inventory import taken
+from datasets.tables.plans import plan_lines
 from tests.fakes.flow_site import TEMPLATES, FlowSite
 from tests.fakes.workbooks import rows_of, workbook
 
@@ -41,20 +46,49 @@ def test_a_second_run_changes_nothing(at_site: FlowSite) -> None:
     assert at_site.tenant.writes() == before
 
 
-def test_two_events_of_one_person_give_one_number(at_site: FlowSite) -> None:
-    """Of two rows of one person the newest counts, as in a lifecycle feed: no number is claimed for the other."""
+def events_of_one(at_site: FlowSite, *rows: str) -> dict[str, Any]:
+    """Onboard the events of one person: each with its moment and country."""
     mapping = at_site.folder / "mappings" / "hr.toml"
     columns = 'kind = "events"\n[columns]\nEvent = "event_id"\nAt = "effective_at"'
     mapping.write_text(mapping.read_text(encoding="utf-8").replace("[columns]", columns), encoding="utf-8")
     feed = at_site.folder / "events.csv"
-    rows = [f"e{day},2026-01-0{day}T00:00:00Z,00001,Sales,AT,Active" for day in (1, 2)]
-    feed.write_text("\n".join(["Event,At,Id,Department,Country,Status", *rows, ""]), encoding="utf-8")
-    assert at_site.onboard_file(feed)["counts"] == {"onboarded": 1, "unchanged": 1}
-    assert at_site.writes()["assign_number"] == 1
+    cells = [f"e{number},{row.split(',')[0]},00001,Sales,{row.split(',')[1]},Active" for number, row in enumerate(rows)]
+    feed.write_text("\n".join(["Event,At,Id,Department,Country,Status", *cells, ""]), encoding="utf-8")
+    return at_site.onboard_file(feed)
+
+
+def numbers_taken(at_site: FlowSite) -> Sequence[int]:
+    """List the numbers that are not free."""
     database = Database(f"sqlite:///{at_site.folder / 'ours.db'}")
     with database.read() as connection:
-        assert connection.execute(select(taken.c.n)).scalars().all() == [431234500]
+        found = connection.execute(select(taken.c.n)).scalars().all()
     database.close()
+    return found
+
+
+def test_two_events_of_one_person_give_one_number(at_site: FlowSite) -> None:
+    """Of two rows of one person the newest counts, as in a lifecycle feed: no number is claimed for the other."""
+    summary = events_of_one(at_site, "2026-01-01T00:00:00Z,AT", "2026-01-02T00:00:00Z,AT")
+    assert summary["counts"] == {"onboarded": 1, "unchanged": 1}
+    assert at_site.writes()["assign_number"] == 1
+    assert numbers_taken(at_site) == [431234500]
+
+
+def test_an_event_of_a_later_day_waits_beside_that_of_now(at_site: FlowSite) -> None:
+    """Who waits for an account meanwhile gets one number, also when both are due at one visit."""
+    user = at_site.tenant.users.pop("id-1")
+    later = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    assert events_of_one(at_site, f"{later},AT", "2026-01-02T00:00:00Z,AT")["counts"] == {"waiting": 2}
+    at_site.tenant.users["id-1"] = user
+    database = Database(f"sqlite:///{at_site.folder / 'ours.db'}")
+    with database.write() as connection:  # the days go by
+        due = plan_lines.c.condition == "effective"
+        assert connection.execute(update(plan_lines).where(due).values(not_before=datetime.now(UTC))).rowcount == 1
+    database.close()
+    at_site.go_on()
+    at_site.go_on()
+    assert at_site.phones() == {"id-1": "+431234500"}
+    assert numbers_taken(at_site) == [431234500]
 
 
 def test_an_edited_template_gives_no_more_people_other_values_than_the_site_allows(
