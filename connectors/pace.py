@@ -13,7 +13,7 @@ _ENOUGH = 20
 _LONGEST_GAP_S, _SHORTEST_BURST_S = 1.0, 0.05
 _SLOWEST = 2.0  # requests a second; a lower limit is kept by pauses alone
 _REPEATED_WITHIN_S = 30.0
-_BACK_OFF = 0.5
+_BACK_OFF, _FORGET = 0.5, 0.25
 # Below the rate that was refused we climb towards it; beyond it slowly, faster the longer nothing was refused.
 _CLIMB_S = 10.0
 _GROWTH, _GROWTH_DOUBLES_S = 0.0025, 60.0
@@ -57,10 +57,13 @@ class Pace:
         if not is_first:
             return
         self._quick = 0 if self._accepted >= _ENOUGH else self._quick + 1
+        if self._quick == 0 and self._pause_s:  # before the first pause it may have saved up for hours
+            self._proven = max(self._proven, self._allowed())
         if self._unexplained and self._quick < _QUICK_IN_A_ROW:
             self._unexplained -= 1
-        elif is_own and self.rate is not None and self.rate <= self._proven:
-            self.rate, self._ceiling, self._proven = None, float("inf"), 0.0
+        elif is_own and self._sent_at() <= self._proven:
+            self.rate, self._ceiling = None, float("inf")
+            self._proven *= _FORGET  # what the system allows may have fallen
             self._unexplained, self._quick = _UNEXPLAINED, 0
         else:
             self._unexplained = 0
@@ -72,14 +75,19 @@ class Pace:
         if self._accepted >= _ENOUGH:
             # What the system saved up during the last pause was spent since, perhaps; so the allowed rate lies
             # between these two. They close up as the time between refusals grows.
-            self.rate = max(_SLOWEST, self._accepted / (self._active_s + self._pause_s))
-            if self._pause_s:  # before the first pause it may have saved up for hours
-                self._proven = max(self._proven, self.rate)
+            self.rate = self._allowed()
             self._ceiling = self._accepted / max(self._active_s, _SHORTEST_BURST_S)
         elif is_repeated:
             burst = (self._accepted + 1) / max(self._active_s, _SHORTEST_BURST_S)
             self._ceiling = min(burst, self.rate or burst)
             self.rate = max(_SLOWEST, self._ceiling * _BACK_OFF)
+
+    def _allowed(self) -> float:
+        return max(_SLOWEST, self._accepted / (self._active_s + self._pause_s))
+
+    def _sent_at(self) -> float:
+        """Give the rate that was kept to, or else what it was since the last refusal."""
+        return self.rate or self._accepted / max(self._active_s, _SHORTEST_BURST_S)
 
     def _grown(self, rate: float, at: float, passed_s: float) -> float:
         if self._accepted < _ENOUGH:

@@ -104,7 +104,18 @@ def test_a_rate_that_falls_is_learned_again(burst: float) -> None:
     _run(bucket, 350)
     used = len([moment for moment in bucket.accepted if 200 <= moment < 350]) / 150 / 20
     assert used >= 0.85
-    assert len([moment for moment in bucket.refused if moment >= 200]) <= 15
+    assert len([moment for moment in bucket.refused if moment >= 250]) <= 15
+
+
+def test_few_calls_that_are_refused_say_nothing_about_many() -> None:
+    """While there is little to ask, being refused again does not make us slow for when there is much."""
+    pace, now = Pace(), 0.0
+    for calls, every_s in [(60, 0.02)] * 2 + [(5, 0.5)] * 3:
+        for _ in range(calls):
+            now = pace.slot(now + every_s)
+        pace.refused(now, 1.0, is_first=True)
+        now += 1
+    assert pace.rate is None
 
 
 @pytest.mark.parametrize("is_own", [True, False])
