@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -12,6 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 from tests.fakes.databases import require
 
 PATIENCE_MS = 60_000  # a page of a busy machine takes its time
+TRIES = 5
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -36,3 +39,17 @@ def opened_page(folder: Path) -> Iterator[Page]:
         context.set_default_timeout(PATIENCE_MS)
         yield context.new_page()
         context.close()
+
+
+def submit_form(page: Page) -> None:
+    """Submit the form of a deployment and go to the run that it made; the link that the page offers is soon gone.
+
+    A Prefect server on SQLite that is busy refuses with 503, and whoever sees that presses again.
+    """
+    for _ in range(TRIES):
+        with page.expect_response(lambda answer: answer.url.endswith("/create_flow_run")) as made:
+            page.get_by_role("button", name="Submit").click()
+        if made.value.status != HTTPStatus.SERVICE_UNAVAILABLE:
+            break
+    assert made.value.ok, made.value.text()
+    page.goto(re.sub(r"/deployments/.*", f"/runs/flow-run/{made.value.json()['id']}", page.url))

@@ -33,7 +33,7 @@ from lab.catalogue import E5
 from lab.records import User
 from lab.server import Lab
 from lab.settings import Settings
-from tests.fakes.browser import opened_page
+from tests.fakes.browser import opened_page, submit_form
 from tests.fakes.checkout import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -168,8 +168,7 @@ def fill(page: Page, label: str, text: str) -> None:
 
 def submit(page: Page) -> None:
     """Submit a form and follow its run to the end."""
-    page.get_by_role("button", name="Submit").click()
-    page.get_by_role("button", name="View run").click()
+    submit_form(page)
     expect(page.get_by_role("tab", name="Logs")).to_be_visible()
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=RUN_WITHIN_MS)
 

@@ -27,7 +27,7 @@ from deployments.stage import site_settings
 from engine.opening import open_systems
 from flows.onboarding import OnboardingRequest
 from lab.server import Lab
-from tests.fakes.browser import opened_page
+from tests.fakes.browser import opened_page, submit_form
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 RUN_WITHIN_MS = 120_000
@@ -113,8 +113,7 @@ def submit(site: Site, page: Page, *, dry_run: bool) -> None:
     if dry_run:
         page.get_by_role("switch", name="Dry run").click()
     page.get_by_label("Requested by").fill("ada at the form")
-    page.get_by_role("button", name="Submit").click()
-    page.get_by_role("button", name="View run").click()
+    submit_form(page)
     expect(page.get_by_role("tab", name="Logs")).to_be_visible()  # we have left the page with the states of other runs
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=RUN_WITHIN_MS)
 
