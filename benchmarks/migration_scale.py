@@ -88,10 +88,12 @@ def main() -> int:
     return report("migration_scale", goals, context, as_json=wants_json())
 
 
-def moved(users: int, wave: int, prepare: Callable[[Estate], None] = lambda _place: None) -> Moved:
+def moved(
+    users: int, wave: int, prepare: Callable[[Estate], None] = lambda _place: None, sessions: int = SESSIONS
+) -> Moved:
     """Move a batch of so many users in a tenant of its own, which is prepared when the batch was made."""
-    with estate(round(users * PEOPLE_PER_USER), SESSIONS, *AT_ONCE) as place:
-        made = place.answer_of("make", str(users), str(wave))
+    with estate(round(users * PEOPLE_PER_USER), sessions, *AT_ONCE) as place:
+        made = place.answer_of("make", str(users), str(wave), str(sessions))
         if made["users"] != users:
             raise RuntimeError(f"only {made['users']} of the sample people can be moved, and {users} were wanted")
         prepare(place)

@@ -64,7 +64,7 @@ def plan(first: int, last: int, together: str = "auto") -> dict[str, object]:
     }
 
 
-def make(users: int, wave_size: int) -> dict[str, object]:
+def make(users: int, wave_size: int, sessions: int) -> dict[str, object]:
     """Make a batch of so many users in waves, with numbers of a pool of its own; gives its id and who they are."""
     options = BatchOptions(
         numbers=BatchNumbers.NUMBER_RANGE,
@@ -73,7 +73,7 @@ def make(users: int, wave_size: int) -> dict[str, object]:
         policies=POLICIES,
         wave_size=wave_size,
         canary_size=10,
-        concurrency=SESSIONS,
+        concurrency=sessions,
     )
     with open_work() as work, work.runtime() as runtime:
         graph = runtime.systems.graph
@@ -118,7 +118,7 @@ if __name__ == "__main__":
         "plan": lambda: plan(int(arguments[0]), int(arguments[1]), *arguments[2:]),
         "apply": lambda: apply(arguments[0]),
     }
-    acts["make"] = lambda: make(int(arguments[0]), int(arguments[1]))
+    acts["make"] = lambda: make(*map(int, arguments))
     acts["finish"] = lambda: finish(arguments[0])
     acts["in-flight"] = lambda: in_flight(arguments[0])
     print(json.dumps(acts[name](), default=str))
