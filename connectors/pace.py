@@ -11,6 +11,7 @@ from __future__ import annotations
 _ENOUGH = 20
 # Longer gaps between requests are idleness, not the system's limit; shorter bursts have no measurable rate.
 _LONGEST_GAP_S, _SHORTEST_BURST_S = 1.0, 0.05
+_SPARSE = 10.0  # fewer requests a second say nothing about more; pauses are enough for them
 _SLOWEST = 2.0  # requests a second; a lower limit is kept by pauses alone
 _REPEATED_WITHIN_S = 30.0
 _BACK_OFF, _FORGET = 0.5, 0.25
@@ -72,6 +73,8 @@ class Pace:
         self._last_refused = self._last_sent = self._next_slot = now + pause_s
 
     def _slow_down(self, *, is_repeated: bool) -> None:
+        if self.rate is None and self._sent_at() < _SPARSE:
+            return
         if self._accepted >= _ENOUGH:
             # What the system saved up during the last pause was spent since, perhaps; so the allowed rate lies
             # between these two. They close up as the time between refusals grows.

@@ -107,10 +107,11 @@ def test_a_rate_that_falls_is_learned_again(burst: float) -> None:
     assert len([moment for moment in bucket.refused if moment >= 250]) <= 15
 
 
-def test_few_calls_that_are_refused_say_nothing_about_many() -> None:
+@pytest.mark.parametrize("before", [0, 2])
+def test_few_calls_that_are_refused_say_nothing_about_many(before: int) -> None:
     """While there is little to ask, being refused again does not make us slow for when there is much."""
     pace, now = Pace(), 0.0
-    for calls, every_s in [(60, 0.02)] * 2 + [(5, 0.5)] * 3:
+    for calls, every_s in [(60, 0.02)] * before + [(5, 0.5)] * 3:
         for _ in range(calls):
             now = pace.slot(now + every_s)
         pace.refused(now, 1.0, is_first=True)
