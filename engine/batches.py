@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, insert, literal, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Row
 
 from config.errors import InputRefused
+from connectors.upserts import insert_new
 from datasets.batches import BatchOptions
 from datasets.tables.batches import batch_plans, batch_users, batches
 from datasets.tables.plans import plan_lines, plans
@@ -91,24 +91,22 @@ def create(
         first = f": {members[0].given or 'row ' + str(members[0].row)}: {members[0].remark}" if members else ""
         raise InputRefused(f"batch {name!r} would have no users{first}", remedy="check the filter, file or group")
     batch_id = new_id("b")
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    row = dialect.insert(batches).values(
-        id=batch_id,
-        name=name,
-        created_at=now,
-        created_by=by,
-        source=dict(source),
-        options=options.model_dump(mode="json"),
-        control=NEW,
-        control_reason="",
-        control_at=now,
-        window_start=options.window_start,
-        window_end=options.window_end,
-        error_budget_percent=options.error_budget_percent,
-        request_id=request_id,
-    )
-    # Somebody who takes the name at the same moment is waited for here.
-    if connection.execute(row.on_conflict_do_nothing(index_elements=["name"]).returning(batches.c.id)).first() is None:
+    row = {
+        "id": batch_id,
+        "name": name,
+        "created_at": now,
+        "created_by": by,
+        "source": dict(source),
+        "options": options.model_dump(mode="json"),
+        "control": NEW,
+        "control_reason": "",
+        "control_at": now,
+        "window_start": options.window_start,
+        "window_end": options.window_end,
+        "error_budget_percent": options.error_budget_percent,
+        "request_id": request_id,
+    }
+    if not insert_new(connection, batches, row):  # somebody who takes the name at the same moment is waited for
         raise InputRefused(f"there is a batch {name!r} already", remedy="choose another name")
     waves = waves_of(sum(each.user_id is not None for each in members), options)
     rows = [each._asdict() | {"batch_id": batch_id, "wave": next(waves) if each.user_id else None} for each in members]

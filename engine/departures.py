@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Row
 
+from connectors.upserts import insert_into
 from datasets.people import Person
 from datasets.tables.lifecycle import departures, known_people
 from datasets.users import DirectoryUser
@@ -81,9 +81,12 @@ def remember(connection: Connection, what: Known, now: datetime) -> None:
         "changed_site": what.changed_site,
         "at": now,
     }
-    adding = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(known_people)
     key = {"employee_id": person.employee_id}
-    statement = adding.values(key | values).on_conflict_do_update(index_elements=["employee_id"], set_=values)
+    statement = (
+        insert_into(connection, known_people)
+        .values(key | values)
+        .on_conflict_do_update(index_elements=["employee_id"], set_=values)
+    )
     connection.execute(statement)
 
 

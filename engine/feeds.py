@@ -13,10 +13,10 @@ from typing import Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 
 from pydantic import JsonValue
 from sqlalchemy import Connection, bindparam, func, insert, null, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Row
 
 from config.errors import InputRefused
+from connectors.upserts import insert_into
 from datasets.checks import QualityReport, Rule
 from datasets.feeds import BadRow, Outcome, QuarantineState
 from datasets.people import Person
@@ -308,7 +308,7 @@ def _remember(connection: Connection, feed_id: str, events: Iterable[tuple[str, 
 
 
 def _upsert(connection: Connection, table: Any, columns: Sequence[str], **fixed: Any) -> Any:
-    inserting = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
+    inserting = insert_into(connection, table)
     values = {name: inserting.excluded[name] for name in columns} | fixed
     return inserting.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
 

@@ -25,8 +25,8 @@ from sqlalchemy import (
     update,
     values,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
+from connectors.upserts import insert_new
 from datasets.inventory import NumberUnavailable, Position, Run, Taken
 from datasets.tables.inventory import pools, ranges, taken
 from engine import inventory_history
@@ -236,9 +236,8 @@ def _take(connection: Connection, fresh: Move, deltas: dict[int, Counter[str]]) 
     if spot.pool is not None:
         was_free = gaps.take_out(connection, spot.pool.id, spot.position)
         deltas[spot.pool.id].subtract(["free" if was_free else "withheld"])
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    added = dialect.insert(taken).values(_values(spot, after)).on_conflict_do_nothing().returning(taken.c.n)
-    if connection.execute(added).first() is None:  # a number of no pool has no lock: somebody else was first
+    # A number of no pool has no lock: somebody else may have been first.
+    if not insert_new(connection, taken, _values(spot, after)):
         raise NumberUnavailable(after.number, "was taken by somebody else a moment ago")
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from connectors.errors import Retryable
+from connectors.upserts import insert_new
 from datasets.tables.leases import leases
 
 
@@ -54,11 +54,8 @@ def acquire(connection: Connection, kind: str, key: str, holder: str, *, now: da
 
 
 def _insert(connection: Connection, kind: str, key: str, holder: str, *, expires: datetime) -> bool:
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     row = {"kind": kind, "key": key, "holder": holder, "epoch": 1, "expires": expires}
-    # Not `rowcount`: PostgreSQL's driver says -1 for this statement, whether it inserted or not.
-    added = insert(leases).values(row).on_conflict_do_nothing().returning(leases.c.epoch)
-    return connection.execute(added).first() is not None
+    return insert_new(connection, leases, row)
 
 
 def renew(connection: Connection, held: Iterable[Lease], *, now: datetime, ttl: timedelta) -> None:
