@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
+from datasets.people import Person
 from engine.departing import EFFECTIVE, waits
 from engine.departures import Known
 from engine.observe import Row
@@ -31,7 +32,7 @@ def by_moment(rows: Sequence[Row], now: datetime) -> Told:
     Of several rows of one moment the last of the feed counts.
     """
     people: dict[str, list[Row]] = {}
-    for row in sorted(rows, key=_rank):
+    for row in sorted(rows, key=lambda row: rank(row.person, row.line)):
         people.setdefault(row.person.employee_id, []).append(row)
     count = {employee: _counting(own, now) for employee, own in people.items()}
     heads, later = {id(own[0]) for own in count.values()}, [row for own in count.values() for row in own[1:]]
@@ -48,13 +49,15 @@ def _counting(own: Sequence[Row], now: datetime) -> list[Row]:
 
 
 def _overtaken_by(row: Row, counting: Sequence[Row]) -> str:
-    newer = next(other for other in counting if _rank(other) > _rank(row))
+    mine = rank(row.person, row.line)
+    newer = next(other for other in counting if rank(other.person, other.line) > mine)
     return f"line {newer.line} is newer"
 
 
-def _rank(row: Row) -> tuple[float, int]:
-    at = row.person.effective_at
-    return (at.timestamp() if at else float("-inf"), row.line)
+def rank(person: Person, line: int) -> tuple[float, int]:
+    """Give the place of a row among those of its person: by the moment it takes effect, then as the feed has them."""
+    at = person.effective_at
+    return (at.timestamp() if at else float("-inf"), line)
 
 
 def lines_of(later: Iterable[Situation], now: Iterable[Situation]) -> list[Line]:

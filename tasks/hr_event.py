@@ -21,6 +21,7 @@ from connectors.workflow_callbacks import resume
 from datasets.feeds import BadRow, GoodRow
 from engine import departures, events, feeds, requests
 from engine.life import completed
+from engine.moments import rank
 from engine.opening import app_registration
 from engine.runtime import utc_now
 from tasks.presets import READ
@@ -68,18 +69,13 @@ def completed_rows(
     kept = departures.known(connection, [row.person.employee_id for row in good])
     before = {name: each.person for name, each in kept.items()}
     today, says_leave, made = utc_now().date(), door == "events", dict[int, GoodRow]()
-    for row in sorted(good, key=_moment):
+    for row in sorted(good, key=lambda row: rank(row.person, row.line)):
         person, known = row.person, before.get(row.person.employee_id)
         if known is not None:
             person = completed(person, said[row.line], known, today, says_leave=says_leave)
         before[person.employee_id] = person
         made[row.line] = row._replace(person=person)
     return [made[row.line] if isinstance(row, GoodRow) else row for row in found]
-
-
-def _moment(row: GoodRow) -> tuple[float, int]:
-    at = row.person.effective_at
-    return (at.timestamp() if at else float("-inf"), row.line)
 
 
 @stage(READ)
