@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.fakes.databases import require
 
 PATIENCE_MS = 60_000  # a page of a busy machine takes its time
-TRIES = 5
+TRIES, RUN_WITHIN_MS = 5, 120_000
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -42,7 +42,7 @@ def opened_page(folder: Path) -> Iterator[Page]:
 
 
 def submit_form(page: Page) -> None:
-    """Submit the form of a deployment and go to the run that it made; the link that the page offers is soon gone.
+    """Submit the form of a deployment and follow its run to the end; the link to it that the page offers is soon gone.
 
     A Prefect server on SQLite that is busy refuses with 503, and whoever sees that presses again.
     """
@@ -53,3 +53,5 @@ def submit_form(page: Page) -> None:
             break
     assert made.value.ok, made.value.text()
     page.goto(re.sub(r"/deployments/.*", f"/runs/flow-run/{made.value.json()['id']}", page.url))
+    expect(page.get_by_role("tab", name="Logs")).to_be_visible()  # we have left the page with the states of other runs
+    expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=RUN_WITHIN_MS)

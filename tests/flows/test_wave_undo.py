@@ -64,13 +64,19 @@ def test_undo_after_a_retry_equals_the_snapshot_before(site: BatchSite) -> None:
     assert site.snapshot() == before
 
 
-@pytest.mark.parametrize("options", [KEEP, RANGE], ids=["Keep", "NumberRange"])
-def test_who_was_taken_back_stays_where_they_are(site: BatchSite, options: dict[str, Any]) -> None:
-    """A plan that waits to go on with them has to be discarded first, and the batch that goes on leaves them alone."""
+def failed_at_the_number(site: BatchSite, options: dict[str, Any]) -> dict[str, object]:
+    """Move everybody but one, who fails at the number; gives the site as it was before."""
     before = site.snapshot()
     site.create(error_budget_percent=100, **options)
     site.break_users("id-2", at="assign_number")
     site.run()
+    return before
+
+
+@pytest.mark.parametrize("options", [KEEP, RANGE], ids=["Keep", "NumberRange"])
+def test_who_was_taken_back_stays_where_they_are(site: BatchSite, options: dict[str, Any]) -> None:
+    """A plan that waits to go on with them has to be discarded first, and the batch that goes on leaves them alone."""
+    before = failed_at_the_number(site, options)
     site.mend()
     plan_id = site.retry(dry_run=True)["plan_id"]
     with pytest.raises(InputRefused, match=f"plan discard {plan_id}"):
@@ -87,10 +93,7 @@ def test_who_was_taken_back_stays_where_they_are(site: BatchSite, options: dict[
 @pytest.mark.parametrize("options", [KEEP, RANGE], ids=["Keep", "NumberRange"])
 def test_half_of_a_move_is_taken_back_with_the_wave_of_a_retry(site: BatchSite, options: dict[str, Any]) -> None:
     """Who was moved and failed at the number is taken back, also where the retry did nothing for them."""
-    before = site.snapshot()
-    site.create(error_budget_percent=100, **options)
-    site.break_users("id-2", at="assign_number")
-    site.run()
+    before = failed_at_the_number(site, options)
     site.retry()
     undone(site, 2)
     assert states(site)["user2@lab.test"] == "undone"
